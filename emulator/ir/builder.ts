@@ -1,0 +1,121 @@
+import type { Attributes, Block, JumpHint, Op, Order, Rmw, Value } from './block.ts';
+import type { OpName } from './op.ts';
+import { isField, type Operand, type RegisterFile, type Type } from './type.ts';
+
+/** What a memory access is like; a plain, unaligned, zero-extending access unless said otherwise. */
+export interface Access {
+  readonly signed?: boolean;
+  readonly alignment?: 'any' | 'natural';
+  readonly order?: Order;
+}
+
+/**
+ * Writes the ops of a block. A lifting function is handed one and says what its instruction does; it must not look at operands that
+ * may be fields, so that one lifting function serves the evaluator, the JIT (operands known) and the interpreter generator (operands symbolic).
+ */
+export class Builder {
+  readonly block: Block;
+  #pc: bigint | undefined;
+  #length = 0;
+
+  constructor(isa: string) {
+    this.block = { isa, ops: [] };
+  }
+
+  /** Starts a guest instruction. With `pc` undefined the address is only known at run time (interpreter cases). */
+  beginInstruction(pc: bigint | undefined, length: number): void {
+    this.#pc = pc;
+    this.#length = length;
+    this.#push({ name: 'insn', type: 'none', args: [], pc: pc ?? 0n, length });
+  }
+
+  /** Any op that needs no attributes. */
+  op(name: OpName, type: Type, ...args: Value[]): Value {
+    return this.#push({ name, type, args });
+  }
+
+  /** Any op with its attributes. */
+  emit(name: OpName, type: Type | 'none', args: readonly Value[], attributes: Attributes): Value {
+    return this.#push({ name, type, args, ...attributes });
+  }
+
+  const(type: Type, bits: bigint | number): Value {
+    const width = type === 'v128' ? 128 : type.endsWith('32') ? 32 : 64;
+    return this.#push({ name: 'const', type, args: [], bits: BigInt.asUintN(width, BigInt(bits)) });
+  }
+
+  /** An immediate operand as a value of `type`; sign-extended unless `signed` is false. */
+  immediate(type: 'i32' | 'i64', operand: Operand, signed = true): Value {
+    if (isField(operand)) return this.#push({ name: 'field', type, args: [], field: operand, signed });
+    return this.const(type, operand);
+  }
+
+  /** The address of this instruction. */
+  pc(): Value {
+    return this.#pc === undefined ? this.op('pc', 'i64') : this.const('i64', this.#pc);
+  }
+
+  /** The address after this instruction. */
+  nextPc(): Value {
+    return this.#pc === undefined ? this.op('next_pc', 'i64') : this.const('i64', this.#pc + BigInt(this.#length));
+  }
+
+  get(file: RegisterFile, index: Operand, type: Type = file.type): Value {
+    return this.#push({ name: 'get', type, args: [], slot: { file, index: isField(index) ? index : Number(index) } });
+  }
+
+  set(file: RegisterFile, index: Operand, value: Value, type: Type = file.type): void {
+    this.#push({ name: 'set', type, args: [value], slot: { file, index: isField(index) ? index : Number(index) } });
+  }
+
+  load(type: Type, width: number, address: Value, access: Access = {}): Value {
+    const { signed = false, alignment = 'any', order = 'none' } = access;
+    return this.#push({ name: 'load', type, args: [address], width, signed, alignment, order });
+  }
+
+  store(type: Type, width: number, address: Value, value: Value, access: Access = {}): void {
+    const { alignment = 'any', order = 'none' } = access;
+    this.#push({ name: 'store', type, args: [address, value], width, alignment, order });
+  }
+
+  atomicRmw(rmw: Rmw, width: number, address: Value, operand: Value, order: Order): Value {
+    return this.#push({ name: 'atomic_rmw', type: 'i64', args: [address, operand], width, rmw, order });
+  }
+
+  select(type: Type, condition: Value, then: Value, otherwise: Value): Value {
+    return this.op('select', type, condition, then, otherwise);
+  }
+
+  /** Calls a helper of the ISA; arguments are i64. */
+  call(helper: string, args: readonly Value[], result: 'i64' | 'none' = 'none'): Value {
+    return this.#push({ name: 'call', type: result, args, helper });
+  }
+
+  trapIf(condition: Value, cause: number, value: Value): void {
+    this.#push({ name: 'trap_if', type: 'none', args: [condition, value], cause });
+  }
+
+  trap(cause: number, value: Value): void {
+    this.#push({ name: 'trap', type: 'none', args: [value], cause });
+  }
+
+  jump(target: Value, hint: JumpHint = 'none'): void {
+    this.#push({ name: 'jump', type: 'none', args: [target], hint });
+  }
+
+  jumpRelative(displacement: Operand, hint: JumpHint = 'none'): void {
+    this.#push({ name: 'jump_rel', type: 'none', args: [], displacement: asDisplacement(displacement), hint });
+  }
+
+  branch(condition: Value, displacement: Operand): void {
+    this.#push({ name: 'branch', type: 'none', args: [condition], displacement: asDisplacement(displacement) });
+  }
+
+  #push(op: Op): Value {
+    return this.block.ops.push(op) - 1;
+  }
+}
+
+function asDisplacement(operand: Operand) {
+  return isField(operand) ? operand : Number(operand);
+}

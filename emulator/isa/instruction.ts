@@ -1,0 +1,89 @@
+import type { Builder } from '../ir/builder.ts';
+import type { Operand, RegisterFile } from '../ir/type.ts';
+
+/**
+ * How the raw bits of an encoding's field become the operand that assembly shows and lifting functions see.
+ * `decode` gives the operand (sign-extended, scaled, register-numbered…), `encode` undoes it; `legal` refuses raw bits that make it
+ * another instruction or none.
+ */
+export interface OperandKind {
+  readonly kind: string;
+  /** For register operands: the file it indexes; the interpreter then stores the register's state offset in the record. */
+  readonly file?: RegisterFile;
+  readonly decode: (raw: number) => number;
+  readonly encode: (operand: number) => number | undefined;
+  readonly legal?: (raw: number) => boolean;
+  /** Raw values worth trying in tests: edges of the range. */
+  readonly samples: readonly number[];
+  /** Operand values for which the interpreter makes a case of its own, with the operand known (rounding modes, for instance). */
+  readonly specialise?: readonly number[];
+  /** How assembly shows it, e.g. `x5`, `-12`, `0x1f`; an address when relative to pc. */
+  readonly show: (operand: number, pc: bigint) => string;
+}
+
+export type Lift<Name extends string> = (b: Builder, operands: Readonly<Record<Name, Operand>>) => void;
+
+/** One instruction: encoding, assembly syntax and meaning. */
+export interface Instruction {
+  readonly mnemonic: string;
+  /** Unique among the ISA's rows; also the name of the interpreter's case. */
+  readonly name: string;
+  readonly length: number;
+  readonly mask: number;
+  readonly match: number;
+  readonly operands: Readonly<Record<string, OperandKind>>;
+  readonly syntax: string;
+  readonly lift: Lift<string>;
+  /** Document section, e.g. `Unprivileged ISA, "Integer Register-Immediate Instructions"`. */
+  readonly spec: string;
+  readonly extension: string;
+  /** Rarely executed or long: the interpreter keeps its case out of the main function. */
+  readonly cold?: true;
+  /** A compressed form: the row of the instruction it stands for, with this row's operands mapped to that row's. */
+  readonly expandsTo?: (operands: Readonly<Record<string, number>>) => { row: Instruction; operands: Readonly<Record<string, number>> };
+}
+
+/** A decoded instruction: its row and operand values. Destination registers that read as zero are not yet replaced by the sink. */
+export interface Decoded {
+  readonly row: Instruction;
+  readonly length: number;
+  readonly operands: Readonly<Record<string, number>>;
+}
+
+/** What the interpreter, the JIT and tools need to know of an ISA. */
+export interface Isa {
+  readonly name: 'riscv64' | 'aarch64' | 'x86_64';
+  readonly files: readonly RegisterFile[];
+  readonly rows: readonly Instruction[];
+  /** Fewest bytes between two instruction starts: 2 for RISC-V with C, 4 for AArch64, 1 for x86-64. */
+  readonly alignment: number;
+  readonly maximumLength: number;
+  /** Decodes the instruction that starts at `offset`; undefined when the bytes are no instruction known here (or are cut off). */
+  readonly decode: (bytes: Uint8Array, offset: number) => Decoded | undefined;
+  /** The row as executed: compressed forms expanded, zero destinations replaced by the sink. */
+  readonly canonical: (decoded: Decoded) => Decoded;
+  readonly disassemble: (decoded: Decoded, pc: bigint) => string;
+  /** Assembles one line of the same syntax; `undefined` with a reason when it cannot. */
+  readonly assemble: (line: string, pc: bigint) => Uint8Array | { readonly error: string };
+  readonly helpers: Readonly<Record<string, Helper>>;
+}
+
+/** The vCPU state and guest memory as a helper sees them. Offsets are StateOffset or register offsets; numbers are little-endian. */
+export interface HelperContext {
+  readonly state: DataView;
+  /** Instructions retired so far, this one not counted. */
+  readonly retired: () => bigint;
+  /** Nanoseconds of guest time. */
+  readonly time: () => bigint;
+  /** Drops decoded or translated code (`fence.i`). */
+  readonly flushCode: () => void;
+}
+
+/** What a helper says: go on, or leave with a guest trap. */
+export type HelperOutcome = { readonly result: bigint } | { readonly trap: number; readonly value: bigint };
+
+export interface Helper {
+  readonly doc: string;
+  readonly parameters: number;
+  readonly call: (context: HelperContext, args: readonly bigint[]) => HelperOutcome;
+}

@@ -1,0 +1,28 @@
+/**
+ * The linear memory of one guest process or machine, in bytes from its start:
+ *
+ *     0          never used, so that offset 0 means "none"
+ *     STATE      one vCPU state of STATE_SIZE bytes (see state.ts)
+ *     COUNTERS   the counters page
+ *     JUMP_CACHE guest page address -> decoded page, direct-mapped
+ *     PERMISSION one byte a 4 KiB guest page: what may be done there
+ *     RECORDS    the interpreter's decoded pages
+ *     GUEST      guest address 0
+ */
+export const PAGE_SIZE = 4096;
+export const STATE = 0x1000;
+export const STATE_SIZE = 0x2000;
+export const COUNTERS = 0x3000;
+export const JUMP_CACHE = 0x1_0000;
+export const JUMP_CACHE_ENTRIES = 1024;
+/** `i64` guest page address (tag; an odd tag is empty), `i32` address of the decoded page, `i32` unused. */
+export const JUMP_CACHE_ENTRY_SIZE = 16;
+export const PERMISSION = 0x10_0000;
+export const RECORDS = 0x20_0000;
+export const RECORDS_SIZE = 0x1e0_0000;
+export const GUEST = 0x200_0000;
+/** The most guest memory one 32-bit linear memory holds beside the engine's own part. */
+export const MAX_GUEST_SIZE = 0x1_0000_0000 - GUEST - 0x1_0000;
+
+/** Bits of a permission byte. A store to a page with `code` set leaves the engine, so that its translations can be dropped. */
+export const Permission = { read: 1, write: 2, execute: 4, code: 8 } as const;
