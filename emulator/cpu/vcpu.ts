@@ -1,0 +1,87 @@
+import type { Isa } from '../isa/instruction.ts';
+import type { RegisterFile } from '../ir/type.ts';
+import { STATE, STATE_SIZE } from '../layout/memory-map.ts';
+import { ExitReason, StateOffset } from '../layout/state.ts';
+import { Interpreter, type InterpreterCounters } from '../tier/interpreter/interpreter.ts';
+
+export interface VcpuOptions {
+  /** Bytes of guest address space from guest address 0: a multiple of 64 KiB. */
+  readonly guestSize: number;
+  /** Nanoseconds of guest time, for instructions that read a timer; retired instructions at 1 GHz unless given. */
+  readonly time?: () => bigint;
+}
+
+/** What a vCPU has done since it was made; all exact. */
+export type VcpuCounters = InterpreterCounters;
+
+/**
+ * One virtual CPU over a linear memory laid out as layout/memory-map.ts says. Guest registers, pc and permissions live in that memory;
+ * this object only decodes, runs and counts. Making a second one for the same ISA and size shares the compiled code.
+ */
+export class Vcpu {
+  readonly isa: Isa;
+  readonly memory: WebAssembly.Memory;
+  /** The vCPU state: StateOffset and register offsets index it. */
+  readonly state: DataView<ArrayBuffer>;
+  readonly counters: VcpuCounters;
+  readonly #interpreter: Interpreter;
+
+  constructor(isa: Isa, memory: WebAssembly.Memory, options: VcpuOptions) {
+    this.isa = isa;
+    this.memory = memory;
+    this.state = new DataView(memory.buffer as ArrayBuffer, STATE, STATE_SIZE);
+    this.#interpreter = new Interpreter(isa, memory, options);
+    this.counters = this.#interpreter.counters;
+    this.state.setBigInt64(StateOffset.reservation, -1n, true);
+  }
+
+  /** The address of the next instruction; after a trap or fault, of the instruction that caused it. */
+  get pc(): bigint {
+    return this.state.getBigUint64(StateOffset.pc, true);
+  }
+
+  set pc(gva: bigint) {
+    this.state.setBigUint64(StateOffset.pc, gva, true);
+  }
+
+  /** After `ExitReason.trap` the ISA's cause number, after `fault` a FaultKind. */
+  get cause(): number {
+    return this.state.getInt32(StateOffset.cause, true);
+  }
+
+  /** The trap's value, or the guest address that faulted. */
+  get value(): bigint {
+    return this.state.getBigUint64(StateOffset.value, true);
+  }
+
+  /** The 64 low bits of a register, zero-extended when the file is narrower. */
+  getRegister(file: RegisterFile, index: number): bigint {
+    const offset = file.offset + file.stride * index;
+    return file.type.endsWith('32')
+      ? BigInt(this.state.getUint32(offset, true))
+      : this.state.getBigUint64(offset, true);
+  }
+
+  setRegister(file: RegisterFile, index: number, value: bigint): void {
+    const offset = file.offset + file.stride * index;
+    if (file.type.endsWith('32')) this.state.setUint32(offset, Number(BigInt.asUintN(32, value)), true);
+    else this.state.setBigUint64(offset, BigInt.asUintN(64, value), true);
+  }
+
+  /**
+   * Runs until `budget` instructions (an integer from 0 to 2^53) have retired or something needs the outside: never `miss`.
+   * A trapping or faulting instruction does not retire. Any way to split a budget over calls gives the same end state.
+   */
+  run(budget: number): ExitReason {
+    return this.#interpreter.run(budget);
+  }
+
+  /** Drops what was decoded from guest addresses [gva, gva + length): call after writing guest code from outside, and after changing permissions. */
+  flushCode(gva: number, length: number): void {
+    this.#interpreter.flushCode(gva, length);
+  }
+
+  checkInvariants(): void {
+    this.#interpreter.checkInvariants();
+  }
+}

@@ -1,0 +1,14 @@
+import { STATE } from '../../layout/memory-map.ts';
+
+/**
+ * Where the interpreter keeps its own variables between entries, in the free part of the vCPU state below the registers
+ * (layout/state.ts): absolute linear-memory addresses.
+ */
+export const Frame = {
+  /** i32: linear-memory address of the record to execute next. */
+  record: STATE + 0x90,
+  /** i32: instructions left in this slice. */
+  budget: STATE + 0x94,
+  /** i64: guest address of the record's page, less the page's own offset as guest bytes: pc = pcDelta + (record >> shift). */
+  pcDelta: STATE + 0x98,
+} as const;
