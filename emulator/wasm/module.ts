@@ -1,3 +1,4 @@
+import { ExternalKind, Section } from './binary-format.ts';
 import { fail } from './error.ts';
 import { FunctionBuilder, functionIndex } from './function.ts';
 import type { Callee, FunctionIndex } from './function.ts';
@@ -22,24 +23,6 @@ export interface EncodeOptions {
 export type GlobalInit = number | bigint | { readonly global: number };
 
 const MAGIC_AND_VERSION = Uint8Array.of(0, 0x61, 0x73, 0x6d, 1, 0, 0, 0);
-/** Core specification 2.0, Binary Format, "Modules". */
-export const Section = {
-  custom: 0,
-  type: 1,
-  import: 2,
-  function: 3,
-  table: 4,
-  memory: 5,
-  global: 6,
-  export: 7,
-  start: 8,
-  element: 9,
-  code: 10,
-  data: 11,
-  dataCount: 12,
-} as const;
-/** What an import or export is, in binary order. */
-export const ExternalKind = { function: 0, table: 1, memory: 2, global: 3 } as const;
 const FUNCTION_TYPE = 0x60;
 const NAME_SUBSECTION_FUNCTIONS = 1;
 
