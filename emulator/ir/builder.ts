@@ -1,4 +1,5 @@
-import type { Attributes, Block, JumpHint, Op, Order, Rmw, Value } from './block.ts';
+import type { Attributes, JumpHint, Order, Rmw } from './attributes.ts';
+import type { Block, Op, Value } from './block.ts';
 import type { OpName } from './op.ts';
 import { isField, type Operand, type RegisterFile, type Type } from './type.ts';
 

@@ -4,6 +4,21 @@ export type Type = 'i32' | 'i64' | 'f32' | 'f64' | 'v128';
 /** Bits in one value of the type. */
 export const WIDTH: Readonly<Record<Type, number>> = { i32: 32, i64: 64, f32: 32, f64: 64, v128: 128 };
 
+/** What the 128 bits of a vector are taken to hold, lane 0 in the low bits. */
+export type Shape = 'i8x16' | 'i16x8' | 'i32x4' | 'i64x2' | 'f32x4' | 'f64x2';
+
+/** Per shape: the bits of a lane, how many there are, and the type of one lane taken out (narrow integer lanes are `i32`). */
+export const SHAPES: Readonly<
+  Record<Shape, { readonly laneWidth: number; readonly lanes: number; readonly scalar: Type }>
+> = {
+  i8x16: { laneWidth: 8, lanes: 16, scalar: 'i32' },
+  i16x8: { laneWidth: 16, lanes: 8, scalar: 'i32' },
+  i32x4: { laneWidth: 32, lanes: 4, scalar: 'i32' },
+  i64x2: { laneWidth: 64, lanes: 2, scalar: 'i64' },
+  f32x4: { laneWidth: 32, lanes: 4, scalar: 'f32' },
+  f64x2: { laneWidth: 64, lanes: 2, scalar: 'f64' },
+};
+
 /**
  * An instruction's operand field as the interpreter sees it: known by name, its value read from the decoded record at run time.
  * The JIT and the evaluator see plain numbers instead.

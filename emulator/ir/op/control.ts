@@ -1,0 +1,110 @@
+import { ANY, INTEGER, type OpRow } from './row.ts';
+
+/** Where values come from and go to: constants, operand fields, guest registers, the address of the instruction. */
+export const REGISTER_OPS = {
+  const: {
+    doc: 'A known bit pattern.',
+    types: ANY,
+    args: [],
+    result: 'T',
+    effect: 'none',
+    attributes: ['bits'],
+    evaluate: (_args, _width, op) => op.bits!,
+  },
+  field: {
+    doc: 'An operand field of the decoded record, sign-extended when `signed`.',
+    types: INTEGER,
+    args: [],
+    result: 'T',
+    effect: 'none',
+    attributes: ['field', 'signed'],
+  },
+  pc: { doc: 'The address of the current guest instruction.', types: ['i64'], args: [], result: 'T', effect: 'none' },
+  next_pc: {
+    doc: 'The address after the current guest instruction.',
+    types: ['i64'],
+    args: [],
+    result: 'T',
+    effect: 'none',
+  },
+  get: {
+    doc: 'Reads a guest register; a narrower type reads the low part.',
+    types: ANY,
+    args: [],
+    result: 'T',
+    effect: 'reads',
+    attributes: ['slot'],
+  },
+  set: {
+    doc: 'Writes a guest register; a narrower type writes the low part and leaves the rest.',
+    types: ANY,
+    args: ['T'],
+    result: 'none',
+    effect: 'writes',
+    attributes: ['slot'],
+  },
+  insn: {
+    doc: 'A guest instruction begins here.',
+    types: [],
+    args: [],
+    result: 'none',
+    effect: 'marker',
+    attributes: ['pc', 'length'],
+  },
+} as const satisfies Record<string, OpRow>;
+
+/** Helper calls, traps and jumps. */
+export const CONTROL_OPS = {
+  call: {
+    doc: "Calls a helper of the ISA with i64 arguments; `T` is its result's type when it has one. It may trap.",
+    types: ['i64'],
+    args: 'variadic',
+    result: 'optional',
+    effect: 'call',
+    attributes: ['helper'],
+  },
+  trap_if: {
+    doc: 'Leaves with guest trap `cause` and the second argument as its value when the first is not 0.',
+    types: [],
+    args: ['i32', 'i64'],
+    result: 'none',
+    effect: 'control',
+    attributes: ['cause'],
+  },
+  trap: {
+    doc: 'Leaves with guest trap `cause` and the argument as its value; pc stays on this instruction.',
+    types: [],
+    args: ['i64'],
+    result: 'none',
+    effect: 'control',
+    attributes: ['cause'],
+    terminator: true,
+  },
+  jump: {
+    doc: 'Goes to the address in the argument.',
+    types: [],
+    args: ['i64'],
+    result: 'none',
+    effect: 'control',
+    attributes: ['hint'],
+    terminator: true,
+  },
+  jump_rel: {
+    doc: 'Goes to this instruction plus `displacement`.',
+    types: [],
+    args: [],
+    result: 'none',
+    effect: 'control',
+    attributes: ['displacement', 'hint'],
+    terminator: true,
+  },
+  branch: {
+    doc: 'Goes to this instruction plus `displacement` when the argument is not 0, else on to the next.',
+    types: [],
+    args: ['i32'],
+    result: 'none',
+    effect: 'control',
+    attributes: ['displacement'],
+    terminator: true,
+  },
+} as const satisfies Record<string, OpRow>;
