@@ -125,6 +125,15 @@ test('a few bytes cannot ask for much text', () => {
   const header = [0, 0x61, 0x73, 0x6d, 1, 0, 0, 0, 1, 4, 1, 0x60, 0, 0, 3, 2, 1, 0];
   const text = disassemble(Uint8Array.from([...header, 10, locals.length + 2, 1, locals.length, ...locals]));
   assert.match(text, /local i32 x4294967295/u);
+  const wide = new ModuleBuilder();
+  for (let index = 0; index < 1000; index++)
+    wide.function(
+      'wide',
+      Array.from({ length: 900 }, () => i64),
+      [],
+    );
+  const many = wide.encode();
+  assert.ok(disassemble(many).length < many.length * 10);
   const module = new ModuleBuilder();
   const fn = module.function('deep', [], []);
   for (let depth = 0; depth < 20_000; depth++) fn.block();

@@ -6,6 +6,8 @@ import type { FunctionType, ValType } from './type.ts';
 
 /** Deeper blocks are not indented further: the text stays linear in the size of the binary. */
 const MAXIMUM_INDENT = 40;
+/** Longer function types are written once, with their index: otherwise many functions could repeat a huge one. */
+const MAXIMUM_REPEATED_TYPES = 16;
 const HEADER_BYTES = 8;
 
 /**
@@ -160,8 +162,10 @@ class ModuleText {
     const code = body.part(body.count());
     const name = this.names.get(index);
     const comment = name === undefined ? '' : ` ;; ${JSON.stringify(name)}`;
-    const type = formatFunctionType(this.types[typeIndex]!);
-    this.lines.push(`(func ${index} (type ${typeIndex}) ${type}${localRuns(code)}${comment}`);
+    const type = this.types[typeIndex]!;
+    const short = type.params.length + type.results.length <= MAXIMUM_REPEATED_TYPES;
+    const signature = short ? ` ${formatFunctionType(type)}` : '';
+    this.lines.push(`(func ${index} (type ${typeIndex})${signature}${localRuns(code)}${comment}`);
     this.readBody(code);
     this.lines.push(')');
   }

@@ -8,12 +8,10 @@ export class ByteBuffer {
   /** Backing store: longer than the contents, and replaced when it grows. */
   bytes: Uint8Array<ArrayBuffer>;
   length: number;
-  private view: DataView;
 
   constructor(capacity: number = INITIAL_CAPACITY) {
     this.bytes = new Uint8Array(capacity);
     this.length = 0;
-    this.view = new DataView(this.bytes.buffer);
   }
 
   /** Makes room for `count` more bytes. */
@@ -74,21 +72,21 @@ export class ByteBuffer {
   /** IEEE 754 binary32, little-endian; a NaN's payload may change on the way: write its bits with `u32le` instead. */
   f32(value: number): void {
     this.reserve(4);
-    this.view.setFloat32(this.length, value, true);
+    this.view().setFloat32(this.length, value, true);
     this.length += 4;
   }
 
   /** IEEE 754 binary64, little-endian. */
   f64(value: number): void {
     this.reserve(8);
-    this.view.setFloat64(this.length, value, true);
+    this.view().setFloat64(this.length, value, true);
     this.length += 8;
   }
 
   /** Four bytes, little-endian. */
   u32le(value: number): void {
     this.reserve(4);
-    this.view.setUint32(this.length, value, true);
+    this.view().setUint32(this.length, value, true);
     this.length += 4;
   }
 
@@ -141,11 +139,14 @@ export class ByteBuffer {
     return this.bytes.slice(0, this.length);
   }
 
+  private view(): DataView {
+    return new DataView(this.bytes.buffer);
+  }
+
   private grow(needed: number): void {
     const bytes = new Uint8Array(Math.max(needed, this.bytes.length * 2));
     bytes.set(this.bytes.subarray(0, this.length));
     this.bytes = bytes;
-    this.view = new DataView(bytes.buffer);
   }
 }
 
