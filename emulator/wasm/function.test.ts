@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { FunctionBuilder } from './function.ts';
 import { ModuleBuilder } from './module.ts';
+import type { OpName } from './opcode.ts';
 import { ValType } from './type.ts';
 
 const { i32, i64, f64, v128 } = ValType;
@@ -23,6 +24,7 @@ const misuse: [string, (fn: FunctionBuilder, module: ModuleBuilder) => void, Reg
   ['a local freed twice', (fn) => freeTwice(fn), /local 1 is not a taken scratch local/u],
   ['a local that is not there', (fn) => fn.localGet(1), /no local 1/u],
   ['op with immediates', (fn) => fn.op('i32.load'), /i32\.load takes immediates \(memarg\)/u],
+  ['a name that is no instruction', (fn) => fn.op('i32.addd' as OpName), /i32\.addd is no instruction/u],
   ['end through op', (fn) => fn.op('end'), /end has a method of its own/u],
   ['a load that is none', (fn) => fn.load('i32.add'), /no memory access/u],
   ['alignment above the natural one', (fn) => fn.load('i32.load', { align: 8 }), /alignment of 8 bytes/u],
@@ -47,7 +49,7 @@ const misuse: [string, (fn: FunctionBuilder, module: ModuleBuilder) => void, Reg
 for (const [name, misbehave, message] of misuse) {
   test(`${name} is refused with its reason`, () => {
     const { module, fn } = unchecked();
-    assert.throws(() => misbehave(fn, module), { name: 'BuildError', message });
+    assert.throws(() => misbehave(fn, module), { name: 'AssertionFailure', message });
   });
 }
 

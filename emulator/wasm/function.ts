@@ -124,7 +124,7 @@ export class FunctionBuilder {
 
   /** Any instruction without immediates, also those whose only immediates are the indices of memory 0. */
   op(name: OpName): void {
-    const row = opcode[name];
+    const row = this.row(name);
     if (row === END || row === ELSE) fail(`${this.name}: ${name} has a method of its own`);
     switch (row.immediates) {
       case 'none':
@@ -241,7 +241,7 @@ export class FunctionBuilder {
 
   /** Any instruction with a memory operand and without a lane: plain or atomic, load, store, rmw, wait, notify. */
   load(name: OpName, at: MemoryOperand = AT_ZERO): void {
-    const row = opcode[name];
+    const row = this.row(name);
     if (row.immediates !== 'memarg') fail(`${this.name}: ${name} is no memory access`);
     this.put(row);
     this.memoryOperand(name, row, at);
@@ -255,7 +255,7 @@ export class FunctionBuilder {
 
   /** `v128.load8_lane` and its kin. */
   memoryLane(name: OpName, at: MemoryOperand, lane: number): void {
-    const row = opcode[name];
+    const row = this.row(name);
     if (row.immediates !== 'memarg+lane') fail(`${this.name}: ${name} is no memory access of a lane`);
     if (lane >>> 0 >= 16 / row.bytes) fail(`${this.name}: ${name} has no lane ${lane}`);
     this.put(row);
@@ -266,7 +266,7 @@ export class FunctionBuilder {
 
   /** Extract and replace of a lane. */
   laneOp(name: OpName, lane: number): void {
-    const row = opcode[name];
+    const row = this.row(name);
     if (row.immediates !== 'lane') fail(`${this.name}: ${name} takes no lane`);
     if (lane >>> 0 >= laneCount(name)) fail(`${this.name}: ${name} has no lane ${lane}`);
     this.put(row);
@@ -369,7 +369,7 @@ export class FunctionBuilder {
 
   /** Table, segment, bulk and other instructions by their index immediates in binary order. */
   indexed(name: OpName, first: number, second?: number): void {
-    const row = opcode[name];
+    const row = this.row(name);
     if (second === undefined ? !takesOneIndex(row) : !takesTwoIndices(row)) {
       fail(`${this.name}: ${name} takes other immediates (${row.immediates})`);
     }
@@ -405,6 +405,13 @@ export class FunctionBuilder {
       start = index;
     }
     target.appendBuffer(this.code);
+  }
+
+  /** Names may come from another table by a cast: a wrong one is reported here. */
+  private row(name: OpName): Opcode {
+    const row: Opcode | undefined = opcode[name];
+    if (row === undefined) fail(`${this.name}: ${name} is no instruction`);
+    return row;
   }
 
   private put(row: Opcode): void {
