@@ -54,7 +54,7 @@ function row(
   bytes: number,
   atomic: boolean,
 ): Opcode {
-  return { code, immediates, signature: signature === undefined ? undefined : parse(signature), bytes, atomic };
+  return { code, immediates, signature: signature === undefined ? undefined : interned(signature), bytes, atomic };
 }
 
 export function plain(code: number, signature?: string): Opcode {
@@ -75,6 +75,15 @@ export function laneAccess(code: number, bytes: number, signature: string): Opco
 
 export function atomic(code: number, bytes: number, signature: string): Opcode {
   return row(code, 'memarg', signature, bytes, true);
+}
+
+/** Some forty signatures serve the whole table: instructions of one signature share the object. */
+const signatures = new Map<string, FunctionType>();
+
+function interned(signature: string): FunctionType {
+  let type = signatures.get(signature);
+  if (type === undefined) signatures.set(signature, (type = parse(signature)));
+  return type;
 }
 
 function parse(signature: string): FunctionType {
