@@ -1,0 +1,58 @@
+/** A measuring process: the request is its one argument, results are JSON lines on descriptor 3. */
+import { writeSync } from 'node:fs';
+import { relative } from 'node:path';
+import { ConfigError, UserFacingError } from '../emulator/check/errors.ts';
+import { discover, loadSuite } from '../suites/harness/discover.ts';
+import { measureBenchmark } from '../suites/harness/measure.ts';
+import { TRIAL_DESCRIPTOR, TRIAL_PROTOCOL, trialRequestSchema } from '../suites/harness/trial-protocol.ts';
+import type { TrialMessage, TrialRequest } from '../suites/harness/trial-protocol.ts';
+
+/** Pipes can be non-blocking and full; a message must not be lost or cut. */
+function send(message: TrialMessage): void {
+  const bytes = Buffer.from(`${JSON.stringify(message)}\n`);
+  for (let written = 0; written < bytes.length;) {
+    try {
+      written += writeSync(TRIAL_DESCRIPTOR, bytes, written);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') throw error;
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1);
+    }
+  }
+}
+
+async function answer(request: TrialRequest): Promise<void> {
+  if (request.protocol !== TRIAL_PROTOCOL) {
+    throw new ConfigError(`trial protocol ${request.protocol} is not ${TRIAL_PROTOCOL}`, {
+      where: import.meta.filename,
+    });
+  }
+  if (request.file === undefined) {
+    const benches = (await discover(request.root)).map(({ bench, file }) => ({
+      id: bench.id,
+      file: relative(request.root, file),
+      engine: bench.engine,
+      aliases: bench.aliases ?? [],
+      tags: bench.tags ?? [],
+      counts: bench.counters !== undefined,
+    }));
+    send({ type: 'listing', benches });
+    return;
+  }
+  const benches = await loadSuite(request.file);
+  for (const id of request.ids) {
+    const bench = benches.find((candidate) => candidate.id === id);
+    if (bench === undefined) throw new ConfigError(`does not define '${id}'`, { where: request.file });
+    send({ type: 'start', id });
+    send({ type: 'measurement', measurement: await measureBenchmark({ bench, file: request.file }, request) });
+  }
+}
+
+try {
+  await answer(trialRequestSchema.parse(JSON.parse(process.argv[2] ?? 'null')));
+} catch (error) {
+  if (!(error instanceof UserFacingError)) throw error;
+  send({ type: 'refused', line: error.line() });
+}
+send({ type: 'done', protocol: TRIAL_PROTOCOL });
+// A suite may have left a timer or a worker behind; what was to be said is said.
+process.exit(0);

@@ -1,0 +1,105 @@
+/** Starts a measuring process, reads what it says and bounds its time. */
+import { spawn, spawnSync } from 'node:child_process';
+import { join } from 'node:path';
+import { HostError } from '../../emulator/check/errors.ts';
+import { TRIAL_PROTOCOL } from './trial-protocol.ts';
+import type { TrialMessage, TrialRequest } from './trial-protocol.ts';
+
+export interface TrialPlace {
+  /** Root of the checkout whose code is measured. */
+  readonly directory: string;
+  /** Runtime flags of the process. */
+  readonly flags: readonly string[];
+  /** CPU to pin to; undefined leaves placement to the system. */
+  readonly cpu?: number | undefined;
+  /** Milliseconds. */
+  readonly timeout: number;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** `scripts/trial.ts` of a checkout. */
+export function trialScript(directory: string): string {
+  return join(directory, 'scripts', 'trial.ts');
+}
+
+/**
+ * Runs one process over the request and hands each message on as it comes.
+ * @throws HostError when the process cannot start, speaks another protocol, dies, or runs out of time.
+ */
+export function runTrial(
+  request: TrialRequest,
+  place: TrialPlace,
+  onMessage: (message: TrialMessage) => void,
+): Promise<void> {
+  const node = [...place.flags, trialScript(place.directory), JSON.stringify(request)];
+  const [command, argv] =
+    place.cpu === undefined
+      ? [process.execPath, node]
+      : ['taskset', ['--cpu-list', String(place.cpu), process.execPath, ...node]];
+  const where = request.ids.join(', ') || request.root;
+  return new Promise((resolve, reject) => {
+    const child = spawn(command, argv, {
+      cwd: place.directory,
+      stdio: ['ignore', 'pipe', 'pipe', 'pipe'],
+      ...(place.signal === undefined ? {} : { signal: place.signal }),
+      killSignal: 'SIGKILL',
+    });
+    let done = false;
+    let refused: string | undefined;
+    let failure: Error | undefined;
+    let timedOut = false;
+    let complaint = '';
+    const timer = setTimeout(() => {
+      timedOut = true;
+      child.kill('SIGKILL');
+    }, place.timeout);
+    // What a benchmark prints is not a result: it is drained, and the end of stderr is kept for the message of a crash.
+    child.stdout!.resume();
+    child.stderr!.on('data', (chunk: Buffer) => (complaint = (complaint + chunk.toString('utf8')).slice(-4000)));
+    readLines(child.stdio[3] as NodeJS.ReadableStream, (line) => {
+      const message = JSON.parse(line) as TrialMessage;
+      if (message.type === 'done') done = message.protocol === TRIAL_PROTOCOL;
+      else if (message.type === 'refused') refused = message.line;
+      else onMessage(message);
+    }).catch((cause: unknown) => {
+      failure = new HostError('a measuring process sent what is not a message', { where, cause });
+      child.kill('SIGKILL');
+    });
+    child.on('error', (cause) => (failure = new HostError(`cannot run ${command}`, { where, cause })));
+    child.on('close', (code, signal) => {
+      clearTimeout(timer);
+      if (place.signal?.aborted === true) reject(place.signal.reason as Error);
+      else if (timedOut) reject(new HostError(`took more than ${place.timeout / 1000} s and was stopped`, { where }));
+      else if (failure !== undefined) reject(failure);
+      else if (refused !== undefined) reject(new HostError(refused));
+      else if (!done || code !== 0)
+        reject(new HostError(`the process ended with ${signal ?? `exit code ${code}`}${reason(complaint)}`, { where }));
+      else resolve();
+    });
+  });
+}
+
+/** The CPU measuring processes are pinned to: the last this process may use, away from where interrupts tend to land. */
+export function pinnedCpu(): number | undefined {
+  const answer = spawnSync('taskset', ['--cpu-list', '--pid', String(process.pid)], { encoding: 'utf8' });
+  if (answer.status !== 0) return undefined;
+  const last = /([0-9]+)\s*$/.exec(answer.stdout)?.[1];
+  return last === undefined ? undefined : Number(last);
+}
+
+async function readLines(stream: NodeJS.ReadableStream, onLine: (line: string) => void): Promise<void> {
+  let rest = '';
+  for await (const chunk of stream) {
+    const lines = (rest + String(chunk)).split('\n');
+    rest = lines.pop()!;
+    for (const line of lines) onLine(line);
+  }
+}
+
+/** The line of a crash report that says what happened. */
+function reason(complaint: string): string {
+  const lines = complaint.split('\n').map((line) => line.trim());
+  const said =
+    lines.find((line) => /^[A-Za-z]*(?:Error|Failure)\b.*:/.test(line)) ?? lines.findLast((line) => line !== '');
+  return said === undefined ? '' : `: ${said}`;
+}
