@@ -1,0 +1,120 @@
+import crypto from 'node:crypto';
+import { Vcpu } from '../cpu/vcpu.ts';
+import { riscv64 } from '../isa/riscv/index.ts';
+import type { Abi } from '../linux-user/abi.ts';
+import { riscv64Abi } from '../linux-user/abi-riscv64.ts';
+import type { OpenFile } from '../linux-user/file.ts';
+import { FileSystem, type Mount } from '../linux-user/filesystem.ts';
+import { Kernel, type KernelCounters, type Outcome } from '../linux-user/kernel.ts';
+import type { Program, UserCpu } from '../linux-user/process.ts';
+import type { Surroundings } from '../linux-user/services.ts';
+import { HostStream } from '../linux-user/stdio.ts';
+import type { Isa } from '../isa/instruction.ts';
+import type { FlatMemory } from '../memory/flat.ts';
+
+export interface UserOptions {
+  readonly isa?: 'riscv64';
+  readonly program: Program;
+  /** Including argv[0]; byte strings. */
+  readonly argv: readonly string[];
+  readonly environment?: readonly string[];
+  readonly mounts?: readonly Mount[];
+  readonly directory?: string;
+  /** Standard input, output and error; the host's own unless given. */
+  readonly stdio?: readonly [OpenFile, OpenFile, OpenFile];
+  /** Bytes of address space of each process; 1 GiB unless given. Pages cost host memory only once touched. */
+  readonly memorySize?: number;
+  readonly maximumInstructions?: number;
+  /** Seconds. */
+  readonly timeout?: number;
+  /** Time is the count of retired instructions (one a nanosecond), random bytes are seeded. */
+  readonly deterministic?: boolean;
+}
+
+export interface UserResult {
+  readonly outcome: Outcome;
+  readonly counters: KernelCounters;
+  /** Host seconds between the first guest instruction and the end. */
+  readonly seconds: number;
+  /** What the vCPUs did, summed over the processes. */
+  readonly vcpu: Readonly<Record<string, number>>;
+}
+
+const TARGETS: Readonly<Record<string, { isa: Isa; abi: Abi }>> = { riscv64: { isa: riscv64, abi: riscv64Abi } };
+/** 2026-01-01T00:00:00Z in nanoseconds: where deterministic time begins. */
+const EPOCH = 1_767_225_600_000_000_000n;
+
+/**
+ * Runs a static Linux program to its end and says how it ended. The guest sees stdio and its mounts, nothing else of the host.
+ * Throws ImageError for a program that cannot run, ConfigError for options that cannot be met.
+ */
+export function runUser(options: UserOptions): UserResult {
+  const { isa, abi } = TARGETS[options.isa ?? 'riscv64']!;
+  const surroundings = options.deterministic ? deterministicSurroundings() : hostSurroundings();
+  const cpus: Vcpu[] = [];
+  const createCpu = (memory: FlatMemory): UserCpu => {
+    const vcpu = new Vcpu(isa, memory.memory, { guestSize: memory.size });
+    cpus.push(vcpu);
+    return Object.assign(vcpu, { instructions: () => vcpu.counters.instructions });
+  };
+  const kernel = new Kernel({
+    abi,
+    files: new FileSystem(options.mounts ?? [], surroundings.random),
+    surroundings,
+    createCpu,
+    memorySize: options.memorySize ?? 2 ** 30,
+    maximumInstructions: options.maximumInstructions ?? Infinity,
+    timeout: options.timeout === undefined ? Infinity : options.timeout * 1000,
+    now: () => performance.now(),
+  });
+  const stdio = options.stdio ?? [new HostStream(0), new HostStream(1), new HostStream(2)];
+  kernel.start(options.program, options.argv, options.environment ?? [], stdio, options.directory ?? '/');
+  const begin = performance.now();
+  try {
+    const outcome = kernel.run();
+    return { outcome, counters: kernel.counters, seconds: (performance.now() - begin) / 1000, vcpu: sumCounters(cpus) };
+  } finally {
+    kernel.shutdown();
+  }
+}
+
+function sumCounters(cpus: readonly Vcpu[]): Record<string, number> {
+  const sum: Record<string, number> = {};
+  for (const { counters } of cpus) {
+    for (const [name, value] of Object.entries(counters))
+      if (typeof value === 'number') sum[name] = (sum[name] ?? 0) + value;
+  }
+  return sum;
+}
+
+function hostSurroundings(): Surroundings {
+  const sleeper = new Int32Array(new SharedArrayBuffer(4));
+  return {
+    monotonic: () => process.hrtime.bigint(),
+    realtime: () => BigInt(Math.round((performance.timeOrigin + performance.now()) * 1000)) * 1000n,
+    random: (into) => void crypto.randomFillSync(into),
+    rest: (milliseconds) => void Atomics.wait(sleeper, 0, 0, milliseconds),
+  };
+}
+
+/** Time is what was executed plus what was slept; random bytes come from a xorshift generator with a fixed seed (Marsaglia, "Xorshift RNGs", 2003). */
+function deterministicSurroundings(): Surroundings {
+  let slept = 0n;
+  let seed = 0x9e3779b9;
+  const monotonic = (instructions: number) => BigInt(instructions) + slept;
+  return {
+    monotonic,
+    realtime: (instructions) => EPOCH + monotonic(instructions),
+    random: (into) => {
+      for (let i = 0; i < into.length; i++) {
+        seed ^= seed << 13;
+        seed ^= seed >>> 17;
+        seed ^= seed << 5;
+        into[i] = seed >>> 8;
+      }
+    },
+    rest: (milliseconds) => {
+      slept += BigInt(Math.ceil(milliseconds * 1e6));
+    },
+  };
+}
