@@ -3,7 +3,7 @@ import { JUMP_HINTS, ORDERS, RMWS, type Attributes } from './attributes.ts';
 import type { Block, Op, Value } from './block.ts';
 import { OP_NAMES, type OpName, opRow, resultType, type Typing } from './op.ts';
 import { type RegisterFile, SHAPES, type Type, WIDTH } from './type.ts';
-import { mayLeave } from './verify.ts';
+import { accessWidths, mayLeave } from './verify.ts';
 
 /** A small seeded generator (SplitMix64): the same seed gives the same sequence everywhere. */
 export class Random {
@@ -277,7 +277,12 @@ class BlockWriter {
     const type = row.types.length === 0 ? 'none' : random.pick(row.types);
     const slot = name === 'get' ? this.#slot(type as Type) : undefined;
     if (name === 'get' && slot === undefined) return;
-    const head = { name, type, ...this.#attributes(name, type), ...(slot === undefined ? {} : { slot }) };
+    const head: Omit<Op, 'args'> = {
+      name,
+      type,
+      ...this.#attributes(name, type),
+      ...(slot === undefined ? {} : { slot }),
+    };
     const typings = row.args === 'variadic' ? [] : row.args;
     // Rarely taken, so that the rest of the block is reached.
     const condition = name === 'trap_if' && random.chance(90) ? this.#zero() : undefined;
@@ -307,11 +312,13 @@ class BlockWriter {
     const has = (key: keyof Attributes) => row.attributes?.includes(key) === true;
     const attributes: { -readonly [Key in keyof Attributes]: Attributes[Key] } = {};
     if (has('bits')) attributes.bits = randomBits(random, type as Type);
-    if (has('width')) attributes.width = this.#width(name, type as Type);
+    if (has('width')) attributes.width = random.pick(accessWidths(name, type as Type));
     if (has('shape')) attributes.shape = random.pick(row.shapes!);
     if (has('signed')) {
-      const always = attributes.shape === undefined || SHAPES[attributes.shape].laneWidth < 32;
-      attributes.signed = always && random.chance(50);
+      const { shape } = attributes;
+      const maybe =
+        shape === undefined ? name !== 'load' || type === 'i32' || type === 'i64' : SHAPES[shape].laneWidth < 32;
+      attributes.signed = maybe && random.chance(50);
     }
     if (has('order')) attributes.order = random.pick(ORDERS);
     if (has('rmw')) attributes.rmw = random.pick(RMWS);
@@ -323,15 +330,5 @@ class BlockWriter {
     if (has('displacement')) attributes.displacement = 2 * (random.below(4096) - 2048);
     if (has('hint')) attributes.hint = random.pick(JUMP_HINTS);
     return attributes;
-  }
-
-  #width(name: OpName, type: Type): number {
-    const full = WIDTH[type];
-    if (name === 'load' || name === 'store') {
-      return type === 'i32' || type === 'i64'
-        ? this.#random.pick([8, 16, 32, 64].filter((width) => width <= full))
-        : full;
-    }
-    return this.#random.pick([8, 16, 32, 64]);
   }
 }

@@ -145,6 +145,7 @@ test('the verifier names what breaks a rule', () => {
       /a terminator is the last op/,
     ],
     [[insn, address, { ...load, width: 128 }], /width is 128, not 8, 16, 32, 64/],
+    [[insn, address, { ...load, type: 'v128', signed: true }], /signed is only for integers/],
     [[insn, address, { ...load, type: 'f64', width: 32 }], /width is 32, not 64/],
     [[insn, { name: 'get', type: 'v128', args: [], slot: { file: x, index: 1 } }], /x1 has no room for v128/],
     [[insn, { name: 'get', type: 'i64', args: [], slot: { file: x, index: 33 } }], /x33 is not among 32 registers/],

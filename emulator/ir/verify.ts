@@ -1,6 +1,6 @@
 import { ALIGNMENTS, type Attributes, JUMP_HINTS, ORDERS, RMWS } from './attributes.ts';
 import type { Block, Op } from './block.ts';
-import { argumentType, OPS, opRow, resultType } from './op.ts';
+import { argumentType, type OpName, OPS, opRow, resultType } from './op.ts';
 import { printSlot } from './print.ts';
 import { isField, SHAPES, type Slot, type Type, WIDTH } from './type.ts';
 
@@ -94,10 +94,12 @@ const ATTRIBUTE_RULES: Readonly<Record<keyof Attributes, (op: Op) => string | un
   field: ({ field }) => (field!.field === '' ? 'has no name' : undefined),
   slot: (op) => slotProblem(op.slot!, op.type),
   width: (op) => widthProblem(op),
-  signed: ({ name, shape, signed }) =>
-    name === 'v_extract' && signed === true && shape !== undefined && SHAPES[shape].laneWidth >= 32
+  signed: ({ name, type, shape, signed }) => {
+    if (name === 'load' && signed === true && type !== 'i32' && type !== 'i64') return 'is only for integers';
+    return name === 'v_extract' && signed === true && shape !== undefined && SHAPES[shape].laneWidth >= 32
       ? 'is only for lanes narrower than 32 bits'
-      : among(signed, [true, false]),
+      : among(signed, [true, false]);
+  },
   order: ({ order }) => among(order, ORDERS),
   rmw: ({ rmw }) => among(rmw, RMWS),
   alignment: ({ alignment }) => among(alignment, ALIGNMENTS),
@@ -111,7 +113,7 @@ const ATTRIBUTE_RULES: Readonly<Record<keyof Attributes, (op: Op) => string | un
   helper: ({ helper }) => (helper === '' ? 'has no name' : undefined),
   cause: ({ cause }) => whole(cause!, 0, 0x7fff_ffff),
   displacement: ({ displacement }) =>
-    isField(displacement!) ? undefined : whole(displacement, Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER),
+    isField(displacement!) ? undefined : whole(displacement!, Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER),
   hint: ({ hint }) => among(hint, JUMP_HINTS),
   pc: ({ pc }) => (pc! >= 0n && pc! >> 64n === 0n ? undefined : 'is no 64-bit address'),
   length: ({ length }) => whole(length!, 1, 15),
@@ -126,10 +128,15 @@ function slotProblem(slot: Slot, type: Type | 'none'): string | undefined {
     : `${file.name}${index} is not among ${file.count} registers`;
 }
 
-/** Integers may be accessed whole or by a narrower power of two, floats and vectors only whole; atomics are 8 to 64 bits. */
+/** Integers and vectors may be accessed whole or by a narrower power of two, floats only whole; atomics are 8 to 64 bits. */
 function widthProblem({ name, type, width }: Op): string | undefined {
   if (type === 'none') return undefined;
-  if (name === 'load_reserved' || name === 'store_conditional') return among(width, [8, 16, 32, 64]);
-  const full = WIDTH[type];
-  return among(width, type === 'i32' || type === 'i64' ? [8, 16, 32, 64].filter((each) => each <= full) : [full]);
+  return among(width, accessWidths(name, type));
+}
+
+/** The widths a memory op of the type may have: those that the type holds and, of a vector, that one lane load or store moves. */
+export function accessWidths(name: OpName, type: Type): readonly number[] {
+  if (name !== 'load' && name !== 'store') return [8, 16, 32, 64];
+  if (type === 'v128') return [32, 64, 128];
+  return type === 'f32' || type === 'f64' ? [WIDTH[type]] : [8, 16, 32, 64].filter((each) => each <= WIDTH[type]);
 }
