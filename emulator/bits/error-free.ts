@@ -13,8 +13,9 @@ const SMALLEST_NORMAL = 2 ** -1022;
  * a + b - RN(a + b), exactly: the 2Sum of six additions, any order of magnitudes (Knuth, The Art of Computer Programming volume 2, "Accuracy
  * of Floating Point Arithmetic").
  *
- * Range: a, b and RN(a + b) finite and |a| below the largest finite double. Then no later step overflows (Boldo, Graillat & Muller, "On the
- * robustness of the 2Sum and Fast2Sum algorithms", 2017). NaN when a, b or the sum is not finite.
+ * Range: a, b and RN(a + b) finite, and |b| not the largest finite double, Omega. Then no later step overflows (Boldo, Graillat & Muller, "On the
+ * robustness of the 2Sum and Fast2Sum algorithms", 2017, which names the other operand for the other order of the first two differences).
+ * For b = -Omega and some positive a the first difference does overflow, and the result is NaN; so it is when a, b or the sum is not finite.
  */
 export function twoSumError(a: number, b: number): number {
   const sum = a + b;

@@ -73,6 +73,17 @@ test('subtraction and fused signs leave a NaN operand its sign', () => {
   assert.equal(float.fusedMultiplyAdd(f32, one, one, quietPayload, environment, signs).bits, quietPayload);
 });
 
+test('a fused operation prefers a, b, c or, signaling first, c, a, b', () => {
+  const [p, q, r] = [0x7fc0_0001n, 0x7fc0_0002n, 0x7fc0_0003n];
+  const fused = (a: bigint, b: bigint, c: bigint, nan: NanPolicy): bigint =>
+    float.fusedMultiplyAdd(f32, a, b, c, { ...nearest, nan }).bits;
+  assert.equal(fused(p, q, r, 'propagate'), p);
+  assert.equal(fused(one, q, r, 'propagate'), q);
+  assert.equal(fused(p, q, r, 'propagateSignaling'), r);
+  assert.equal(fused(p, q, one, 'propagateSignaling'), p);
+  assert.equal(fused(p, signaling, r, 'propagateSignaling'), signalingQuieted);
+});
+
 test('infinity times zero plus a quiet NaN follows each architecture', () => {
   const fused = (nan: NanPolicy): FloatResult =>
     float.fusedMultiplyAdd(f32, inf, 0n, quietPayload, { ...nearest, nan });
@@ -241,6 +252,8 @@ test('integer conversions follow the RISC-V table of domains', () => {
       bits.toString(16),
     );
   }
+  const largest = { width: 32, signed: true, rounding: Rounding.towardZero } as const;
+  assert.deepEqual(toInteger(f64, 0x41df_ffff_ffc0_0000n, largest), { bits: 0x7fff_ffffn, flags: 0 });
   const minusHalf = 0xbf00_0000n;
   assert.deepEqual(toInteger(f32, minusHalf, { width: 32, signed: false, rounding: Rounding.towardZero }), {
     bits: 0n,

@@ -126,7 +126,7 @@ export function fusedMultiplyAdd(
 }
 
 /** The largest integer whose square does not exceed the value, by Newton's iteration from above. */
-export function integerSquareRoot(value: bigint): bigint {
+function integerSquareRoot(value: bigint): bigint {
   if (value < 2n) return value;
   let root = 1n << BigInt((bitLength(value) + 1) >> 1);
   for (;;) {
