@@ -1,0 +1,214 @@
+import type { FunctionBuilder } from '../wasm/function.ts';
+import { STATE } from '../layout/memory-map.ts';
+import { StateOffset } from '../layout/state.ts';
+import { FloatFlag } from '../bits/float-format.ts';
+import { addFlags, sumError } from './error-free-code.ts';
+import type { Lowering } from './lower.ts';
+
+export type Float = 'f32' | 'f64';
+
+const FLAGS = STATE + StateOffset.floatFlags;
+
+/** The least normal magnitude: results at or below it may be tiny before rounding. */
+const LEAST_NORMAL: Readonly<Record<Float, number>> = { f32: 2 ** -126, f64: 2 ** -1022 };
+
+/** Pieces of floating-point fast paths in one format. `refuse` pops a condition and, when it holds, gives the operation to a slower path. */
+export class FloatCode {
+  readonly lowering: Lowering;
+  readonly fn: FunctionBuilder;
+  readonly type: Float;
+  readonly refuse: () => void;
+  /** The rounding mode when it is known. */
+  readonly mode: bigint | undefined;
+
+  constructor(lowering: Lowering, type: Float, refuse: () => void, mode: bigint | undefined) {
+    this.lowering = lowering;
+    this.fn = lowering.fn;
+    this.type = type;
+    this.refuse = refuse;
+    this.mode = mode;
+  }
+
+  /** A scratch local of the format. */
+  scratch(body: (local: number) => void): void {
+    this.lowering.scratch([this.type], body);
+  }
+
+  constant(value: number): void {
+    if (this.type === 'f32') this.fn.f32Const(value);
+    else this.fn.f64Const(value);
+  }
+
+  binary(instruction: 'add' | 'sub' | 'mul' | 'div', a: number, b: number): void {
+    this.fn.localGet(a);
+    this.fn.localGet(b);
+    this.fn.op(`${this.type}.${instruction}`);
+  }
+
+  refuseNan(local: number): void {
+    this.fn.localGet(local);
+    this.fn.localGet(local);
+    this.fn.op(`${this.type}.ne`);
+    this.refuse();
+  }
+
+  refuseUnlessFinite(result: number): void {
+    this.#magnitudeBelowInfinity(result);
+    this.fn.op('i32.eqz');
+    this.refuse();
+  }
+
+  /**
+   * Refuses infinite and NaN results, and those that may be tiny (IEEE 754, "Underflow": tininess after rounding) unless the pushed
+   * condition says that a small one is exact.
+   */
+  refuseUnlessNormalOr(result: number, pushExact: () => void): void {
+    const { fn, type } = this;
+    fn.localGet(result);
+    fn.op(`${type}.abs`);
+    this.constant(LEAST_NORMAL[type]);
+    fn.op(`${type}.gt`);
+    fn.op('i32.eqz');
+    const small = fn.if();
+    pushExact();
+    fn.op('i32.eqz');
+    this.refuse();
+    fn.end(small);
+    this.refuseUnlessFinite(result);
+  }
+
+  isZero(local: number): void {
+    this.fn.localGet(local);
+    this.constant(0);
+    this.fn.op(`${this.type}.eq`);
+  }
+
+  eitherZero(a: number, b: number): void {
+    this.isZero(a);
+    this.isZero(b);
+    this.fn.op('i32.or');
+  }
+
+  /** The rounding error of result = a ± b. */
+  sumError(instruction: 'add' | 'sub', a: number, b: number, result: number): void {
+    this.lowering.scratch([this.type, this.type], (second, virtual) => {
+      this.fn.localGet(b);
+      if (instruction === 'sub') this.fn.op(`${this.type}.neg`);
+      this.fn.localSet(second);
+      sumError(this.fn, this.type, a, second, result, virtual);
+    });
+  }
+
+  /**
+   * When `inexact` has not accrued, finds out whether the result is: `body` pushes the rounding error (which is a NaN when it could not be
+   * computed) or a truth value. Inline code refuses an inexact result, so that its twin sets the flag; it is set here otherwise.
+   */
+  unlessInexactAccrued(body: () => void, pushed: 'error' | 'truth'): void {
+    const { fn, type } = this;
+    fn.i32Const(0);
+    fn.load('i32.load8_u', { offset: FLAGS });
+    fn.i32Const(FloatFlag.inexact);
+    fn.op('i32.and');
+    fn.op('i32.eqz');
+    const fresh = fn.if();
+    body();
+    if (this.lowering.site.inline) {
+      if (pushed === 'error') {
+        this.constant(0);
+        fn.op(`${type}.ne`);
+      }
+      this.refuse();
+    } else if (pushed === 'error') {
+      this.scratch((error) => {
+        fn.localSet(error);
+        this.refuseNan(error);
+        addFlags(fn, () => {
+          fn.localGet(error);
+          this.constant(0);
+          fn.op(`${type}.ne`);
+        });
+      });
+    } else {
+      this.lowering.scratch(['i32'], (inexact) => {
+        fn.localSet(inexact);
+        addFlags(fn, () => fn.localGet(inexact));
+      });
+    }
+    fn.end(fresh);
+  }
+
+  /** Pushes whether a * b, whose rounded value is the normal number or exact zero `result`, was rounded. */
+  productInexact(a: number, b: number, result: number): void {
+    const { fn } = this;
+    if (this.type === 'f32') {
+      // 24 + 24 significant bits fit the 53 of an f64, and so does the exponent.
+      fn.localGet(result);
+      fn.op('f64.promote_f32');
+      this.#promotedProduct(a, b);
+      fn.op('f64.ne');
+    } else if (this.lowering.site.inline) {
+      fn.i32Const(1);
+    } else {
+      fn.localGet(a);
+      fn.localGet(b);
+      fn.call(this.lowering.runtime.productInexact);
+    }
+  }
+
+  /** Pushes whether the exact product a * b is another number than c; for f64 refuses the small c that rounding could hide. */
+  productDiffers(a: number, b: number, c: number): void {
+    const { fn } = this;
+    if (this.type === 'f32') {
+      this.#promotedProduct(a, b);
+      fn.localGet(c);
+      fn.op('f64.promote_f32');
+      fn.op('f64.ne');
+    } else if (this.lowering.site.inline) {
+      fn.i32Const(1);
+    } else {
+      fn.localGet(c);
+      fn.op('f64.abs');
+      fn.f64Const(LEAST_NORMAL.f64);
+      fn.op('f64.le');
+      fn.localGet(c);
+      fn.f64Const(0);
+      fn.op('f64.ne');
+      fn.op('i32.and');
+      this.refuse();
+      this.binary('mul', a, b);
+      fn.localGet(c);
+      fn.op('f64.ne');
+      fn.localGet(a);
+      fn.localGet(b);
+      fn.call(this.lowering.runtime.productInexact);
+      fn.op('i32.or');
+    }
+  }
+
+  /** a * b + c by the runtime's function, which sets `inexact` itself and gives a NaN for what it does not do. */
+  fusedMultiplyAdd(a: number, b: number, c: number): void {
+    const { fn, lowering } = this;
+    this.scratch((result) => {
+      for (const local of [a, b, c]) fn.localGet(local);
+      fn.call(this.type === 'f64' ? lowering.runtime.fusedMultiplyAdd64 : lowering.runtime.fusedMultiplyAdd32);
+      fn.localSet(result);
+      this.refuseNan(result);
+      fn.localGet(result);
+    });
+  }
+
+  #promotedProduct(a: number, b: number): void {
+    this.fn.localGet(a);
+    this.fn.op('f64.promote_f32');
+    this.fn.localGet(b);
+    this.fn.op('f64.promote_f32');
+    this.fn.op('f64.mul');
+  }
+
+  #magnitudeBelowInfinity(local: number): void {
+    this.fn.localGet(local);
+    this.fn.op(`${this.type}.abs`);
+    this.constant(Infinity);
+    this.fn.op(`${this.type}.lt`);
+  }
+}

@@ -1,0 +1,61 @@
+import type { Block, Op } from '../ir/block.ts';
+import { opRow } from '../ir/op.ts';
+
+export interface Placement {
+  /** How often each value is used as an argument of an op that is itself computed. */
+  readonly uses: Uint32Array;
+  /** 1 for values computed where they are used (or, unused and pure, never). */
+  readonly delayed: Uint8Array;
+}
+
+/**
+ * Decides which values are computed at their use. Pure values with one use are; so is a register read unless a write that could hit the
+ * same register, or a call, stands between it and the place where the tree it is part of is computed.
+ */
+export function placeValues(block: Block): Placement {
+  const { ops } = block;
+  const count = ops.length;
+  const uses = new Uint32Array(count);
+  const delayed = new Uint8Array(count);
+  const user = new Int32Array(count).fill(-1);
+  /** Index of the op at which the code of a value is written. */
+  const place = new Int32Array(count);
+
+  for (let index = count - 1; index >= 0; index--) {
+    const op = ops[index]!;
+    const { effect } = opRow(op.name);
+    place[index] = index;
+    const movable = effect === 'none' || effect === 'reads';
+    if (op.name === 'const') {
+      delayed[index] = 1;
+    } else if (movable && uses[index] === 0) {
+      delayed[index] = 1;
+      continue;
+    } else if (movable && uses[index] === 1) {
+      const at = place[user[index]!]!;
+      if (effect === 'none' || !overwritten(ops, op, index, at)) {
+        delayed[index] = 1;
+        place[index] = at;
+      }
+    }
+    for (const argument of op.args) {
+      uses[argument]!++;
+      user[argument] = index;
+    }
+  }
+  return { uses, delayed };
+}
+
+function overwritten(ops: readonly Op[], read: Op, from: number, to: number): boolean {
+  for (let index = from + 1; index < to; index++) {
+    const op = ops[index]!;
+    if (op.name === 'call') return true;
+    if (op.name !== 'set') continue;
+    const written = op.slot!;
+    const slot = read.slot!;
+    if (written.file !== slot.file) continue;
+    if (typeof written.index !== 'number' || typeof slot.index !== 'number' || written.index === slot.index)
+      return true;
+  }
+  return false;
+}

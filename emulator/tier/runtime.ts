@@ -1,0 +1,263 @@
+import { assert } from '../check/assert.ts';
+import type { Op } from '../ir/block.ts';
+import type { Isa } from '../isa/instruction.ts';
+import { GUEST, PAGE_SIZE, PERMISSION, Permission, STATE } from '../layout/memory-map.ts';
+import { ExitReason, FaultKind, StateOffset } from '../layout/state.ts';
+import type { FunctionBuilder, FunctionIndex } from '../wasm/function.ts';
+import type { ModuleBuilder } from '../wasm/module.ts';
+import { ValType } from '../wasm/type.ts';
+import { fusedMultiplyAdd32Function, fusedMultiplyAdd64Function, productInexactFunction } from './error-free-code.ts';
+
+const { i32, i64 } = ValType;
+const WASM_PAGE = 65536;
+
+/** What generated modules import, under the module name `env`. */
+export interface RuntimeImports {
+  readonly memory: WebAssembly.Memory;
+  /** Calls helper `index` of the ISA: arguments and result in the state. 1 when it trapped. */
+  readonly helper: (index: number) => number;
+  /** Computes floating-point operation `index` exactly: arguments, rounding mode last, and result in the state. */
+  readonly float: (index: number) => void;
+  /** Guest bytes [address, address + bytes) in a page with decoded code were written. */
+  readonly codeWritten: (address: number, bytes: number) => void;
+}
+
+export interface RuntimeOptions {
+  /** Bytes of guest address space. */
+  readonly guestSize: number;
+}
+
+/** The functions that generated code calls: imports, and the slow paths of memory accesses. Made first in a module. */
+export class Runtime {
+  readonly module: ModuleBuilder;
+  readonly options: RuntimeOptions;
+  readonly helper: FunctionIndex;
+  readonly float: FunctionIndex;
+  readonly slowLoad: FunctionBuilder;
+  readonly slowStore: FunctionBuilder;
+  /** The floating-point operations that code may ask for; the index is `float`'s argument. */
+  readonly floatOps: Op[] = [];
+  readonly #helpers: readonly string[];
+  #productInexact: FunctionBuilder | undefined = undefined;
+  #fusedMultiplyAdd64: FunctionBuilder | undefined = undefined;
+  #fusedMultiplyAdd32: FunctionBuilder | undefined = undefined;
+  readonly #floatIndices = new Map<string, number>();
+
+  constructor(module: ModuleBuilder, isa: Isa, options: RuntimeOptions) {
+    this.module = module;
+    this.options = options;
+    this.#helpers = Object.keys(isa.helpers);
+    this.helper = module.importFunction('env', 'helper', [i32], [i32]);
+    this.float = module.importFunction('env', 'float', [i32], []);
+    const codeWritten = module.importFunction('env', 'codeWritten', [i32, i32], []);
+    module.importMemory('env', 'memory', { initial: Math.ceil((GUEST + options.guestSize) / WASM_PAGE) });
+    this.slowLoad = slowLoad(module, options);
+    this.slowStore = slowStore(module, options, codeWritten);
+  }
+
+  /** Functions made when first asked for. */
+  get productInexact(): FunctionBuilder {
+    return (this.#productInexact ??= productInexactFunction(this.module));
+  }
+
+  get fusedMultiplyAdd64(): FunctionBuilder {
+    return (this.#fusedMultiplyAdd64 ??= fusedMultiplyAdd64Function(this.module));
+  }
+
+  get fusedMultiplyAdd32(): FunctionBuilder {
+    return (this.#fusedMultiplyAdd32 ??= fusedMultiplyAdd32Function(this.module));
+  }
+
+  helperIndex(name: string): number {
+    const index = this.#helpers.indexOf(name);
+    assert(index >= 0, `the ISA has a helper ${name}`);
+    return index;
+  }
+
+  floatIndex(op: Op): number {
+    const key = [op.name, op.type, op.from, op.signed].join();
+    let index = this.#floatIndices.get(key);
+    if (index === undefined) {
+      index = this.floatOps.push(op) - 1;
+      this.#floatIndices.set(key, index);
+    }
+    return index;
+  }
+}
+
+/** Bits of a slow path's last argument. */
+export const SlowAccess = {
+  /** A misaligned address faults. */
+  natural: 1,
+  /** A load that faults as a store does, and needs write permission too: the first half of an atomic. */
+  update: 2,
+} as const;
+
+/**
+ * Pushes 1 when not all bytes of the access may be used: [address, address + bytes) inside guest memory, and its first and last page
+ * with all `need` bits. An access is at most 16 bytes, so it touches at most two pages.
+ */
+function forbidden(fn: FunctionBuilder, address: number, bytes: number, size: number, pushNeed: () => void): void {
+  const result = fn.takeLocal(i32);
+  fn.i32Const(1);
+  fn.localSet(result);
+  const outside = fn.block();
+  fn.localGet(address);
+  fn.i64Const(size);
+  fn.op('i64.ge_u');
+  fn.brIf(outside);
+  fn.localGet(address);
+  fn.localGet(bytes);
+  fn.op('i64.extend_i32_u');
+  fn.op('i64.add');
+  fn.i64Const(size);
+  fn.op('i64.gt_u');
+  fn.brIf(outside);
+  pagePermission(fn, () => {
+    fn.localGet(address);
+    fn.op('i32.wrap_i64');
+  });
+  pagePermission(fn, () => lastByte(fn, address, bytes));
+  fn.op('i32.and');
+  pushNeed();
+  fn.op('i32.and');
+  pushNeed();
+  fn.op('i32.ne');
+  fn.localSet(result);
+  fn.end(outside);
+  fn.localGet(result);
+  fn.freeLocal(result);
+}
+
+function pagePermission(fn: FunctionBuilder, pushAddress: () => void): void {
+  pushAddress();
+  fn.i32Const(Math.log2(PAGE_SIZE));
+  fn.op('i32.shr_u');
+  fn.load('i32.load8_u', { offset: PERMISSION });
+}
+
+function lastByte(fn: FunctionBuilder, address: number, bytes: number): void {
+  fn.localGet(address);
+  fn.op('i32.wrap_i64');
+  fn.localGet(bytes);
+  fn.op('i32.add');
+  fn.i32Const(1);
+  fn.op('i32.sub');
+}
+
+/** Writes a fault to the state and returns `ExitReason.fault`. Which kind is on the stack. */
+function returnFault(fn: FunctionBuilder, address: number, bytes: number, kind: number): void {
+  fn.localSet(kind);
+  fn.i32Const(0);
+  fn.localGet(kind);
+  fn.store('i32.store', { offset: STATE + StateOffset.cause });
+  fn.i32Const(0);
+  fn.localGet(address);
+  fn.store('i64.store', { offset: STATE + StateOffset.value });
+  fn.i32Const(0);
+  fn.localGet(bytes);
+  fn.store('i32.store', { offset: STATE + StateOffset.faultWidth });
+  fn.i32Const(ExitReason.fault);
+  fn.return();
+}
+
+/** `natural` and misaligned: pushes the condition. `bytes` is a power of two. */
+function misaligned(fn: FunctionBuilder, address: number, bytes: number, flags: number): void {
+  fn.localGet(address);
+  fn.op('i32.wrap_i64');
+  fn.localGet(bytes);
+  fn.i32Const(1);
+  fn.op('i32.sub');
+  fn.op('i32.and');
+  fn.i32Const(0);
+  fn.op('i32.ne');
+  fn.localGet(flags);
+  fn.i32Const(SlowAccess.natural);
+  fn.op('i32.and');
+  fn.op('i32.and');
+}
+
+/** `memory.copy` between guest memory and the argument slots. */
+function copyArguments(fn: FunctionBuilder, address: number, bytes: number, direction: 'load' | 'store'): void {
+  const guest = () => {
+    fn.localGet(address);
+    fn.op('i32.wrap_i64');
+    fn.i32Const(GUEST);
+    fn.op('i32.add');
+  };
+  if (direction === 'store') guest();
+  fn.i32Const(STATE + StateOffset.arguments);
+  if (direction === 'load') guest();
+  fn.localGet(bytes);
+  fn.op('memory.copy');
+}
+
+/**
+ * `(address, bytes, flags) -> status`: any load the fast path refuses. 0 with the zero-extended bytes in the argument slots, or
+ * `ExitReason.fault` with the fault in the state. A fault's address is the access's own (ir/op/memory.ts).
+ */
+function slowLoad(module: ModuleBuilder, options: RuntimeOptions): FunctionBuilder {
+  const fn = module.function('slowLoad', [i64, i32, i32], [i32]);
+  const [address, bytes, flags] = [0, 1, 2];
+  const kind = fn.local(i32);
+  const update = (plain: number, updating: number) => {
+    fn.i32Const(updating);
+    fn.i32Const(plain);
+    fn.localGet(flags);
+    fn.i32Const(SlowAccess.update);
+    fn.op('i32.and');
+    fn.select();
+  };
+  misaligned(fn, address, bytes, flags);
+  const crooked = fn.if();
+  update(FaultKind.loadMisaligned, FaultKind.storeMisaligned);
+  returnFault(fn, address, bytes, kind);
+  fn.end(crooked);
+  forbidden(fn, address, bytes, options.guestSize, () => update(Permission.read, Permission.read | Permission.write));
+  const denied = fn.if();
+  update(FaultKind.load, FaultKind.store);
+  returnFault(fn, address, bytes, kind);
+  fn.end(denied);
+  for (const slot of [0, 8]) {
+    fn.i32Const(0);
+    fn.i64Const(0);
+    fn.store('i64.store', { offset: STATE + StateOffset.arguments + slot });
+  }
+  copyArguments(fn, address, bytes, 'load');
+  fn.i32Const(0);
+  return fn;
+}
+
+/** `(address, bytes, flags) -> status`: stores the low bytes of the argument slots, whatever the fast path refuses. */
+function slowStore(module: ModuleBuilder, options: RuntimeOptions, codeWritten: FunctionIndex): FunctionBuilder {
+  const fn = module.function('slowStore', [i64, i32, i32], [i32]);
+  const [address, bytes, flags] = [0, 1, 2];
+  const kind = fn.local(i32);
+  misaligned(fn, address, bytes, flags);
+  const crooked = fn.if();
+  fn.i32Const(FaultKind.storeMisaligned);
+  returnFault(fn, address, bytes, kind);
+  fn.end(crooked);
+  forbidden(fn, address, bytes, options.guestSize, () => fn.i32Const(Permission.write));
+  const denied = fn.if();
+  fn.i32Const(FaultKind.store);
+  returnFault(fn, address, bytes, kind);
+  fn.end(denied);
+  copyArguments(fn, address, bytes, 'store');
+  pagePermission(fn, () => {
+    fn.localGet(address);
+    fn.op('i32.wrap_i64');
+  });
+  pagePermission(fn, () => lastByte(fn, address, bytes));
+  fn.op('i32.or');
+  fn.i32Const(Permission.code);
+  fn.op('i32.and');
+  const code = fn.if();
+  fn.localGet(address);
+  fn.op('i32.wrap_i64');
+  fn.localGet(bytes);
+  fn.call(codeWritten);
+  fn.end(code);
+  fn.i32Const(0);
+  return fn;
+}

@@ -1,0 +1,36 @@
+import type { Field, Slot } from '../ir/type.ts';
+import type { JumpHint } from '../ir/block.ts';
+import type { ExitReason } from '../layout/state.ts';
+import type { FunctionBuilder } from '../wasm/function.ts';
+
+/**
+ * What differs between the places where IR becomes WebAssembly: a case of the interpreter's main function, a cold case in a function of
+ * its own, a translated block. Methods write code to `fn`; "pushes" leaves a value on the WebAssembly stack, "pops" takes one.
+ */
+export interface Site {
+  readonly fn: FunctionBuilder;
+  /**
+   * Whether anything but the common course is left to a twin of this code: `bail` goes there and the instruction starts again.
+   * Guards then come before effects. Elsewhere slow paths and exits are written out.
+   */
+  readonly inline: boolean;
+  /** The code of a guest instruction follows; where its address is only known at run time, `pc` means nothing. */
+  beginInstruction(pc: bigint, length: number): void;
+  /** Pops an i32; when it is not 0 goes to the twin. Only where `inline`. */
+  bailIf(): void;
+  /** Pushes an operand field of the record. */
+  field(field: Field, type: 'i32' | 'i64', signed: boolean): void;
+  /** Pushes the i32 base of a register's address and returns the constant offset to add to it. */
+  register(slot: Slot): number;
+  pc(): void;
+  nextPc(): void;
+  /** Leaves for good with a trap or fault: cause and value are in the state already, pc is this instruction. */
+  leave(reason: ExitReason): void;
+  /** Pops an i64 guest address and goes there. Ends the code of the instruction. */
+  jump(hint: JumpHint): void;
+  jumpRelative(displacement: number | Field, hint: JumpHint): void;
+  /** Pops an i32. */
+  branch(displacement: number | Field): void;
+  /** Goes on with the instruction after this one. */
+  fallThrough(): void;
+}
