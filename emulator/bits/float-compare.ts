@@ -56,8 +56,9 @@ export function unorderedQuiet(format: Format, a: bigint, b: bigint): Comparison
 }
 
 /**
- * minimumNumber of IEEE 754-2019, RISC-V fmin: the number when one operand is a NaN, -0 below +0. A signaling NaN raises invalid; two NaNs
- * give the policy's NaN. Under `propagateSignaling` a signaling operand gives a NaN (minNum of IEEE 754-2008, AArch64 FMINNM).
+ * minimumNumber of IEEE 754-2019, RISC-V fmin: the number when one operand is a NaN, -0 below +0. A signaling NaN
+ * raises invalid; two NaNs give the policy's NaN. Under `propagateSignaling` a signaling operand gives a NaN (minNum of
+ * IEEE 754-2008, AArch64 FMINNM).
  */
 export function minimumNumber(format: Format, a: bigint, b: bigint, nan: NanPolicy = 'canonical'): FloatResult {
   return selectNumber(format, a, b, nan, true);
@@ -97,7 +98,10 @@ export function copySignXor(format: Format, a: bigint, b: bigint): bigint {
   return a ^ (b & signBit(format));
 }
 
-/** The bit of each class in the fclass mask (RISC-V ISA Volume I, "Single-Precision Floating-Point Classify Instruction"). */
+/**
+ * The bit of each class in the fclass mask (RISC-V ISA Volume I, "Single-Precision Floating-Point Classify
+ * Instruction").
+ */
 export const FloatClass = {
   negativeInfinity: 1 << 0,
   negativeNormal: 1 << 1,

@@ -1,4 +1,5 @@
-// Conversions between floating-point formats and to and from integers, by the same rule as float.ts: exact value, one rounding.
+// Conversions between floating-point formats and to and from integers, by the same rule as float.ts: exact value, one
+// rounding.
 
 import {
   canonicalNan,
@@ -18,8 +19,8 @@ import {
 
 /**
  * What an integer conversion gives for NaN, an infinity or a value out of range (each raises invalid and nothing else).
- * - `saturate`: the nearest bound, and the *largest* for NaN of either sign (RISC-V ISA Volume I, "Single-Precision Floating-Point
- *   Conversion and Move Instructions").
+ * - `saturate`: the nearest bound, and the *largest* for NaN of either sign (RISC-V ISA Volume I, "Single-Precision
+ *   Floating-Point Conversion and Move Instructions").
  * - `saturateNanZero`: the nearest bound, and 0 for NaN (AArch64 `FPToFixed`).
  * - `indefinite`: the integer indefinite, 1 << (width - 1), or all ones when unsigned (x86 CVT* and VCVT*2U*).
  */
@@ -34,8 +35,8 @@ export interface ToIntegerOptions {
 }
 
 /**
- * From one format to another. Under the propagating NaN policies the payload keeps its leading bits, as on x86 and AArch64.
- * A signaling NaN raises invalid.
+ * From one format to another. Under the propagating NaN policies the payload keeps its leading bits, as on x86 and
+ * AArch64. A signaling NaN raises invalid.
  */
 export function convertFormat(from: Format, to: Format, bits: bigint, environment: FloatEnvironment): FloatResult {
   const value = decode(from, bits);
@@ -58,8 +59,8 @@ export function convertFormat(from: Format, to: Format, bits: bigint, environmen
 }
 
 /**
- * To an integer, returned as its unsigned width-bit pattern. The value is rounded first and then tested against the range, so -0.5
- * toward zero is a good unsigned 0 (inexact), while -1 is not (invalid).
+ * To an integer, returned as its unsigned width-bit pattern. The value is rounded first and then tested against the
+ * range, so -0.5 toward zero is a good unsigned 0 (inexact), while -1 is not (invalid).
  */
 export function toInteger(format: Format, bits: bigint, options: ToIntegerOptions): FloatResult {
   const { width, signed, rounding, overflow = 'saturate' } = options;
@@ -94,8 +95,9 @@ export function fromInteger(
 }
 
 /**
- * To an integral value in the same format, keeping the sign of a zero result. `signalInexact` (default false) tells whether a changed
- * value raises inexact: roundToIntegralExact, froundnx, FRINTX do; fround, FRINTN and the like do not.
+ * To an integral value in the same format, keeping the sign of a zero result. `signalInexact` (default false) tells
+ * whether a changed value raises inexact: roundToIntegralExact, froundnx, FRINTX do; fround, FRINTN and the like do
+ * not.
  */
 export function roundToIntegral(
   format: Format,
@@ -115,8 +117,8 @@ export function roundToIntegral(
   );
   const flags = inexact && environment.signalInexact === true ? FloatFlag.inexact : 0;
   if (integer === 0n) return { bits: withSign(format, value.sign, 0n), flags };
-  // The integer part of a number of p significant bits, or the power of two above it, is representable: this rounding is exact, unless
-  // a tiny format's largest number rounds up to beyond its range.
+  // The integer part of a number of p significant bits, or the power of two above it, is representable: this rounding
+  // is exact, unless a tiny format's largest number rounds up to beyond its range.
   const result = round(format, value.sign, integer, 0, false, environment);
   return { bits: result.bits, flags: flags | result.flags };
 }

@@ -1,6 +1,6 @@
-// Exhaustive checks over tiny formats against an oracle of another making: values are doubles (in which everything here is exact), a
-// result is found by *searching* the list of representable values, and quotients and roots are never computed, only compared with
-// candidates by multiplying out. It shares no arithmetic with float.ts.
+// Exhaustive checks over tiny formats against an oracle of another making: values are doubles (in which everything here
+// is exact), a result is found by *searching* the list of representable values, and quotients and roots are never
+// computed, only compared with candidates by multiplying out. It shares no arithmetic with float.ts.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -22,12 +22,18 @@ const tininesses = ['after', 'before'] as const;
 const f7: Format = { exponentBits: 3, fractionBits: 3 };
 const f6: Format = { exponentBits: 3, fractionBits: 2 };
 
-/** A positive exact value, known only through its sign when compared with a candidate: below 0, 0 or above when it is less, equal or more. */
+/**
+ * A positive exact value, known only through its sign when compared with a candidate: below 0, 0 or above when it is
+ * less, equal or more.
+ */
 type Against = (candidate: number) => number;
 
 class Ladder {
   readonly format: Format;
-  /** Every non-negative finite value in order, then the value that would follow the largest. The index is the datum's bits. */
+  /**
+   * Every non-negative finite value in order, then the value that would follow the largest. The index is the datum's
+   * bits.
+   */
   readonly values: readonly number[];
   readonly smallestNormal: number;
   /** The value of precision fractionBits + 1 just below the smallest normal one, were the exponent unbounded. */
@@ -75,7 +81,8 @@ class Ladder {
     }
     let tiny = against(this.smallestNormal) < 0;
     if (tiny && tininess === 'after' && against(this.belowNormal) >= 0) {
-      // Between the two neighbours of unbounded exponent, of which the lower has an odd significand (all ones) and the upper an even one.
+      // Between the two neighbours of unbounded exponent, of which the lower has an odd significand (all ones) and the
+      // upper an even one.
       const middle = against((this.belowNormal + this.smallestNormal) / 2);
       const isBelow = against(this.belowNormal) === 0;
       tiny = isBelow || pick(negative, 1, 2, middle, rounding) === 1;
@@ -84,7 +91,10 @@ class Ladder {
   }
 }
 
-/** One of two neighbouring indices, whose parity is their significands'; `middle` compares the exact value with the midpoint. */
+/**
+ * One of two neighbouring indices, whose parity is their significands'; `middle` compares the exact value with the
+ * midpoint.
+ */
 function pick(negative: boolean, low: number, high: number, middle: number, rounding: Rounding): number {
   if (rounding === Rounding.towardZero) return low;
   if (rounding === Rounding.down) return negative ? high : low;
@@ -95,7 +105,10 @@ function pick(negative: boolean, low: number, high: number, middle: number, roun
 }
 
 interface Exact {
-  /** The operation on doubles: only its class (NaN, infinite, zero) and sign are used, and all bits of it when `against` is absent. */
+  /**
+   * The operation on doubles: only its class (NaN, infinite, zero) and sign are used, and all bits of it when `against`
+   * is absent.
+   */
   readonly value: number;
   /** For a finite non-zero value that no double may hold; the default compares `value`. */
   readonly against?: Against;

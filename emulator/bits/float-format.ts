@@ -1,10 +1,14 @@
 // Binary interchange formats, the floating-point environment, and the one place where an exact value is rounded.
 //
 // A datum travels as its raw bit pattern: an unsigned bigint below 2^width. A finite non-zero datum is, exactly,
-// (-1)^sign * significand * 2^exponent with an integer significand, so every operation is integer arithmetic followed by
-// `round`. IEEE 754-2019, "Specification levels", is the map: decode, compute as if with unbounded range and precision, round once.
+// (-1)^sign * significand * 2^exponent with an integer significand, so every operation is integer arithmetic followed
+// by `round`. IEEE 754-2019, "Specification levels", is the map: decode, compute as if with unbounded range and
+// precision, round once.
 
-/** A binary interchange format; the width is 1 + exponentBits + fractionBits. Any small sizes work, which the exhaustive tests use. */
+/**
+ * A binary interchange format; the width is 1 + exponentBits + fractionBits. Any small sizes work, which the exhaustive
+ * tests use.
+ */
 export interface Format {
   readonly exponentBits: number;
   /** Stored significand bits, without the implicit leading one. */
@@ -17,7 +21,9 @@ export const Format = {
   f64: { exponentBits: 11, fractionBits: 52 },
 } as const satisfies Record<string, Format>;
 
-/** Rounding modes, numbered as in the `frm` field (RISC-V ISA Volume I, "Floating-Point Control and Status Register"). */
+/**
+ * Rounding modes, numbered as in the `frm` field (RISC-V ISA Volume I, "Floating-Point Control and Status Register").
+ */
 export const Rounding = {
   nearestEven: 0,
   towardZero: 1,
@@ -34,14 +40,16 @@ export type FloatFlag = (typeof FloatFlag)[keyof typeof FloatFlag];
 /**
  * What a NaN result is.
  * - `canonical`: always the positive quiet NaN with a zero payload (RISC-V; AArch64 with FPCR.DN = 1).
- * - `propagate`: the first operand that is a NaN, quieted; a NaN from no NaN is the *negative* default NaN (x86 SSE, "QNaN
- *   floating-point indefinite").
- * - `propagateSignaling`: the first signaling operand, else the first quiet one, quieted; a NaN from no NaN is the positive default
- *   NaN (AArch64, `FPProcessNaNs`).
+ * - `propagate`: the first operand that is a NaN, quieted; a NaN from no NaN is the *negative* default NaN (x86 SSE,
+ *   "QNaN floating-point indefinite").
+ * - `propagateSignaling`: the first signaling operand, else the first quiet one, quieted; a NaN from no NaN is the
+ *   positive default NaN (AArch64, `FPProcessNaNs`).
  */
 export type NanPolicy = 'canonical' | 'propagate' | 'propagateSignaling';
 
-/** When tininess is detected: `after` rounding (RISC-V, x86) or `before` (AArch64). It decides the underflow flag only. */
+/**
+ * When tininess is detected: `after` rounding (RISC-V, x86) or `before` (AArch64). It decides the underflow flag only.
+ */
 export type Tininess = 'after' | 'before';
 
 export interface FloatEnvironment {
@@ -123,9 +131,9 @@ export function decode(format: Format, bits: bigint): Decoded {
 }
 
 /**
- * Rounds (-1)^sign * (significand + excess) * 2^exponent to the format, where significand > 0 and the excess, present when `sticky`,
- * is somewhere strictly between 0 and 1. With `sticky` the significand must have at least fractionBits + 3 bits, so that the excess lies
- * below the rounding position.
+ * Rounds (-1)^sign * (significand + excess) * 2^exponent to the format, where significand > 0 and the excess, present
+ * when `sticky`, is somewhere strictly between 0 and 1. With `sticky` the significand must have at least fractionBits +
+ * 3 bits, so that the excess lies below the rounding position.
  */
 export function round(
   format: Format,
@@ -143,8 +151,8 @@ export function round(
   const quantum = Math.max(unbounded, smallest);
 
   const rounded = roundToQuantum(sign, significand, exponent, sticky, quantum, rounding);
-  // One sum serves subnormals (quantum = smallest, no implicit bit) and normals (the implicit bit adds one to the exponent field), and
-  // a carry out of the significand lands in the exponent field, where it belongs.
+  // One sum serves subnormals (quantum = smallest, no implicit bit) and normals (the implicit bit adds one to the
+  // exponent field), and a carry out of the significand lands in the exponent field, where it belongs.
   const bits = (BigInt(quantum - smallest) << BigInt(format.fractionBits)) + rounded.integer;
 
   if (bits >= infinity(format)) {
@@ -172,8 +180,8 @@ export function round(
 }
 
 /**
- * Rounds the magnitude (significand + excess) * 2^exponent to an integer multiple of 2^quantum. The sign matters to the directed modes.
- * With `sticky`, quantum must exceed exponent.
+ * Rounds the magnitude (significand + excess) * 2^exponent to an integer multiple of 2^quantum. The sign matters to the
+ * directed modes. With `sticky`, quantum must exceed exponent.
  */
 export function roundToQuantum(
   sign: boolean,
@@ -189,14 +197,18 @@ export function roundToQuantum(
     return { integer: significand << BigInt(-shift), inexact: false };
   }
   const integer = significand >> BigInt(shift);
-  // Twice the remainder, plus one for the excess, against twice the half unit: the excess can break a tie but not reach one.
+  // Twice the remainder, plus one for the excess, against twice the half unit: the excess can break a tie but not reach
+  // one.
   const remainder = 2n * (significand - (integer << BigInt(shift))) + (sticky ? 1n : 0n);
   const half = 1n << BigInt(shift);
   if (remainder === 0n) return { integer, inexact: false };
   return { integer: roundsAway(sign, integer, remainder, half, rounding) ? integer + 1n : integer, inexact: true };
 }
 
-/** The result when an operand is a NaN; `operands` in the order in which the policy prefers them. Raises invalid for a signaling one. */
+/**
+ * The result when an operand is a NaN; `operands` in the order in which the policy prefers them. Raises invalid for a
+ * signaling one.
+ */
 export function propagateNan(format: Format, operands: readonly bigint[], nan: NanPolicy = 'canonical'): FloatResult {
   const signaling = operands.find((bits) => isSignalingNan(format, bits));
   const flags = signaling === undefined ? 0 : FloatFlag.invalid;

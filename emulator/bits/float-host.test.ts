@@ -1,5 +1,6 @@
-// Compares round-to-nearest-even arithmetic with the host's own doubles, and with floats through Math.fround: rounding a double result
-// to f32 a second time is harmless for + - * / and sqrt, since 53 >= 2 * 24 + 2 (S. A. Figueroa, "When is double rounding innocuous?").
+// Compares round-to-nearest-even arithmetic with the host's own doubles, and with floats through Math.fround: rounding
+// a double result to f32 a second time is harmless for + - * / and sqrt, since 53 >= 2 * 24 + 2 (S. A. Figueroa, "When
+// is double rounding innocuous?").
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';

@@ -1,4 +1,5 @@
-// Floating-point operands worth trying, for tests and fuzzers: uniform bits hardly ever meet a cancellation, a subnormal or a NaN.
+// Floating-point operands worth trying, for tests and fuzzers: uniform bits hardly ever meet a cancellation, a
+// subnormal or a NaN.
 
 import { canonicalNan, type Format, formatWidth, infinity, largestFinite, quietBit, signBit } from './float-format.ts';
 
@@ -33,7 +34,10 @@ export function testSeed(): number {
   return seed;
 }
 
-/** The positive boundary data of a format: zero, subnormal and normal limits, one and its neighbours, infinity, NaNs of both kinds. */
+/**
+ * The positive boundary data of a format: zero, subnormal and normal limits, one and its neighbours, infinity, NaNs of
+ * both kinds.
+ */
 export function boundaryOperands(format: Format): readonly bigint[] {
   const smallestNormal = 1n << BigInt(format.fractionBits);
   const one = (infinity(format) >> 1n) & ~(smallestNormal - 1n);
@@ -59,8 +63,8 @@ export function boundaryOperands(format: Format): readonly bigint[] {
 }
 
 /**
- * A tuple of operands, drawn so that interesting meetings are common: boundary data, uniform bits, few significant bits, and, for the
- * second and later ones, neighbours in exponent or in value of the first.
+ * A tuple of operands, drawn so that interesting meetings are common: boundary data, uniform bits, few significant
+ * bits, and, for the second and later ones, neighbours in exponent or in value of the first.
  */
 export function drawOperands(format: Format, count: number, random: RandomWords): bigint[] {
   const boundaries = boundaryOperands(format);

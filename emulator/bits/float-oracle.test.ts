@@ -1,4 +1,5 @@
-// Compares the BigInt arithmetic with the instructions of real or emulated machines, bits and flags, through float-oracle.c.
+// Compares the BigInt arithmetic with the instructions of real or emulated machines, bits and flags, through
+// float-oracle.c.
 
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
@@ -56,7 +57,7 @@ interface Case {
   readonly expected: (operands: Operands, environment: FloatEnvironment, machine: Machine) => FloatResult;
 }
 
-const CASES_PER_OPERATION = 600;
+const CASES_PER_OPERATION = Number(process.env['ORACLE_CASES'] ?? 600);
 
 for (const machine of machines) {
   test(`every operation agrees with the ${machine.name} instruction, bits and flags`, (t) => {
@@ -82,7 +83,7 @@ for (const machine of machines) {
         ({ name, rounding, operands }) => `${name} ${rounding} ${operands.map((x) => x.toString(16)).join(' ')}`,
       );
       const [command = program, ...rest] = [...prefix, program];
-      const run = spawnSync(command, rest, { input: `${input.join('\n')}\n`, encoding: 'utf8', maxBuffer: 1 << 26 });
+      const run = spawnSync(command, rest, { input: `${input.join('\n')}\n`, encoding: 'utf8', maxBuffer: 1 << 28 });
       assert.equal(run.status, 0, run.stderr);
       const answers = run.stdout.trimEnd().split('\n');
       assert.equal(answers.length, asked.length);
@@ -131,7 +132,9 @@ function prepare(machine: Machine, program: string): readonly string[] | string 
   return native ? [] : [machine.emulator];
 }
 
-/** Which of several NaN operands survives a fused instruction of x86 differs among its three forms and among machines. */
+/**
+ * Which of several NaN operands survives a fused instruction of x86 differs among its three forms and among machines.
+ */
 function severalNans(name: string, operands: Operands): boolean {
   const format = name.endsWith('.s') ? Format.f32 : Format.f64;
   return operands.filter((bits) => isNan(format, bits)).length > 1;

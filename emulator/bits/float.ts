@@ -1,8 +1,10 @@
-// IEEE 754 arithmetic by its definition: compute the exact value in integers, then round once. This is the reference meaning of every
-// floating-point operation in the house: slow and obviously right. Intended use: `import * as float from '../bits/float.ts'`.
+// IEEE 754 arithmetic by its definition: compute the exact value in integers, then round once. This is the reference
+// meaning of every floating-point operation in the house: slow and obviously right. Intended use: `import * as float
+// from '../bits/float.ts'`.
 //
-// Operands and results are raw bit patterns (see float-format.ts). The flags of a result are those the operation raises by itself; the
-// caller ORs them into its accrued flags. Conversions live in float-convert.ts, comparisons and selections in float-compare.ts.
+// Operands and results are raw bit patterns (see float-format.ts). The flags of a result are those the operation raises
+// by itself; the caller ORs them into its accrued flags. Conversions live in float-convert.ts, comparisons and
+// selections in float-compare.ts.
 
 import {
   bitLength,
@@ -90,10 +92,11 @@ export interface FusedSigns {
 /**
  * ±(a * b) ± c with one rounding. RISC-V: fmadd {}, fmsub {negateAddend}, fnmsub {negateProduct}, fnmadd both.
  *
- * A NaN operand propagates with its own sign under every choice of signs (the AArch64 lifter, whose pseudocode negates the operand
- * first, flips the sign bit before the call). Infinity times zero plus a NaN: `canonical` and `propagateSignaling` raise invalid and give
- * the default NaN; `propagate` gives the NaN operand and raises nothing (Intel SDM Volume 1, "Fused-Multiply-ADD (FMA) Numeric Behavior").
- * Order of preference among NaNs: a, b, c; `propagateSignaling`: c, a, b (`FPProcessNaNs3`).
+ * A NaN operand propagates with its own sign under every choice of signs (the AArch64 lifter, whose pseudocode negates
+ * the operand first, flips the sign bit before the call). Infinity times zero plus a NaN: `canonical` and
+ * `propagateSignaling` raise invalid and give the default NaN; `propagate` gives the NaN operand and raises nothing
+ * (Intel SDM Volume 1, "Fused-Multiply-ADD (FMA) Numeric Behavior"). Order of preference among NaNs: a, b, c;
+ * `propagateSignaling`: c, a, b (`FPProcessNaNs3`).
  */
 export function fusedMultiplyAdd(
   format: Format,

@@ -1,5 +1,5 @@
-// Fixed-width integer operations. The bigint functions are the reference meaning of IR operations and take and return *unsigned* values
-// below 2^width unless they say otherwise; the number functions take 32-bit instruction words apart.
+// Fixed-width integer operations. The bigint functions are the reference meaning of IR operations and take and return
+// *unsigned* values below 2^width unless they say otherwise; the number functions take 32-bit instruction words apart.
 
 /** 2^width - 1. */
 export function mask(width: number): bigint {
@@ -75,7 +75,9 @@ export function bitReverse(value: bigint, width: number): bigint {
   return reversed;
 }
 
-/** The low `width` bits of the carry-less product, which is the product of polynomials over GF(2) (RISC-V Zbc `clmul`). */
+/**
+ * The low `width` bits of the carry-less product, which is the product of polynomials over GF(2) (RISC-V Zbc `clmul`).
+ */
 export function carrylessMultiply(a: bigint, b: bigint, width: number): bigint {
   return BigInt.asUintN(width, carrylessProduct(a, b, width));
 }

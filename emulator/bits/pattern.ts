@@ -1,11 +1,14 @@
 // Bit patterns as the manuals print them, most significant bit first:
 //
-//   '0000000 rs2:5 rs1:5 000 rd:5 0111011'          literal bits and fields `name:width`
-//   'imm[12] imm[10:5] rs2:5 rs1:5 000 imm[4:1] imm[11] 1100011'   a field in pieces: the brackets say which of its bits stand here
-//   '1101010100 - 0 --- 0011 crm:4 010 11111'       `-` is a bit that does not matter
+//   '0000000 rs2:5 rs1:5 000 rd:5 0111011'
+//       literal bits and fields `name:width`
+//   'imm[12] imm[10:5] rs2:5 rs1:5 000 imm[4:1] imm[11] 1100011'
+//       a field in pieces: the brackets say which of its bits stand here
+//   '1101010100 - 00 --- 0011 crm:4 010 11111'
+//       `-` is a bit that does not matter
 //
-// Blanks only group. A piece may repeat its width, `imm[11:5]:7`, and then the two must agree. The width of a pattern is the sum of
-// its parts: a multiple of 8 up to 32.
+// Blanks only group. A piece may repeat its width, `imm[11:5]:7`, and then the two must agree. The width of a pattern
+// is the sum of its parts: a multiple of 8 up to 32.
 
 import { extractBits, insertBits } from './integer.ts';
 
@@ -34,7 +37,10 @@ export interface Pattern<Names extends string = string> {
   readonly fields: Readonly<Record<Names, Field>>;
 }
 
-/** The union of the field names in a pattern literal: `FieldNames<'000 imm[4:1] rd:5'>` is `'imm' | 'rd'`; `string` for any string. */
+/**
+ * The union of the field names in a pattern literal: `FieldNames<'000 imm[4:1] rd:5'>` is `'imm' | 'rd'`; `string` for
+ * any string.
+ */
 export type FieldNames<Text extends string> = string extends Text ? string : NamesIn<Text>;
 
 type NamesIn<Text extends string> = Text extends `${infer Head} ${infer Tail}`
@@ -94,8 +100,8 @@ export function extractField(word: number, field: Field): number {
 }
 
 /**
- * The word, unsigned, with the field set to the value's low bits; a negative number is taken in two's complement. Bits of the value
- * which no piece holds are dropped: `fitsField` tells beforehand.
+ * The word, unsigned, with the field set to the value's low bits; a negative number is taken in two's complement. Bits
+ * of the value which no piece holds are dropped: `fitsField` tells beforehand.
  */
 export function insertField(word: number, field: Field, value: number): number {
   let result = word;
@@ -113,7 +119,10 @@ export function fitsField(field: Field, value: number): boolean {
   );
 }
 
-/** Whether some word belongs to both patterns. Patterns of unlike widths are compared from their low bits, as they lie in memory. */
+/**
+ * Whether some word belongs to both patterns. Patterns of unlike widths are compared from their low bits, as they lie
+ * in memory.
+ */
 export function overlaps(a: Pattern, b: Pattern): boolean {
   return ((a.match ^ b.match) & a.mask & b.mask) === 0;
 }
