@@ -1,11 +1,10 @@
 /** A measuring process: the request is its one argument, results are JSON lines on descriptor 3. */
 import { writeSync } from 'node:fs';
-import { relative } from 'node:path';
 import { ConfigError, UserFacingError } from '../emulator/check/errors.ts';
-import { discover, loadSuite } from '../suites/harness/discover.ts';
+import { discover, factsOf, loadSuite } from '../suites/harness/discover.ts';
 import { measureBenchmark } from '../suites/harness/measure.ts';
 import { TRIAL_DESCRIPTOR, TRIAL_PROTOCOL, trialRequestSchema } from '../suites/harness/trial-protocol.ts';
-import type { TrialMessage, TrialRequest } from '../suites/harness/trial-protocol.ts';
+import type { Listing, TrialMessage, TrialRequest } from '../suites/harness/trial-protocol.ts';
 
 /** Pipes can be non-blocking and full; a message must not be lost or cut. */
 function send(message: TrialMessage): void {
@@ -27,14 +26,10 @@ async function answer(request: TrialRequest): Promise<void> {
     });
   }
   if (request.file === undefined) {
-    const benches = (await discover(request.root)).map(({ bench, file }) => ({
-      id: bench.id,
-      file: relative(request.root, file),
-      engine: bench.engine,
-      aliases: bench.aliases ?? [],
-      tags: bench.tags ?? [],
-      counts: bench.counters !== undefined,
-    }));
+    const benches: Listing[] = [];
+    for (const found of await discover(request.root)) {
+      benches.push({ ...(await factsOf(found)), file: found.file, counts: found.bench.counters !== undefined });
+    }
     send({ type: 'listing', benches });
     return;
   }

@@ -70,6 +70,7 @@ export type OptionValue<K extends OptionKey> = (typeof OPTIONS)[K] extends Optio
 export const RESERVED_VARIABLES: ReadonlyMap<string, string> = new Map([
   ['DYNO_CHECK', 'assertion level: off, cheap or full'],
   ['DYNO_SEED', 'seed of property tests and random orders'],
+  ['DYNO_DEBUG', '1 prints the stack of an error'],
 ]);
 
 /** Every key in the order of the table. */

@@ -1,9 +1,7 @@
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import picomatch from 'picomatch';
-import { ConfigError } from '../../emulator/check/errors.ts';
-import { suggestion } from '../../emulator/config/nearest.ts';
+import { ConfigError, UserFacingError } from '../../emulator/check/errors.ts';
 import { registeredCount, registeredFrom } from './define-bench.ts';
 import type { Benchmark } from './define-bench.ts';
 import type { BenchmarkFacts } from './measurement.ts';
@@ -38,7 +36,13 @@ export async function loadSuite(file: string): Promise<readonly Benchmark[]> {
   const known = loaded.get(file);
   if (known !== undefined) return known;
   const before = registeredCount();
-  await import(pathToFileURL(file).href);
+  try {
+    await import(pathToFileURL(file).href);
+  } catch (cause) {
+    if (cause instanceof UserFacingError) throw cause;
+    const reason = cause instanceof Error ? `${cause.name}: ${cause.message}` : String(cause);
+    throw new ConfigError(`cannot be loaded (${reason})`, { where: file, cause });
+  }
   const benches = registeredFrom(before);
   if (benches.length === 0) throw new ConfigError('defines no benchmark', { where: file, mend: 'call defineBench' });
   loaded.set(file, benches);
@@ -70,44 +74,4 @@ export async function factsOf({ bench, file }: Discovered): Promise<BenchmarkFac
     ...(target === undefined ? {} : { target }),
     ...(thresholds === undefined ? {} : { thresholds }),
   };
-}
-
-/**
- * Keeps what any filter chooses: a glob over ids, a leading part of an id, or `tag:NAME`. No filter keeps everything.
- * @throws ConfigError for a filter that chooses nothing, with the nearest id.
- */
-export function selectBenchmarks(found: readonly Discovered[], filters: readonly string[]): Discovered[] {
-  if (filters.length === 0) return [...found];
-  const chosen = new Set<Discovered>();
-  for (const filter of filters) {
-    const matches = matcherFor(filter);
-    const hits = found.filter(({ bench }) => matches(bench));
-    if (hits.length === 0) {
-      const names = found.flatMap(({ bench }) => [bench.id, ...(bench.aliases ?? [])]);
-      const parts = names.flatMap((name) => name.split('/').map((_, i, all) => all.slice(0, i + 1).join('/')));
-      const mend = suggestion(filter, new Set(parts), "see 'dyno list'");
-      throw new ConfigError(`no benchmark matches '${filter}'`, { mend });
-    }
-    for (const hit of hits) chosen.add(hit);
-  }
-  return found.filter((one) => chosen.has(one));
-}
-
-function matcherFor(filter: string): (bench: Benchmark) => boolean {
-  if (filter.startsWith('tag:')) {
-    const tag = filter.slice(4);
-    return ({ tags }) => tags?.includes(tag) ?? false;
-  }
-  const glob = picomatch(filter);
-  return ({ id, aliases }) =>
-    [id, ...(aliases ?? [])].some(
-      (name) => glob(name) || name === filter || name.startsWith(`${filter.replace(/\/$/, '')}/`),
-    );
-}
-
-/** Part `index` of `count` (from 1): every benchmark is in exactly one part, whatever the machine. */
-export function shardOf(found: readonly Discovered[], index: number, count: number): Discovered[] {
-  const ordered = [...found].sort((left, right) => (left.bench.id < right.bench.id ? -1 : 1));
-  const inShard = new Set(ordered.filter((_, position) => position % count === index - 1));
-  return found.filter((one) => inShard.has(one));
 }

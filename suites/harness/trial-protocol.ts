@@ -1,6 +1,6 @@
 /** What passes between the controller and a measuring process: one JSON request as argument, JSON lines back on descriptor 3. */
 import { z } from 'zod';
-import type { Measurement } from './measurement.ts';
+import type { BenchmarkFacts, Measurement } from './measurement.ts';
 
 /** A gate talks to the measuring script of another commit; both must mean the same by these messages. */
 export const TRIAL_PROTOCOL = 1;
@@ -26,12 +26,10 @@ export const trialRequestSchema = z.strictObject({
 export type TrialRequest = z.infer<typeof trialRequestSchema>;
 
 /** One benchmark as listed by the checkout that owns it. */
-export interface Listing {
-  readonly id: string;
+export interface Listing extends BenchmarkFacts {
+  /** Suite file, absolute. */
   readonly file: string;
-  readonly engine: string;
-  readonly aliases: readonly string[];
-  readonly tags: readonly string[];
+  /** Whether it takes exact counters. */
   readonly counts: boolean;
 }
 

@@ -1,0 +1,71 @@
+# Sourced by dyno, dyno-test and with-runtime: finds the checkout and makes sure of its pinned runtime.
+# Sets ROOT and NODE. POSIX sh.
+
+resolve() {
+  # readlink -f is not in every sh world; follow links one at a time.
+  target=$1
+  while [ -L "$target" ]; do
+    link=$(readlink "$target")
+    case $link in
+      /*) target=$link ;;
+      *) target=$(dirname "$target")/$link ;;
+    esac
+  done
+  (cd "$(dirname "$target")" && pwd -P)
+}
+
+stamp_of_lock() {
+  # cksum is POSIX; the stamp only has to notice that the lock file changed.
+  cksum <"$ROOT/package-lock.json"
+}
+
+ready() {
+  [ -x "$NODE" ] && [ -f "$STAMP" ] && [ "$(cat "$STAMP")" = "$(stamp_of_lock)" ]
+}
+
+install() {
+  if ! command -v npm >/dev/null 2>&1; then
+    echo 'dyno: npm is not on the PATH; install Node.js 20 or newer with npm' >&2
+    exit 2
+  fi
+  # mkdir is atomic: of two commands started together one installs and the other waits.
+  LOCK=$ROOT/.cache/install.lock
+  mkdir -p "$ROOT/.cache"
+  waited=0
+  until mkdir "$LOCK" 2>/dev/null; do
+    owner=$(cat "$LOCK/pid" 2>/dev/null || true)
+    if [ -n "$owner" ] && ! kill -0 "$owner" 2>/dev/null; then
+      rm -rf "$LOCK"
+      continue
+    fi
+    waited=$((waited + 1))
+    if [ "$waited" -gt 600 ]; then
+      echo "dyno: another installation has held $LOCK for 10 minutes; remove it if none is running" >&2
+      exit 2
+    fi
+    sleep 1
+  done
+  echo $$ >"$LOCK/pid"
+  trap 'rm -rf "$LOCK"' EXIT
+  trap 'rm -rf "$LOCK"; exit 130' INT TERM
+  if ! ready; then
+    echo 'dyno: installing dependencies (npm ci), once' >&2
+    # A setting such as omit=optional would leave the runtime out.
+    if ! (cd "$ROOT" && npm ci --ignore-scripts --include=dev --include=optional --no-fund --no-audit --loglevel=error >&2); then
+      echo 'dyno: npm ci failed; see its message above' >&2
+      exit 2
+    fi
+    if [ ! -x "$NODE" ]; then
+      echo "dyno: no pinned runtime for $(uname -s) $(uname -m) among the packages (optionalDependencies in package.json)" >&2
+      exit 2
+    fi
+    stamp_of_lock >"$STAMP"
+  fi
+  rm -rf "$LOCK"
+  trap - EXIT INT TERM
+}
+
+ROOT=$(cd "$(resolve "$0")/.." && pwd -P)
+NODE=$ROOT/node_modules/.bin/node
+STAMP=$ROOT/node_modules/.dyno-stamp
+ready || install
