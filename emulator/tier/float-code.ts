@@ -53,7 +53,7 @@ export class FloatCode {
   }
 
   refuseUnlessFinite(result: number): void {
-    this.#magnitudeBelowInfinity(result);
+    this.isFinite(result);
     this.fn.op('i32.eqz');
     this.refuse();
   }
@@ -75,6 +75,14 @@ export class FloatCode {
     this.refuse();
     fn.end(small);
     this.refuseUnlessFinite(result);
+  }
+
+  /** Pushes whether it is neither infinite nor a NaN. */
+  isFinite(local: number): void {
+    this.fn.localGet(local);
+    this.fn.op(`${this.type}.abs`);
+    this.constant(Infinity);
+    this.fn.op(`${this.type}.lt`);
   }
 
   isZero(local: number): void {
@@ -203,12 +211,5 @@ export class FloatCode {
     this.fn.localGet(b);
     this.fn.op('f64.promote_f32');
     this.fn.op('f64.mul');
-  }
-
-  #magnitudeBelowInfinity(local: number): void {
-    this.fn.localGet(local);
-    this.fn.op(`${this.type}.abs`);
-    this.constant(Infinity);
-    this.fn.op(`${this.type}.lt`);
   }
 }

@@ -141,9 +141,9 @@ const quotient: FastPath = (code, [a, b]) => {
     code.binary('div', a!, b!);
     code.fn.localSet(result);
     code.refuseUnlessNormalOr(result, () => {
+      // 0 / b is exact; an infinite b is left out because 0 * b, which tests that below, is a NaN.
       code.isZero(a!);
-      // 0 / b is exact but for a zero or NaN b, which give a NaN; x / infinity is exact too.
-      code.isZero(result);
+      code.isFinite(b!);
       code.fn.op('i32.and');
     });
     code.unlessInexactAccrued(() => code.productDiffers(result, b!, a!), 'truth');

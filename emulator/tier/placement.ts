@@ -33,7 +33,7 @@ export function placeValues(block: Block): Placement {
       continue;
     } else if (movable && uses[index] === 1) {
       const at = place[user[index]!]!;
-      if (effect === 'none' || !overwritten(ops, op, index, at)) {
+      if (stays(ops, op, index, at)) {
         delayed[index] = 1;
         place[index] = at;
       }
@@ -44,6 +44,14 @@ export function placeValues(block: Block): Placement {
     }
   }
   return { uses, delayed };
+}
+
+/** Whether the op gives the same value at `to` as at `from`. */
+function stays(ops: readonly Op[], op: Op, from: number, to: number): boolean {
+  if (op.name === 'get') return !overwritten(ops, op, from, to);
+  if (op.name !== 'pc' && op.name !== 'next_pc') return true;
+  for (let index = from + 1; index < to; index++) if (ops[index]!.name === 'insn') return false;
+  return true;
 }
 
 function overwritten(ops: readonly Op[], read: Op, from: number, to: number): boolean {
