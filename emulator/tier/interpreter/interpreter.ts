@@ -1,11 +1,19 @@
+import { assert } from '../../check/assert.ts';
 import type { Isa } from '../../isa/instruction.ts';
-import { ExitReason } from '../../layout/state.ts';
+import { GUEST, STATE, STATE_SIZE } from '../../layout/memory-map.ts';
+import { ExitReason, FaultKind, StateOffset } from '../../layout/state.ts';
+import { exactFloat, helperCaller } from '../host-imports.ts';
+import { DecodedPages } from './decoded-pages.ts';
+import { Frame } from './frame.ts';
+import { ILLEGAL_EXIT, interpreterModule } from './generate.ts';
 
 export interface InterpreterOptions {
-  /** Bytes of guest address space from guest address 0. */
+  /** Bytes of guest address space from guest address 0: a multiple of 64 KiB. */
   readonly guestSize: number;
-  /** Nanoseconds of guest time. */
+  /** Nanoseconds of guest time; one for each retired instruction unless given. */
   readonly time?: () => bigint;
+  /** The trap cause that an illegal instruction raises; its bits are the trap's value. */
+  readonly illegalInstruction: number;
 }
 
 /** Exact counts since the interpreter was made. */
@@ -26,7 +34,13 @@ export interface InterpreterCounters {
   pagesDropped: number;
 }
 
-/** Tier 0. */
+/**
+ * Instructions in one entry of the generated code. V8 does not replace a running WebAssembly loop by its optimised code, only the next
+ * call; at 100,000 the first, unoptimised entries end after a few milliseconds and a later one still costs 0.02 % of its time.
+ */
+const SLICE = 100_000;
+
+/** Tier 0: runs guest code by generated cases over predecoded records. */
 export class Interpreter {
   readonly counters: InterpreterCounters = {
     instructions: 0,
@@ -37,18 +51,100 @@ export class Interpreter {
     codeWrites: 0,
     pagesDropped: 0,
   };
+  readonly #pages: DecodedPages;
+  readonly #state: DataView<ArrayBuffer>;
+  readonly #frame: DataView<ArrayBuffer>;
+  readonly #enter: () => number;
+  readonly #illegalInstruction: number;
+  /** Instructions that the current entry may retire. */
+  #slice = 0;
 
   constructor(isa: Isa, memory: WebAssembly.Memory, options: InterpreterOptions) {
-    void [isa, memory, options];
+    const { guestSize } = options;
+    const buffer = memory.buffer as ArrayBuffer;
+    assert(buffer.byteLength >= GUEST + guestSize, 'guest memory lies in the linear memory');
+    const { counters } = this;
+    const made = interpreterModule(isa, { guestSize });
+    const pages = new DecodedPages(isa, made, buffer, guestSize, counters);
+    const state = new DataView(buffer, STATE, STATE_SIZE);
+    const frame = new DataView(buffer);
+    const retired = () => BigInt(counters.instructions + this.#slice - frame.getInt32(Frame.budget, true) - 1);
+    const callHelper = helperCaller(isa, {
+      state,
+      retired,
+      time: options.time ?? retired,
+      flushCode: () => pages.dropAll(),
+    });
+    const computeFloat = exactFloat(state, made.floatOps);
+    const imports = {
+      memory,
+      helper: (index: number) => {
+        counters.helperCalls++;
+        return callHelper(index);
+      },
+      float: (index: number) => {
+        counters.floatCalls++;
+        computeFloat(index);
+      },
+      codeWritten: (address: number, bytes: number) => {
+        counters.codeWrites++;
+        pages.invalidate(address >>> 0, bytes);
+      },
+    };
+    const instance = new WebAssembly.Instance(made.module, { env: imports });
+    this.#enter = instance.exports['run'] as () => number;
+    this.#pages = pages;
+    this.#state = state;
+    this.#frame = frame;
+    this.#illegalInstruction = options.illegalInstruction;
   }
 
+  /** See Vcpu.run. */
   run(budget: number): ExitReason {
-    throw new Error(`not built yet: run(${budget})`);
+    const frame = this.#frame;
+    const state = this.#state;
+    const { counters } = this;
+    let left = budget;
+    while (left > 0) {
+      if (!this.#locate()) return ExitReason.fault;
+      const slice = left < SLICE ? left : SLICE;
+      this.#slice = slice;
+      frame.setInt32(Frame.budget, slice, true);
+      const reason = this.#enter();
+      const retired = slice - frame.getInt32(Frame.budget, true);
+      left -= retired;
+      counters.instructions += retired;
+      if (reason === ExitReason.budget) continue;
+      if (reason === ExitReason.miss) {
+        counters.misses++;
+        continue;
+      }
+      if (reason !== ILLEGAL_EXIT) return reason as ExitReason;
+      state.setInt32(StateOffset.cause, this.#illegalInstruction, true);
+      state.setBigUint64(StateOffset.value, this.#pages.bitsAt(state.getUint32(StateOffset.pc, true)), true);
+      return ExitReason.trap;
+    }
+    return ExitReason.budget;
   }
 
   flushCode(gva: number, length: number): void {
-    void [gva, length];
+    this.#pages.drop(gva, length);
   }
 
-  checkInvariants(): void {}
+  checkInvariants(): void {
+    this.#pages.checkInvariants();
+  }
+
+  /** Makes sure that the instruction at pc is decoded, and points the frame at it. False when it cannot be fetched. */
+  #locate(): boolean {
+    const state = this.#state;
+    const low = state.getUint32(StateOffset.pc, true);
+    const high = state.getUint32(StateOffset.pc + 4, true);
+    const fault = this.#pages.prepare(low, high);
+    if (fault === undefined) return true;
+    state.setInt32(StateOffset.cause, FaultKind.fetch, true);
+    state.setBigUint64(StateOffset.value, fault, true);
+    state.setInt32(StateOffset.faultWidth, 0, true);
+    return false;
+  }
 }

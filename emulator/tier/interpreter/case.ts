@@ -1,0 +1,183 @@
+import { Builder } from '../../ir/builder.ts';
+import type { Block, Op } from '../../ir/block.ts';
+import { opRow } from '../../ir/op.ts';
+import { isField, type Operand } from '../../ir/type.ts';
+import type { Instruction, Isa } from '../../isa/instruction.ts';
+import { assert } from '../../check/assert.ts';
+import { floatInlinable } from '../lower-float.ts';
+import { FIRST_CASE, layOut, type RecordOperand } from './record.ts';
+
+/** One case of the interpreter: an instruction with its specialised operands known, its length, and how far its jump goes. */
+export interface Case {
+  /** The `op` of its records. */
+  readonly op: number;
+  readonly row: Instruction;
+  /** Bytes of the guest instruction. */
+  readonly length: number;
+  /** The jump stays in the page, so its displacement is stored as the distance between records. */
+  readonly near: boolean;
+  readonly block: Block;
+  readonly operands: readonly RecordOperand[];
+  /** Has a body in the main function; every case has one in a function of its own. */
+  readonly inline: boolean;
+  /** Control does not run on to the instruction behind it. */
+  readonly terminator: boolean;
+}
+
+/** The cases of one row, found by specialised operands, length and nearness. */
+export class RowCases {
+  readonly row: Instruction;
+  /** The operand whose displacement decides nearness. */
+  readonly displacement: string | undefined;
+  readonly #specialised: readonly { readonly name: string; readonly values: readonly number[] }[];
+  readonly #cases: Case[] = [];
+
+  constructor(row: Instruction, lengths: readonly number[], first: number) {
+    this.row = row;
+    this.#specialised = Object.entries(row.operands).flatMap(([name, { specialise }]) =>
+      specialise === undefined ? [] : [{ name, values: specialise }],
+    );
+    let displacement: string | undefined;
+    for (const known of combinations(this.#specialised)) {
+      for (const length of lengths) {
+        const block = liftRow(row, known, length);
+        displacement = displacementField(block);
+        for (const near of displacement === undefined || length > 4 ? [false] : [false, true]) {
+          this.#cases.push({
+            op: first + this.#cases.length,
+            row,
+            length,
+            near,
+            block,
+            operands: layOut(block, row.operands, near ? 'recordDelta' : 'i32'),
+            inline: row.cold !== true && isInlinable(block),
+            terminator: opRow(block.ops.at(-1)!.name).terminator === true,
+          });
+        }
+      }
+    }
+    this.displacement = displacement;
+  }
+
+  get cases(): readonly Case[] {
+    return this.#cases;
+  }
+
+  find(operands: Readonly<Record<string, number>>, length: number, near: boolean): Case {
+    let found: Case | undefined;
+    if (this.#cases.length === 1) {
+      found = this.#cases[0];
+    } else {
+      let index = 0;
+      for (const { name, values } of this.#specialised) index = index * values.length + values.indexOf(operands[name]!);
+      const perCombination =
+        this.#cases.length / this.#specialised.reduce((product, { values }) => product * values.length, 1);
+      for (let at = index * perCombination; at < (index + 1) * perCombination; at++) {
+        const candidate = this.#cases[at];
+        if (candidate?.length === length && candidate.near === near) found = candidate;
+      }
+    }
+    assert(
+      found !== undefined && found.length === length && found.near === near,
+      `there is a case for ${this.row.name} of ${length} bytes`,
+    );
+    return found;
+  }
+}
+
+/** All rows' cases, numbered from FIRST_CASE. Compressed rows have none: they are executed as what they expand to. */
+export function rowCases(isa: Isa): ReadonlyMap<Instruction, RowCases> {
+  const lengths = new Map<Instruction, Set<number>>();
+  for (const row of isa.rows) {
+    if (row.expandsTo === undefined) {
+      lengths.set(row, (lengths.get(row) ?? new Set()).add(row.length));
+      continue;
+    }
+    for (const target of expansions(row))
+      lengths.set(target, (lengths.get(target) ?? new Set<number>()).add(row.length));
+  }
+  const cases = new Map<Instruction, RowCases>();
+  let next = FIRST_CASE;
+  for (const [row, set] of lengths) {
+    const built = new RowCases(row, [...set], next);
+    cases.set(row, built);
+    next += built.cases.length;
+  }
+  return cases;
+}
+
+/** The rows that a compressed row stands for, found by trying its operands' samples. */
+function expansions(row: Instruction): Set<Instruction> {
+  const found = new Set<Instruction>();
+  const names = Object.keys(row.operands);
+  const longest = Math.max(1, ...names.map((name) => row.operands[name]!.samples.length));
+  for (let round = 0; round < longest; round++) {
+    const operands: Record<string, number> = {};
+    for (const name of names) {
+      const { samples, decode, legal } = row.operands[name]!;
+      const usable = samples.filter((raw) => legal?.(raw) ?? true);
+      operands[name] = decode(usable[round % usable.length] ?? 0);
+    }
+    found.add(row.expandsTo!(operands).row);
+  }
+  return found;
+}
+
+function* combinations(
+  specialised: readonly { readonly name: string; readonly values: readonly number[] }[],
+): Generator<Readonly<Record<string, number>>> {
+  const [first, ...rest] = specialised;
+  if (first === undefined) {
+    yield {};
+    return;
+  }
+  for (const value of first.values) for (const others of combinations(rest)) yield { [first.name]: value, ...others };
+}
+
+function liftRow(row: Instruction, known: Readonly<Record<string, number>>, length: number): Block {
+  const builder = new Builder('interpreter');
+  const operands: Record<string, Operand> = {};
+  for (const name of Object.keys(row.operands)) operands[name] = known[name] ?? { field: name };
+  builder.beginInstruction(undefined, length);
+  row.lift(builder, operands);
+  return builder.block;
+}
+
+/** The field that a jump's displacement is in. */
+function displacementField(block: Block): string | undefined {
+  const op = block.ops.at(-1);
+  if (op?.displacement === undefined || !isField(op.displacement)) return undefined;
+  const name = op.displacement.field;
+  return block.ops.some((other) => other.field?.field === name) ? undefined : name;
+}
+
+/**
+ * Whether the block's common course fits the main function: no call out of it, and every op that may refuse comes before the first that
+ * has an effect, so that the twin can start the instruction again.
+ */
+function isInlinable(block: Block): boolean {
+  let effects = false;
+  for (const op of block.ops) {
+    const { effect } = opRow(op.name);
+    if (op.name === 'call' || op.name === 'trap' || op.name === 'fclass' || op.type === 'v128' || isAtomic(op))
+      return false;
+    const refuses = effect === 'memory' || effect === 'flags' || op.name === 'trap_if';
+    if (refuses && effects) return false;
+    if (effect === 'flags' && !floatInlinable(op, (value) => constant(block.ops[value]!))) return false;
+    if (effect === 'writes' || op.name === 'store') effects = true;
+  }
+  return true;
+}
+
+function isAtomic(op: Op): boolean {
+  return (
+    op.name === 'load_reserved' ||
+    op.name === 'store_conditional' ||
+    op.name === 'atomic_rmw' ||
+    op.name === 'atomic_cas'
+  );
+}
+
+function constant(op: Op): bigint | undefined {
+  return op.name === 'const' ? op.bits : undefined;
+}

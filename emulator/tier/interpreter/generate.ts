@@ -1,0 +1,293 @@
+import type { Op } from '../../ir/block.ts';
+import type { Instruction, Isa } from '../../isa/instruction.ts';
+import { JUMP_CACHE, JUMP_CACHE_ENTRIES, JUMP_CACHE_ENTRY_SIZE, PAGE_SIZE, STATE } from '../../layout/memory-map.ts';
+import { ExitReason, StateOffset } from '../../layout/state.ts';
+import type { FunctionBuilder } from '../../wasm/function.ts';
+import { ModuleBuilder } from '../../wasm/module.ts';
+import { ValType } from '../../wasm/type.ts';
+import { Lowering } from '../lower.ts';
+import { FlatMemoryPath, type MemoryPath } from '../memory-path.ts';
+import { Runtime, type RuntimeOptions } from '../runtime.ts';
+import { rowCases, type Case, type RowCases } from './case.ts';
+import { FunctionSite, InlineSite, JUMP_STATUS, type MainFrame } from './case-site.ts';
+import { Frame } from './frame.ts';
+import { FIRST_CASE, ILLEGAL, PAGE_END, PageLayout, RecordField } from './record.ts';
+
+const { i32, i64 } = ValType;
+
+/** The main function's own exit reason beside ExitReason: the record says that the bytes are no instruction. */
+export const ILLEGAL_EXIT = 32;
+
+/** The interpreter of one ISA as a module, to be instantiated for each vCPU. */
+export interface InterpreterModule {
+  readonly module: WebAssembly.Module;
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  readonly cases: ReadonlyMap<Instruction, RowCases>;
+  readonly floatOps: readonly Op[];
+  readonly layout: PageLayout;
+}
+
+const modules = new Map<string, InterpreterModule>();
+
+/** Made once per ISA and options in a process: generation and validation take milliseconds, and V8's optimised code is shared with the module. */
+export function interpreterModule(isa: Isa, options: RuntimeOptions): InterpreterModule {
+  const key = `${isa.name} ${options.guestSize}`;
+  let made = modules.get(key);
+  if (made === undefined) {
+    made = generateInterpreter(isa, options);
+    modules.set(key, made);
+  }
+  return made;
+}
+
+/** Exports `run() -> i32`, which runs from the frame's record until its budget is used up or something needs the outside. */
+export function generateInterpreter(isa: Isa, options: RuntimeOptions): InterpreterModule {
+  const module = new ModuleBuilder();
+  const runtime = new Runtime(module, isa, options);
+  const memory = new FlatMemoryPath(options.guestSize);
+  const layout = new PageLayout(isa);
+  const cases = rowCases(isa);
+  const all = [...cases.values()].flatMap((row) => row.cases);
+  const main = module.function('run', [], [i32]);
+  const own = all.map((which) => caseFunction(module, which, layout.shift, memory, runtime));
+  const table = module.table({ initial: own.length, maximum: own.length });
+  module.elementSegment(table, 0, own);
+  new MainFunction(main, isa, all, layout, memory, runtime, table).write(module.type([i32], [i32]));
+  module.exportFunction('run', main);
+  const bytes = module.encode({ names: true });
+  return { module: new WebAssembly.Module(bytes), bytes, cases, floatOps: runtime.floatOps, layout };
+}
+
+function caseFunction(
+  module: ModuleBuilder,
+  which: Case,
+  shift: number,
+  memory: MemoryPath,
+  runtime: Runtime,
+): FunctionBuilder {
+  const fn = module.function(`${which.row.name}.${which.length}${which.near ? '.near' : ''}`, [i32], [i32]);
+  new Lowering(which.block, new FunctionSite(fn, which, shift), memory, runtime).run();
+  return fn;
+}
+
+/**
+ * The loop that dispatches: one `br_table` on the record's op. Cases are laid out one behind the other inside nested blocks. No call is in
+ * it but the one to the twins, around which every variable is stored and loaded again: V8 keeps no register across a call, and would
+ * otherwise spill the variables in every iteration.
+ */
+class MainFunction {
+  readonly #fn: FunctionBuilder;
+  readonly #isa: Isa;
+  readonly #cases: readonly Case[];
+  readonly #layout: PageLayout;
+  readonly #memory: MemoryPath;
+  readonly #runtime: Runtime;
+  readonly #table: number;
+
+  constructor(
+    fn: FunctionBuilder,
+    isa: Isa,
+    cases: readonly Case[],
+    layout: PageLayout,
+    memory: MemoryPath,
+    runtime: Runtime,
+    table: number,
+  ) {
+    this.#fn = fn;
+    this.#isa = isa;
+    this.#cases = cases;
+    this.#layout = layout;
+    this.#memory = memory;
+    this.#runtime = runtime;
+    this.#table = table;
+  }
+
+  write(caseType: number): void {
+    const fn = this.#fn;
+    const record = fn.local(i32);
+    const budget = fn.local(i32);
+    const pcDelta = fn.local(i64);
+    const target = fn.local(i64);
+    const reason = fn.local(i32);
+    const reload = () => {
+      this.#loadFrame('i32.load', Frame.record, record);
+      this.#loadFrame('i32.load', Frame.budget, budget);
+      this.#loadFrame('i64.load', Frame.pcDelta, pcDelta);
+    };
+    const add = (local: number, amount: number) => {
+      fn.localGet(local);
+      fn.i32Const(amount);
+      fn.op('i32.add');
+      fn.localSet(local);
+    };
+    const pushPc = () => {
+      fn.localGet(pcDelta);
+      fn.localGet(record);
+      fn.i32Const(this.#layout.shift);
+      fn.op('i32.shr_u');
+      fn.op('i64.extend_i32_u');
+      fn.op('i64.add');
+    };
+
+    reload();
+    const exit = fn.block();
+    const next = fn.loop();
+    const jump = fn.block();
+    const twin = fn.block();
+
+    const spent = fn.block();
+    fn.localGet(budget);
+    fn.op('i32.eqz');
+    fn.brIf(spent);
+    add(budget, -1);
+    this.#dispatch(
+      { record, pcDelta, target, next, jump, twin },
+      {
+        pageEnd: () => {
+          add(budget, 1);
+          pushPc();
+          fn.localSet(target);
+          fn.br(jump);
+        },
+        outside: (code) => {
+          add(budget, 1);
+          fn.i32Const(code);
+          fn.localSet(reason);
+          fn.br(exit);
+        },
+      },
+    );
+    fn.end(spent);
+    fn.i32Const(ExitReason.budget);
+    fn.localSet(reason);
+    fn.br(exit);
+
+    fn.end(twin);
+    this.#storeFrame('i32.store', Frame.record, record);
+    this.#storeFrame('i32.store', Frame.budget, budget);
+    this.#storeFrame('i64.store', Frame.pcDelta, pcDelta);
+    fn.localGet(record);
+    fn.localGet(record);
+    fn.load('i32.load16_u', { offset: RecordField.op });
+    fn.i32Const(FIRST_CASE);
+    fn.op('i32.sub');
+    fn.callIndirect(caseType, this.#table);
+    fn.localSet(reason);
+    reload();
+    fn.localGet(reason);
+    fn.op('i32.eqz');
+    fn.brIf(next);
+    this.#loadFrame('i64.load', STATE + StateOffset.pc, target);
+    fn.localGet(reason);
+    fn.i32Const(JUMP_STATUS);
+    fn.op('i32.eq');
+    fn.brIf(jump);
+    // Trapped or faulted: not retired.
+    add(budget, 1);
+    fn.br(exit);
+
+    fn.end(jump);
+    this.#probe(record, pcDelta, target, next);
+    this.#storeFrame('i64.store', STATE + StateOffset.pc, target);
+    this.#storeFrame('i32.store', Frame.budget, budget);
+    fn.i32Const(ExitReason.miss);
+    fn.return();
+
+    fn.end(next);
+    fn.end(exit);
+    fn.i32Const(0);
+    pushPc();
+    fn.store('i64.store', { offset: STATE + StateOffset.pc });
+    this.#storeFrame('i32.store', Frame.budget, budget);
+    fn.localGet(reason);
+  }
+
+  /** The `br_table` and the bodies of the inline cases. */
+  #dispatch(frame: MainFrame, special: { pageEnd: () => void; outside: (code: number) => void }): void {
+    const fn = this.#fn;
+    const inline = this.#cases.filter((which) => which.inline);
+    const caseLabels = inline.map(() => fn.block());
+    const illegal = fn.block();
+    const pageEnd = fn.block();
+    const notDecoded = fn.block();
+    const labels = [notDecoded, pageEnd, illegal];
+    for (const which of this.#cases) {
+      const position = inline.indexOf(which);
+      labels.push(position < 0 ? frame.twin : caseLabels[position]!);
+    }
+    fn.localGet(frame.record);
+    fn.load('i32.load16_u', { offset: RecordField.op });
+    fn.brTable(labels, notDecoded);
+    fn.end(notDecoded);
+    special.outside(ExitReason.miss);
+    fn.end(pageEnd);
+    special.pageEnd();
+    fn.end(illegal);
+    special.outside(ILLEGAL_EXIT);
+    for (const [position, which] of [...inline.entries()].reverse()) {
+      fn.end(caseLabels[position]!);
+      new Lowering(
+        which.block,
+        new InlineSite(fn, which, this.#layout.shift, frame),
+        this.#memory,
+        this.#runtime,
+      ).run();
+    }
+    if (PAGE_END + 1 !== ILLEGAL) throw new Error('the special cases are numbered in order');
+  }
+
+  /** Looks the guest address in `target` up in the jump cache; falls through when it is not there. */
+  #probe(record: number, pcDelta: number, target: number, next: number): void {
+    const fn = this.#fn;
+    const entry = record;
+    const { alignment } = this.#isa;
+    const { shift } = this.#layout;
+    fn.localGet(target);
+    fn.op('i32.wrap_i64');
+    fn.i32Const(Math.log2(PAGE_SIZE / JUMP_CACHE_ENTRY_SIZE));
+    fn.op('i32.shr_u');
+    fn.i32Const((JUMP_CACHE_ENTRIES - 1) * JUMP_CACHE_ENTRY_SIZE);
+    fn.op('i32.and');
+    fn.localTee(entry);
+    fn.load('i64.load', { offset: JUMP_CACHE });
+    // A misaligned target keeps its low bits here and so is never found.
+    fn.localGet(target);
+    fn.i64Const(-PAGE_SIZE + alignment - 1);
+    fn.op('i64.and');
+    fn.localTee(pcDelta);
+    fn.op('i64.eq');
+    const hit = fn.if();
+    fn.localGet(pcDelta);
+    fn.localGet(entry);
+    fn.load('i32.load', { offset: JUMP_CACHE + 8 });
+    fn.localTee(record);
+    fn.i32Const(shift);
+    fn.op('i32.shr_u');
+    fn.op('i64.extend_i32_u');
+    fn.op('i64.sub');
+    fn.localSet(pcDelta);
+    fn.localGet(record);
+    fn.localGet(target);
+    fn.op('i32.wrap_i64');
+    fn.i32Const(PAGE_SIZE - 1);
+    fn.op('i32.and');
+    fn.i32Const(shift);
+    fn.op('i32.shl');
+    fn.op('i32.add');
+    fn.localSet(record);
+    fn.br(next);
+    fn.end(hit);
+  }
+
+  #loadFrame(name: 'i32.load' | 'i64.load', address: number, local: number): void {
+    this.#fn.i32Const(0);
+    this.#fn.load(name, { offset: address });
+    this.#fn.localSet(local);
+  }
+
+  #storeFrame(name: 'i32.store' | 'i64.store', address: number, local: number): void {
+    this.#fn.i32Const(0);
+    this.#fn.localGet(local);
+    this.#fn.store(name, { offset: address });
+  }
+}
