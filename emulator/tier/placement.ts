@@ -1,5 +1,6 @@
 import type { Block, Op } from '../ir/block.ts';
 import { opRow } from '../ir/op.ts';
+import { REGISTERS } from '../layout/state.ts';
 
 export interface Placement {
   /** How often each value is used as an argument of an op that is itself computed. */
@@ -58,9 +59,11 @@ function overwritten(ops: readonly Op[], read: Op, from: number, to: number): bo
   for (let index = from + 1; index < to; index++) {
     const op = ops[index]!;
     if (op.name === 'call') return true;
+    const slot = read.slot!;
+    // The accrued flags may be a register of the guest too.
+    if (opRow(op.name).effect === 'flags' && slot.file.offset < REGISTERS) return true;
     if (op.name !== 'set') continue;
     const written = op.slot!;
-    const slot = read.slot!;
     if (written.file !== slot.file) continue;
     if (typeof written.index !== 'number' || typeof slot.index !== 'number' || written.index === slot.index)
       return true;

@@ -117,7 +117,7 @@ export class DecodedPages {
     if (length <= 0) return;
     const first = gva - (gva % PAGE_SIZE);
     if (length > this.#bases.size * PAGE_SIZE) {
-      for (const page of [...this.#bases.keys()]) if (page >= first && page < gva + length) this.#dropPage(page);
+      for (const page of this.#bases.keys()) if (page >= first && page < gva + length) this.#dropPage(page);
     } else {
       for (let page = first; page < gva + length; page += PAGE_SIZE) this.#dropPage(page);
     }
@@ -126,7 +126,7 @@ export class DecodedPages {
   }
 
   dropAll(): void {
-    for (const page of [...this.#bases.keys()]) this.#dropPage(page);
+    for (const page of this.#bases.keys()) this.#dropPage(page);
   }
 
   checkInvariants(): void {
