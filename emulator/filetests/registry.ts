@@ -1,0 +1,9 @@
+import type { Isa } from '../isa/instruction.ts';
+import { evaluateExecutor } from './evaluate-executor.ts';
+import type { Executor } from './executor.ts';
+
+/** The ISAs that corpora may name. */
+export const ISAS: ReadonlyMap<string, Isa> = new Map<string, Isa>([]);
+
+/** The executors that corpora may name. */
+export const EXECUTORS: ReadonlyMap<string, Executor> = new Map([evaluateExecutor].map((each) => [each.name, each]));

@@ -1,0 +1,168 @@
+import { printBlock } from '../ir/print.ts';
+import { parseBlock } from '../ir/parse.ts';
+import type { Block } from '../ir/block.ts';
+import { verify } from '../ir/verify.ts';
+import { UserFacingError } from '../check/errors.ts';
+import type { Isa } from '../isa/instruction.ts';
+import { assembleCase, type Assembled, checkDecode } from './assembly.ts';
+import type { Executor } from './executor.ts';
+import type { Case, Corpus } from './format.ts';
+import { Image } from './image.ts';
+import { liftInstructions } from './lift.ts';
+import { type OpCase, IR_FILES, parseOpCase } from './op-case.ts';
+import { runCase, type Subject } from './run-case.ts';
+
+export interface RunnerOptions {
+  readonly isas: ReadonlyMap<string, Isa>;
+  readonly executors: ReadonlyMap<string, Executor>;
+}
+
+/** Something a corpus expects and does not get. */
+export interface Failure {
+  readonly line: number;
+  readonly message: string;
+}
+
+export interface Report {
+  readonly failures: readonly Failure[];
+  /** Comparisons made: one for each run and executor, decode, golden or message. */
+  readonly checks: number;
+}
+
+/** Kinds of test that are no executors. */
+const KINDS = new Set(['decode', 'lift', 'print']);
+
+/** Runs all that the corpus asks for. */
+export function checkCorpus(corpus: Corpus, options: RunnerOptions): Report {
+  const failures: Failure[] = [];
+  let checks = 0;
+  const executors: Executor[] = [];
+  for (const name of corpus.tests.filter((test) => !KINDS.has(test))) {
+    const executor = options.executors.get(name);
+    if (executor === undefined) failures.push({ line: 1, message: `there is no executor '${name}'` });
+    else executors.push(executor);
+  }
+  const isa = options.isas.get(corpus.isa);
+  if (isa === undefined && corpus.isa !== 'none') {
+    return { failures: [...failures, { line: 1, message: `there is no ISA '${corpus.isa}'` }], checks };
+  }
+  for (const each of corpus.cases) {
+    const line = each.source[0]!.line;
+    const report = (message: string, at = line) => failures.push({ line: at, message });
+    try {
+      checks += checkCase(corpus, each, isa, executors, report);
+    } catch (error) {
+      if (!(error instanceof UserFacingError)) throw new Error(`${corpus.path}:${line}`, { cause: error });
+      report(error.line());
+    }
+  }
+  if (failures.length === 0 && checks === 0) failures.push({ line: 1, message: 'the corpus checks nothing' });
+  return { failures, checks };
+}
+
+type Reporter = (message: string, line?: number) => void;
+
+function checkCase(corpus: Corpus, each: Case, isa: Isa | undefined, executors: readonly Executor[], report: Reporter) {
+  const wants = (kind: string) => corpus.tests.includes(kind);
+  let checks = 0;
+  if (isa === undefined) {
+    if (each.error !== undefined) {
+      const actual = irProblem(each);
+      if (actual !== each.error.text)
+        report(`expected the error '${each.error.text}', got '${actual}'`, each.error.line);
+      return 1;
+    }
+    const subject = irSubject(each);
+    const problems = verify(subject.block);
+    if (problems.length > 0) report(problems.join('; '));
+    if (wants('print')) {
+      checkGolden(each, printBlock(subject.block), report);
+      checks++;
+    }
+    return problems.length > 0 ? checks : checks + runCase(image(), each, subject, executors, report);
+  }
+  const code = assembleCase(each, isa, corpus.address);
+  if (wants('decode')) checks += checkDecode(each, isa, code, report);
+  if (wants('lift')) {
+    const block = liftCase(isa, code);
+    const problems = verify(block);
+    if (problems.length > 0) report(problems.join('; '));
+    checkGolden(each, printBlock(block), report);
+    checks++;
+  }
+  const subject: Subject = { kind: 'code', isa, code, files: isa.files };
+  return checks + runCase(image(), each, subject, executors, report);
+}
+
+let sharedImage: Image | undefined;
+function image(): Image {
+  sharedImage ??= new Image();
+  return sharedImage;
+}
+
+function liftCase(isa: Isa, code: Assembled): Block {
+  const decoded = code.instructions.map(({ bytes, pc, source }) => {
+    const found = isa.decode(bytes, 0);
+    if (found === undefined) throw new Error(`'${source.text}' does not decode`);
+    return { decoded: found, pc };
+  });
+  return liftInstructions(isa, decoded);
+}
+
+function irSubject(each: Case): Subject & { readonly block: Block } {
+  const text = each.source.map((line) => line.text).join('\n');
+  const op: OpCase | undefined = each.source.length === 1 ? parseOpCase(text) : undefined;
+  if (op !== undefined) return { kind: 'op', ...op, files: IR_FILES };
+  return { kind: 'block', block: parseBlock(text, { isa: 'none', files: IR_FILES }), files: IR_FILES };
+}
+
+/** What parser or verifier say about the source, or the empty string. */
+function irProblem(each: Case): string {
+  try {
+    return verify(irSubject(each).block).join('; ');
+  } catch (error) {
+    if (error instanceof UserFacingError) return error.line();
+    throw error;
+  }
+}
+
+function checkGolden(each: Case, actual: string, report: Reporter): void {
+  const expected = each.ir?.text ?? [];
+  const lines = actual.trimEnd().split('\n');
+  if (each.ir !== undefined && lines.length === expected.length && lines.every((line, i) => line === expected[i]))
+    return;
+  report(`the IR differs; 'npm run bless' accepts the new one\n${lineDifference(expected, lines)}`);
+}
+
+/** The lines from the first to the last difference: `-` expected, `+` actual. */
+export function lineDifference(expected: readonly string[], actual: readonly string[]): string {
+  let start = 0;
+  while (start < expected.length && start < actual.length && expected[start] === actual[start]) start++;
+  let end = 0;
+  const limit = Math.min(expected.length, actual.length) - start;
+  while (end < limit && expected.at(-1 - end) === actual.at(-1 - end)) end++;
+  const part = (lines: readonly string[], mark: string) =>
+    lines.slice(start, lines.length - end).map((line) => `    ${mark} ${line}`);
+  return [...part(expected, '-'), ...part(actual, '+')].join('\n');
+}
+
+/** The corpus with the IR that there is now in place of its goldens: the same text when nothing differs. */
+export function blessCorpus(corpus: Corpus, isas: ReadonlyMap<string, Isa>): string {
+  const isa = isas.get(corpus.isa);
+  const golden = corpus.tests.includes('lift') || corpus.tests.includes('print');
+  if (!golden || (isa === undefined && corpus.isa !== 'none')) return corpus.lines.join('\n');
+  const lines: string[] = [];
+  let copied = 0;
+  for (const each of corpus.cases) {
+    if (each.error !== undefined) continue;
+    const block = isa === undefined ? irSubject(each).block : liftCase(isa, assembleCase(each, isa, corpus.address));
+    const text = printBlock(block)
+      .trimEnd()
+      .split('\n')
+      .map((line) => `;   ${line}`);
+    const at = each.ir?.first ?? each.end;
+    lines.push(...corpus.lines.slice(copied, at), ...(each.ir === undefined ? ['; ir:'] : []), ...text);
+    copied = at + (each.ir?.text.length ?? 0);
+  }
+  return [...lines, ...corpus.lines.slice(copied)].join('\n');
+}
