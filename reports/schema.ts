@@ -12,11 +12,11 @@ export const SCHEMA_VERSION = 1;
 /** Squares and sums of this many stay far from overflow. */
 const figure = z.number().min(-1e100).max(1e100);
 const fraction = z.number().min(0).max(1);
-/** A name people read: bounded, and without control characters, which would move a terminal's cursor. */
+/** A name people read: bounded, without control characters, which move a cursor, or marks that reorder text. */
 const line = z
   .string()
   .max(500)
-  .regex(/^[^\p{Cc}\u2028\u2029]*$/u, 'has a control character');
+  .regex(/^[^\p{Cc}\u2028\u2029\u202a-\u202e\u2066-\u2069]*$/u, 'has a control character');
 const name = line.min(1).max(120);
 const benchmarkId = z
   .string()
