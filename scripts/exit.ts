@@ -5,6 +5,8 @@ export const EXIT = {
   error: 2,
   inconclusive: 3,
   nothingCompared: 4,
+  /** emulate: the instruction budget or the timeout ended the guest; the code of timeout(1). */
+  guestLimit: 124,
   /** 128 + SIGINT, as shells report it. */
   interrupted: 130,
 } as const;

@@ -54,13 +54,6 @@ export const OPTIONS = {
     'where results are kept: refs of this repository, or harness.directory',
   ),
   'harness.directory': option(text, '.dyno/results', 'directory of the directory store'),
-
-  'execution.maxInstructions': option(
-    integer(0, Number.MAX_SAFE_INTEGER),
-    0,
-    'guest instructions after which emulate stops with exit code 2; 0 is no limit',
-  ),
-  'execution.timeout': option(duration, 0, 'time after which emulate stops with exit code 2; 0 is no limit'),
 } as const;
 
 export type OptionKey = keyof typeof OPTIONS;

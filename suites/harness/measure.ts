@@ -1,5 +1,5 @@
 /** Measures one benchmark in this process. */
-import { UserFacingError } from '../../emulator/check/errors.ts';
+import { oneLine, UserFacingError } from '../../emulator/check/errors.ts';
 import { ConditionWatch } from './conditions.ts';
 import type { Conditions } from './conditions.ts';
 import type { Benchmark } from './define-bench.ts';
@@ -89,11 +89,12 @@ async function selfCheck(bench: Benchmark, state: unknown): Promise<boolean> {
   bench.beforeEach?.(state);
   const pending = bench.work!(state);
   const asynchronous = pending instanceof Promise;
-  await bench.check?.(state, asynchronous ? await pending : pending);
+  const result = asynchronous ? await pending : pending;
+  await bench.check?.(state, result);
   return asynchronous;
 }
 
 function describe(thrown: unknown): string {
   if (thrown instanceof UserFacingError) return thrown.line();
-  return thrown instanceof Error ? `${thrown.name}: ${thrown.message}` : String(thrown);
+  return oneLine(thrown instanceof Error ? `${thrown.name}: ${thrown.message}` : String(thrown));
 }
