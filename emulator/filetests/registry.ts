@@ -1,9 +1,13 @@
 import type { Isa } from '../isa/instruction.ts';
 import { evaluateExecutor } from './evaluate-executor.ts';
 import type { Executor } from './executor.ts';
+import { interpreterExecutor } from './interpreter-executor.ts';
+import { wasmExecutor } from './wasm-executor.ts';
 
 /** The ISAs that corpora may name. */
 export const ISAS: ReadonlyMap<string, Isa> = new Map<string, Isa>([]);
 
 /** The executors that corpora may name. */
-export const EXECUTORS: ReadonlyMap<string, Executor> = new Map([evaluateExecutor].map((each) => [each.name, each]));
+export const EXECUTORS: ReadonlyMap<string, Executor> = new Map(
+  [evaluateExecutor, wasmExecutor, interpreterExecutor].map((each) => [each.name, each]),
+);

@@ -1,0 +1,91 @@
+import type { Block } from '../ir/block.ts';
+import { opRow } from '../ir/op.ts';
+import type { Decoded, HelperContext, Isa } from '../isa/instruction.ts';
+import { ExitReason, type FaultKind, StateOffset } from '../layout/state.ts';
+import { compileBlock, instantiateBlock } from '../tier/block.ts';
+import { exactFloat, helperCaller } from '../tier/host-imports.ts';
+import type { BlockProgram, Executor, Program } from './executor.ts';
+import { fetchInstruction, hasLeft, helperContext, isStop } from './fetch.ts';
+import { liftInstructions } from './lift.ts';
+
+/** Straight-line runs of code, each translated to a WebAssembly function by tier/block.ts. */
+export const wasmExecutor: Executor = { name: 'wasm', run: runProgram, runBlock };
+
+/** For blocks of no ISA: nothing to decode, no helpers. */
+const NO_ISA: Isa = {
+  name: 'riscv64',
+  files: [],
+  rows: [],
+  alignment: 1,
+  maximumLength: 1,
+  decode: () => undefined,
+  canonical: (decoded) => decoded,
+  disassemble: () => '',
+  assemble: () => ({ error: 'blocks of no ISA have no assembly' }),
+  helpers: {},
+};
+
+function runProgram(program: Program): Stop {
+  const { isa, memory, guestSize, start, limit } = program;
+  let pc = start;
+  let retired = 0;
+  const context = helperContext(memory, () => retired);
+  while (retired < limit && !hasLeft(program, pc)) {
+    const block = straightLine(program, pc, retired);
+    if ('kind' in block) return block;
+    context.state.setBigUint64(StateOffset.pc, pc, true);
+    const stop = execute(isa, block, memory, guestSize, context);
+    retired += stop.retired;
+    if (stop.kind !== 'end') return { ...stop, retired };
+    pc = stop.pc;
+  }
+  return { kind: hasLeft(program, pc) ? 'end' : 'limit', pc, retired };
+}
+
+/** The code from pc to the first jump, helper call, end or lack of an instruction, as one block. */
+function straightLine(program: Program, first: bigint, retired: number): Block | Stop {
+  const code: { readonly decoded: Decoded; readonly pc: bigint }[] = [];
+  let block: Block | undefined;
+  for (let pc = first; !hasLeft(program, pc) && retired + code.length < program.limit;) {
+    const decoded = fetchInstruction(program, pc, retired);
+    if (isStop(decoded)) return block ?? decoded;
+    code.push({ decoded, pc });
+    block = liftInstructions(program.isa, code);
+    const ends = block.ops.slice(block.ops.findLastIndex((op) => op.name === 'insn'));
+    if (ends.some((op) => op.name === 'call' || opRow(op.name).terminator === true)) break;
+    pc += BigInt(decoded.length);
+  }
+  return block!;
+}
+
+function runBlock({ block, memory, guestSize }: BlockProgram): Stop {
+  return execute(
+    NO_ISA,
+    block,
+    memory,
+    guestSize,
+    helperContext(memory, () => 0),
+  );
+}
+
+function execute(isa: Isa, block: Block, memory: WebAssembly.Memory, guestSize: number, context: HelperContext): Stop {
+  const compiled = compileBlock(isa, block, { guestSize });
+  const { state } = context;
+  const reason = instantiateBlock(compiled, {
+    memory,
+    helper: helperCaller(isa, context),
+    float: exactFloat(state, compiled.floatOps),
+    codeWritten: () => {},
+  })();
+  return stopOf(reason, state, Number(state.getBigUint64(StateOffset.retired, true)));
+}
+
+/** How generated code came back, read from the state. */
+export function stopOf(reason: ExitReason, state: DataView, retired: number): Stop {
+  const pc = state.getBigUint64(StateOffset.pc, true);
+  const cause = state.getInt32(StateOffset.cause, true);
+  const value = state.getBigUint64(StateOffset.value, true);
+  if (reason === ExitReason.trap) return { kind: 'trap', cause, value, pc, retired };
+  if (reason === ExitReason.fault) return { kind: 'fault', fault: cause as FaultKind, address: value, pc, retired };
+  return { kind: 'end', pc, retired };
+}
