@@ -11,9 +11,6 @@ export interface VcpuOptions {
   readonly time?: () => bigint;
 }
 
-/** The trap cause of an illegal instruction, numbered as the ISA numbers its causes (RISC-V: `mcause`; others: their exception class). */
-const ILLEGAL_INSTRUCTION: Readonly<Record<Isa['name'], number>> = { riscv64: 2, aarch64: 0, x86_64: 6 };
-
 /** What a vCPU has done since it was made; all exact. */
 export type VcpuCounters = InterpreterCounters;
 
@@ -33,7 +30,7 @@ export class Vcpu {
     this.isa = isa;
     this.memory = memory;
     this.state = new DataView(memory.buffer as ArrayBuffer, STATE, STATE_SIZE);
-    this.#interpreter = new Interpreter(isa, memory, { ...options, illegalInstruction: ILLEGAL_INSTRUCTION[isa.name] });
+    this.#interpreter = new Interpreter(isa, memory, options);
     this.counters = this.#interpreter.counters;
     this.state.setBigInt64(StateOffset.reservation, -1n, true);
   }

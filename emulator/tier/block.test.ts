@@ -30,6 +30,7 @@ const isa: Isa = {
   rows: [],
   alignment: 2,
   maximumLength: 4,
+  illegalInstruction: 2,
   decode: () => undefined,
   canonical: (decoded) => decoded,
   disassemble: () => '',

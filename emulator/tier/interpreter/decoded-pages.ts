@@ -74,7 +74,7 @@ export class DecodedPages {
     const page = low - offset;
     let base = this.#bases.get(page);
     if (base === undefined) {
-      if ((this.#permission[page / PAGE_SIZE]! & Permission.execute) === 0) return BigInt(low);
+      if (!this.#executable(page)) return BigInt(low);
       base = this.#add(page);
     }
     const { shift } = this.#layout;
@@ -162,6 +162,8 @@ export class DecodedPages {
       } else {
         base = this.#fresh;
         this.#fresh += size;
+        // Another vCPU may have used the memory before.
+        this.#linear.fill(0, base, base + size);
       }
     }
     this.#bases.set(page, base);
@@ -192,17 +194,17 @@ export class DecodedPages {
   /** Decodes from an offset to the end of the straight-line run. The address at fault when not even the first instruction can be fetched. */
   #decodeRun(page: number, base: number, start: number): number | undefined {
     const { shift } = this.#layout;
+    const following = page + PAGE_SIZE;
     let offset = start;
     for (let count = 0; count < LONGEST_RUN && offset < PAGE_SIZE; count++) {
       const record = base + (offset << shift);
       if (count > 0 && this.#view.getUint16(record, true) !== NOT_DECODED) return undefined;
-      const decoded = this.#isa.decode(this.#guest, page + offset);
-      const length = decoded?.length ?? 0;
-      if (offset + length > PAGE_SIZE) {
-        const following = page + PAGE_SIZE;
-        if (following >= this.#guestSize || (this.#permission[following / PAGE_SIZE]! & Permission.execute) === 0) {
-          return count === 0 ? following : undefined;
-        }
+      const crosses = offset + this.#isa.maximumLength > PAGE_SIZE;
+      const available = crosses && !this.#executable(following) ? this.#guest.subarray(0, following) : this.#guest;
+      const decoded = this.#isa.decode(available, page + offset);
+      // Cut off, as far as can be told: the rest of the bytes cannot be fetched.
+      if (decoded === undefined && available !== this.#guest) return count === 0 ? following : undefined;
+      if (decoded !== undefined && offset + decoded.length > PAGE_SIZE) {
         this.#permission[following / PAGE_SIZE]! |= Permission.code;
       }
       this.#counters.decoded++;
@@ -211,9 +213,13 @@ export class DecodedPages {
         return undefined;
       }
       if (this.#write(record, decoded, offset).terminator) return undefined;
-      offset += length;
+      offset += decoded.length;
     }
     return undefined;
+  }
+
+  #executable(page: number): boolean {
+    return page < this.#guestSize && (this.#permission[page / PAGE_SIZE]! & Permission.execute) !== 0;
   }
 
   #write(record: number, decoded: Decoded, offset: number): Case {

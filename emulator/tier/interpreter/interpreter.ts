@@ -12,8 +12,6 @@ export interface InterpreterOptions {
   readonly guestSize: number;
   /** Nanoseconds of guest time; one for each retired instruction unless given. */
   readonly time?: () => bigint;
-  /** The trap cause that an illegal instruction raises; its bits are the trap's value. */
-  readonly illegalInstruction: number;
 }
 
 /** Exact counts since the interpreter was made. */
@@ -96,7 +94,7 @@ export class Interpreter {
     this.#pages = pages;
     this.#state = state;
     this.#frame = frame;
-    this.#illegalInstruction = options.illegalInstruction;
+    this.#illegalInstruction = isa.illegalInstruction;
   }
 
   /** See Vcpu.run. */
