@@ -17,8 +17,12 @@ export interface OperandKind {
   readonly samples: readonly number[];
   /** Operand values for which the interpreter makes a case of its own, with the operand known (rounding modes, for instance). */
   readonly specialise?: readonly number[];
-  /** How assembly shows it, e.g. `x5`, `-12`, `0x1f`; an address when relative to pc. */
+  /** A register that the instruction writes: a zero register is replaced by the file's sink. */
+  readonly destination?: true;
+  /** How assembly shows it, e.g. `a0`, `-12`, `0x1f`; an address when relative to pc. */
   readonly show: (operand: number, pc: bigint) => string;
+  /** The operand that `text` shows, or undefined; the inverse of `show`. */
+  readonly parse: (text: string, pc: bigint) => number | undefined;
 }
 
 export type Lift<Name extends string> = (b: Builder, operands: Readonly<Record<Name, Operand>>) => void;
@@ -40,7 +44,10 @@ export interface Instruction {
   /** Rarely executed or long: the interpreter keeps its case out of the main function. */
   readonly cold?: true;
   /** A compressed form: the row of the instruction it stands for, with this row's operands mapped to that row's. */
-  readonly expandsTo?: (operands: Readonly<Record<string, number>>) => { row: Instruction; operands: Readonly<Record<string, number>> };
+  readonly expandsTo?: (operands: Readonly<Record<string, number>>) => {
+    row: Instruction;
+    operands: Readonly<Record<string, number>>;
+  };
 }
 
 /** A decoded instruction: its row and operand values. Destination registers that read as zero are not yet replaced by the sink. */
@@ -58,6 +65,8 @@ export interface Isa {
   /** Fewest bytes between two instruction starts: 2 for RISC-V with C, 4 for AArch64, 1 for x86-64. */
   readonly alignment: number;
   readonly maximumLength: number;
+  /** The trap cause of bytes that are no instruction. */
+  readonly illegalInstruction: number;
   /** Decodes the instruction that starts at `offset`; undefined when the bytes are no instruction known here (or are cut off). */
   readonly decode: (bytes: Uint8Array, offset: number) => Decoded | undefined;
   /** The row as executed: compressed forms expanded, zero destinations replaced by the sink. */

@@ -1,0 +1,128 @@
+import { contains, extractField, overlaps, type Field } from '../bits/pattern.ts';
+import type { Decoded, OperandKind } from './instruction.ts';
+import type { TableRow } from './table.ts';
+
+/** Which bits of a word choose the bucket of rows to try: a few ranges that most rows fix. */
+export interface BucketKey {
+  readonly ranges: readonly { readonly lo: number; readonly width: number }[];
+}
+
+interface Entry {
+  readonly row: TableRow;
+  readonly mask: number;
+  readonly match: number;
+  readonly names: readonly string[];
+  readonly fields: readonly Field[];
+  readonly kinds: readonly OperandKind[];
+}
+
+/**
+ * Decodes words of one width: a table indexed by the key's bits gives the few rows to compare. Two rows may match one word only when one
+ * contains the other (a special encoding within a general one); the special one is then tried first, and anything else is refused.
+ */
+export class FixedWidthDecoder {
+  readonly #buckets: readonly (readonly Entry[])[];
+  readonly #key: BucketKey;
+
+  constructor(rows: readonly TableRow[], key: BucketKey) {
+    for (const problem of overlapsIn(rows)) throw new Error(problem);
+    this.#key = key;
+    const bits = key.ranges.reduce((sum, { width }) => sum + width, 0);
+    const entries = rows.map(toEntry);
+    // The special before the general; otherwise the order of the table.
+    const ordered = entries.toSorted((a, b) => population(b.mask) - population(a.mask));
+    this.#buckets = Array.from({ length: 2 ** bits }, (_, index) => {
+      const word = this.#wordOf(index);
+      const known = this.#wordOf(2 ** bits - 1);
+      return ordered.filter(({ mask, match }) => ((word ^ match) & mask & known) === 0);
+    });
+  }
+
+  /** The instruction a word encodes, or undefined. */
+  decode(word: number): Decoded | undefined {
+    const bucket = this.#buckets[this.#indexOf(word)]!;
+    for (const entry of bucket) {
+      if (((word ^ entry.match) & entry.mask) !== 0) continue;
+      const { names, fields, kinds, row } = entry;
+      const operands: Record<string, number> = {};
+      let legal = true;
+      for (let i = 0; i < names.length; i++) {
+        const raw = extractField(word, fields[i]!);
+        const kind = kinds[i]!;
+        if (kind.legal !== undefined && !kind.legal(raw)) legal = false;
+        operands[names[i]!] = kind.decode(raw);
+      }
+      if (legal) return { row, length: row.length, operands };
+    }
+    return undefined;
+  }
+
+  #indexOf(word: number): number {
+    let index = 0;
+    for (const { lo, width } of this.#key.ranges) index = (index << width) | ((word >>> lo) & ((1 << width) - 1));
+    return index;
+  }
+
+  #wordOf(index: number): number {
+    let word = 0;
+    let rest = index;
+    for (const { lo, width } of this.#key.ranges.toReversed()) {
+      word |= (rest & ((1 << width) - 1)) << lo;
+      rest >>>= width;
+    }
+    return word;
+  }
+}
+
+/** Pairs of rows that match a common word without one containing the other, or that are the same. */
+export function overlapsIn(rows: readonly TableRow[]): string[] {
+  const problems: string[] = [];
+  rows.forEach((a, i) => {
+    for (const b of rows.slice(i + 1)) {
+      if (a.name === b.name) problems.push(`two rows are named ${a.name}`);
+      if (a.length !== b.length) continue;
+      const [first, second] = [asPattern(a), asPattern(b)];
+      if (!overlaps(first, second)) continue;
+      const nested = contains(first, second) !== contains(second, first);
+      if (!nested && !apart(a, b)) problems.push(`${a.name} and ${b.name} match the same words`);
+    }
+  });
+  return problems;
+}
+
+/** Whether illegal operand values keep two overlapping rows apart: some field both have where no raw value is legal in both. */
+function apart(a: TableRow, b: TableRow): boolean {
+  return distinguishes(a, b) || distinguishes(b, a);
+}
+
+/** A field of `a` is fixed by `b`'s literal bits to a value that `a` refuses. */
+function distinguishes(a: TableRow, b: TableRow): boolean {
+  return Object.entries(a.fields).some(([name, field]) => {
+    const kind = a.operands[name]!;
+    if (kind.legal === undefined) return false;
+    const covered = field.pieces.every(({ lo, width }) => ((b.mask >>> lo) & (2 ** width - 1)) === 2 ** width - 1);
+    return covered && !kind.legal(extractField(b.match, field));
+  });
+}
+
+function toEntry(row: TableRow): Entry {
+  const names = Object.keys(row.fields);
+  return {
+    row,
+    mask: row.mask,
+    match: row.match,
+    names,
+    fields: names.map((name) => row.fields[name]!),
+    kinds: names.map((name) => row.operands[name]!),
+  };
+}
+
+function asPattern(row: TableRow) {
+  return { text: row.pattern, width: row.length * 8, mask: row.mask, match: row.match, fields: row.fields };
+}
+
+function population(word: number): number {
+  let count = 0;
+  for (let rest = word; rest !== 0; rest &= rest - 1) count++;
+  return count;
+}

@@ -1,0 +1,124 @@
+import { FixedWidthDecoder } from '../decoder.ts';
+import type { Decoded, Helper, Isa } from '../instruction.ts';
+import { Assembler, showInstruction } from '../syntax.ts';
+import type { TableRow } from '../table.ts';
+import { accessCsr } from './csr.ts';
+import { FILES, Privilege, PRIVILEGE } from './registers.ts';
+import { RV_A } from './rv-a.ts';
+import { RV_ZBA, RV_ZBB, RV_ZBS, RV_ZICOND } from './rv-b.ts';
+import { RV_C } from './rv-c.ts';
+import { RV_D, RV_F } from './rv-fd.ts';
+import { RV_I } from './rv-i.ts';
+import { RV_M } from './rv-m.ts';
+import { Cause, returnFromMachineTrap } from './trap.ts';
+import { SYSTEM } from './zicsr.ts';
+
+const ROWS: readonly TableRow[] = [
+  ...RV_I,
+  ...RV_M,
+  ...RV_A,
+  ...RV_F,
+  ...RV_D,
+  ...RV_ZBA,
+  ...RV_ZBB,
+  ...RV_ZBS,
+  ...RV_ZICOND,
+  ...SYSTEM,
+  ...RV_C,
+];
+
+/** Opcode and funct3 tell most instructions apart; compressed ones by quadrant and the top six bits. */
+const wide = new FixedWidthDecoder(
+  ROWS.filter(({ length }) => length === 4),
+  {
+    ranges: [
+      { lo: 25, width: 2 },
+      { lo: 12, width: 3 },
+      { lo: 2, width: 5 },
+    ],
+  },
+);
+const compressed = new FixedWidthDecoder(
+  ROWS.filter(({ length }) => length === 2),
+  {
+    ranges: [
+      { lo: 10, width: 6 },
+      { lo: 0, width: 2 },
+    ],
+  },
+);
+const assembler = new Assembler(ROWS);
+
+function decode(bytes: Uint8Array, offset: number): Decoded | undefined {
+  if (offset < 0 || offset + 2 > bytes.length) return undefined;
+  const low = bytes[offset]! | (bytes[offset + 1]! << 8);
+  // The two lowest bits are 11 in all encodings of 32 bits and more (Unprivileged ISA, "Base Instruction-Length Encoding").
+  if ((low & 3) !== 3) return compressed.decode(low);
+  if (offset + 4 > bytes.length) return undefined;
+  return wide.decode((low | (bytes[offset + 2]! << 16) | (bytes[offset + 3]! << 24)) >>> 0);
+}
+
+/** The row as executed: the base instruction of a compressed one, writes to x0 sent to the sink. */
+function canonical({ row, length, operands }: Decoded): Decoded {
+  const expanded = row.expandsTo?.(operands) ?? { row, operands };
+  const kinds = expanded.row.operands;
+  let result: Record<string, number> | undefined;
+  for (const [name, kind] of Object.entries(kinds)) {
+    if (kind.destination === true && kind.file?.sink !== undefined && expanded.operands[name] === 0) {
+      result ??= { ...expanded.operands };
+      result[name] = kind.file.sink;
+    }
+  }
+  return { row: expanded.row, length, operands: result ?? expanded.operands };
+}
+
+const helpers: Readonly<Record<string, Helper>> = {
+  csr: {
+    doc: 'Accesses a control and status register: its number, a CsrOperation, the operand; gives the old value.',
+    parameters: 3,
+    call: (context, [number, operation, operand]) => accessCsr(context, Number(number), Number(operation), operand!),
+  },
+  fence_i: {
+    doc: 'Makes stores visible to instruction fetches: decoded and translated code is dropped.',
+    parameters: 0,
+    call: ({ flushCode }) => {
+      flushCode();
+      return { result: 0n };
+    },
+  },
+  mret: {
+    doc: 'Returns from a trap taken in machine mode; gives the address to go on at.',
+    parameters: 0,
+    call: ({ state }) =>
+      state.getUint32(PRIVILEGE.offset, true) === Privilege.machine
+        ? { result: returnFromMachineTrap(state) }
+        : { trap: Cause.illegalInstruction, value: 0n },
+  },
+  wfi: {
+    doc: 'Waits for an interrupt: goes on at once, as an implementation may, but not in user mode.',
+    parameters: 0,
+    call: ({ state }) =>
+      state.getUint32(PRIVILEGE.offset, true) === Privilege.user
+        ? { trap: Cause.illegalInstruction, value: 0n }
+        : { result: 0n },
+  },
+};
+
+/** RV64GC with Zicsr, Zifencei, Zba, Zbb, Zbs and Zicond; machine and user mode. */
+export const riscv64: Isa = {
+  name: 'riscv64',
+  files: FILES,
+  rows: ROWS,
+  alignment: 2,
+  maximumLength: 4,
+  illegalInstruction: Cause.illegalInstruction,
+  decode,
+  canonical,
+  disassemble: showInstruction,
+  assemble: (line, pc) => {
+    const result = assembler.assemble(line, pc);
+    if ('error' in result) return result;
+    return Uint8Array.from({ length: result.length }, (_, i) => (result.word >>> (8 * i)) & 0xff);
+  },
+  helpers,
+};

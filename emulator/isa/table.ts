@@ -1,0 +1,91 @@
+import type { Builder } from '../ir/builder.ts';
+import type { Operand } from '../ir/type.ts';
+import { parsePattern, type Field, type FieldNames } from '../bits/pattern.ts';
+import type { Instruction, Lift, OperandKind } from './instruction.ts';
+
+/** How each field name of an ISA's patterns reads; the field gives the width. */
+export type OperandKinds<Names extends string> = Readonly<Record<Names, (field: Field) => OperandKind>>;
+
+/** The `{name}` places of an assembly template. */
+type Placeholders<Text extends string> = Text extends `${string}{${infer Name}}${infer Rest}`
+  ? Name | Placeholders<Rest>
+  : never;
+
+/** Names the places that no field fills, so that the compiler's message shows them. */
+type SyntaxOf<Text extends string, Names extends string> =
+  Exclude<Placeholders<Text>, Names> extends never
+    ? Text
+    : { readonly 'no such field': Exclude<Placeholders<Text>, Names> };
+
+/** What a row says beside encoding, assembly and meaning. */
+export interface RowFacts {
+  readonly spec: string;
+  readonly extension: string;
+  readonly cold?: true;
+  /** The row's unique name where it is not the mnemonic: a second encoding of the same instruction. */
+  readonly name?: string;
+}
+
+/** A row with the pattern it was made from. */
+export interface TableRow extends Instruction {
+  readonly pattern: string;
+  readonly fields: Readonly<Record<string, Field>>;
+}
+
+/**
+ * The row constructors of one ISA with fixed-width encodings. `instruction('addw', '0000000 rs2:5 rs1:5 000 rd:5 0111011', '{rd},{rs1},{rs2}', lift, facts)`:
+ * a field name that the ISA does not know, a `{place}` without a field and an operand that the pattern lacks are compile errors.
+ */
+export function tableOf<KnownNames extends string>(kinds: OperandKinds<KnownNames>) {
+  function instruction<const Text extends string, const Syntax extends string>(
+    mnemonic: string,
+    pattern: Text &
+      (Exclude<FieldNames<Text>, KnownNames> extends never
+        ? unknown
+        : { readonly 'no such operand': Exclude<FieldNames<Text>, KnownNames> }),
+    syntax: SyntaxOf<Syntax, FieldNames<Text>> & Syntax,
+    lift: (b: Builder, operands: Readonly<Record<FieldNames<Text>, Operand>>) => void,
+    facts: RowFacts,
+  ): TableRow {
+    const parsed = parsePattern(pattern as Text);
+    const fields = parsed.fields as Readonly<Record<string, Field>>;
+    const operands = Object.fromEntries(
+      Object.entries(fields).map(([name, field]) => [name, kinds[name as KnownNames](field)]),
+    );
+    return {
+      name: mnemonic,
+      mnemonic,
+      pattern,
+      fields,
+      length: parsed.width / 8,
+      mask: parsed.mask,
+      match: parsed.match,
+      operands,
+      syntax: syntax as string,
+      lift: lift as Lift<string>,
+      ...facts,
+    };
+  }
+
+  /** A shorter encoding of another row: same meaning, `mapping` gives that row's operands from this one's. */
+  function shortForm<const Text extends string, const Syntax extends string>(
+    mnemonic: string,
+    pattern: Text &
+      (Exclude<FieldNames<Text>, KnownNames> extends never
+        ? unknown
+        : { readonly 'no such operand': Exclude<FieldNames<Text>, KnownNames> }),
+    syntax: SyntaxOf<Syntax, FieldNames<Text>> & Syntax,
+    row: Instruction,
+    mapping: (operands: Readonly<Record<FieldNames<Text>, number>>) => Readonly<Record<string, number>>,
+    facts: RowFacts,
+  ): TableRow {
+    const lift = (b: Builder, operands: Readonly<Record<FieldNames<Text>, Operand>>) =>
+      row.lift(b, mapping(operands as Readonly<Record<FieldNames<Text>, number>>));
+    return {
+      ...instruction(mnemonic, pattern, syntax, lift, facts),
+      expandsTo: (operands) => ({ row, operands: mapping(operands as Readonly<Record<FieldNames<Text>, number>>) }),
+    };
+  }
+
+  return { instruction, shortForm };
+}
