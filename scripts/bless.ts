@@ -2,6 +2,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join, relative, resolve, sep } from 'node:path';
 import { UserFacingError } from '../emulator/check/errors.ts';
 import { CORPUS_ROOT, corpusPaths, readCorpus } from '../emulator/filetests/corpora.ts';
+import type { Corpus } from '../emulator/filetests/format.ts';
 import { ISAS } from '../emulator/filetests/registry.ts';
 import { blessCorpus } from '../emulator/filetests/runner.ts';
 
@@ -26,7 +27,7 @@ function main(args: readonly string[]): number {
   let changed = 0;
   for (const path of paths) {
     const corpus = readCorpus(path);
-    const text = blessCorpus(corpus, ISAS);
+    const text = blessed(corpus);
     if (text === corpus.lines.join('\n')) continue;
     writeFileSync(join(CORPUS_ROOT, path), text);
     process.stdout.write(`blessed emulator/filetests/${path}\n`);
@@ -34,6 +35,15 @@ function main(args: readonly string[]): number {
   }
   process.stdout.write(`${paths.length} filetests, ${changed} changed\n`);
   return 0;
+}
+
+function blessed(corpus: Corpus): string {
+  try {
+    return blessCorpus(corpus, ISAS);
+  } catch (error) {
+    if (!(error instanceof UserFacingError)) throw error;
+    throw new BlessError(error.line(), { where: `emulator/filetests/${corpus.path}` });
+  }
 }
 
 /** The path of a corpus from the corpus folder, given one from the current folder. */

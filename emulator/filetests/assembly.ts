@@ -74,7 +74,8 @@ export function checkDecode(
       continue;
     }
     if (decoded === undefined) {
-      report(`'${source.text}' (${spaced(bytes)}) does not decode`, source.line);
+      // Raw bytes that are no instruction stand in a program to be stopped at.
+      if (!raw || each.runs.length === 0) report(`'${source.text}' (${spaced(bytes)}) does not decode`, source.line);
       continue;
     }
     if (decoded.length !== bytes.length) {

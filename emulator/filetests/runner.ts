@@ -3,7 +3,7 @@ import { parseBlock } from '../ir/parse.ts';
 import type { Block } from '../ir/block.ts';
 import { verify } from '../ir/verify.ts';
 import { UserFacingError } from '../check/errors.ts';
-import type { Isa } from '../isa/instruction.ts';
+import type { Decoded, Isa } from '../isa/instruction.ts';
 import { assembleCase, type Assembled, checkDecode } from './assembly.ts';
 import type { Executor } from './executor.ts';
 import type { Case, Corpus } from './format.ts';
@@ -83,8 +83,8 @@ function checkCase(corpus: Corpus, each: Case, isa: Isa | undefined, executors: 
   }
   const code = assembleCase(each, isa, corpus.address);
   if (wants('decode')) checks += checkDecode(each, isa, code, report);
-  if (wants('lift')) {
-    const block = liftCase(isa, code);
+  const block = wants('lift') ? liftCase(isa, code) : undefined;
+  if (block !== undefined) {
     const problems = verify(block);
     if (problems.length > 0) report(problems.join('; '));
     checkGolden(each, printBlock(block), report);
@@ -100,13 +100,15 @@ function image(): Image {
   return sharedImage;
 }
 
-function liftCase(isa: Isa, code: Assembled): Block {
-  const decoded = code.instructions.map(({ bytes, pc, source }) => {
+/** The case's code as one block, up to the first bytes that are no instruction; undefined when those are the first. */
+function liftCase(isa: Isa, code: Assembled): Block | undefined {
+  const decoded: { readonly decoded: Decoded; readonly pc: bigint }[] = [];
+  for (const { bytes, pc } of code.instructions) {
     const found = isa.decode(bytes, 0);
-    if (found === undefined) throw new Error(`'${source.text}' does not decode`);
-    return { decoded: found, pc };
-  });
-  return liftInstructions(isa, decoded);
+    if (found === undefined) break;
+    decoded.push({ decoded: found, pc });
+  }
+  return decoded.length === 0 ? undefined : liftInstructions(isa, decoded);
 }
 
 function irSubject(each: Case): Subject & { readonly block: Block } {
@@ -156,6 +158,7 @@ export function blessCorpus(corpus: Corpus, isas: ReadonlyMap<string, Isa>): str
   for (const each of corpus.cases) {
     if (each.error !== undefined) continue;
     const block = isa === undefined ? irSubject(each).block : liftCase(isa, assembleCase(each, isa, corpus.address));
+    if (block === undefined) continue;
     const text = printBlock(block)
       .trimEnd()
       .split('\n')

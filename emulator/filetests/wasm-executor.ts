@@ -4,7 +4,7 @@ import type { Decoded, HelperContext, Isa } from '../isa/instruction.ts';
 import { ExitReason, type FaultKind, StateOffset } from '../layout/state.ts';
 import { compileBlock, instantiateBlock } from '../tier/block.ts';
 import { exactFloat, helperCaller } from '../tier/host-imports.ts';
-import type { BlockProgram, Executor, Program } from './executor.ts';
+import type { BlockProgram, Executor, Program, Stop } from './executor.ts';
 import { fetchInstruction, hasLeft, helperContext, isStop } from './fetch.ts';
 import { liftInstructions } from './lift.ts';
 
@@ -18,6 +18,7 @@ const NO_ISA: Isa = {
   rows: [],
   alignment: 1,
   maximumLength: 1,
+  illegalInstruction: 0,
   decode: () => undefined,
   canonical: (decoded) => decoded,
   disassemble: () => '',
