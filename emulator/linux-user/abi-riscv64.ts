@@ -4,7 +4,8 @@ import type { FileStatus } from './file.ts';
 import { Signal } from './signal.ts';
 import { GENERIC_SYSTEM_CALLS } from './system-call-names.ts';
 import { ElfMachine } from '../loader/elf.ts';
-import { F, X } from '../isa/riscv/registers.ts';
+import { Slot, writeCsrSlot } from '../isa/riscv/csr-storage.ts';
+import { F, Privilege, PRIVILEGE, X } from '../isa/riscv/registers.ts';
 import { Cause } from '../isa/riscv/trap.ts';
 
 const x = (index: number): number => X.offset + X.stride * index;
@@ -23,6 +24,11 @@ export const riscv64Abi: Abi = {
   elfMachine: ElfMachine.riscv,
   machine: 'riscv64',
   systemCalls: GENERIC_SYSTEM_CALLS,
+  initialise: (state) => {
+    state.setUint32(PRIVILEGE.offset, Privilege.user, true);
+    // Linux lets programs read cycle, time and instret.
+    writeCsrSlot(state, Slot.mcounteren, 7n);
+  },
   callNumber: (state) => readNumber(state, x(A7)),
   argument: (state, index) => readNumber(state, x(A0 + index)),
   setResult: (state, value) => writeNumber(state, x(A0), value),

@@ -8,6 +8,8 @@ export interface Abi {
   readonly machine: string;
   readonly systemCalls: Readonly<Record<number, string>>;
   /** The pending call's number and arguments. */
+  /** Puts a fresh vCPU state into user mode. */
+  readonly initialise: (state: DataView) => void;
   readonly callNumber: (state: DataView) => number;
   readonly argument: (state: DataView, index: number) => number;
   readonly setResult: (state: DataView, value: number) => void;

@@ -147,6 +147,7 @@ export function loadProgram(
   ];
   const stackPointer = Math.floor((at - words.length * 8) / 16) * 16;
   words.forEach((word, i) => writeNumber(memory.view, stackPointer + 8 * i, word));
+  abi.initialise(state);
   abi.setStackPointer(state, stackPointer);
   writeNumber(state, StateOffset.pc, base + elf.entry);
   return { trampoline };

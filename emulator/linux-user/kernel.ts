@@ -8,7 +8,7 @@ import type { OpenFile } from './file.ts';
 import type { FileSystem } from './filesystem.ts';
 import { loadProgram, parseProgram } from './image.ts';
 import { DescriptorTable, type Process, type ProcessEnd, type Program, type UserCpu, type Waiting } from './process.ts';
-import { ActionFlag, bit, Signal, SignalState, type SignalInformation } from './signal.ts';
+import { ActionFlag, bit, Signal, signalName, SignalState, type SignalInformation } from './signal.ts';
 import { INFORMATION_SIZE, writeSignalInformation } from './signal-frame.ts';
 import { NO_RESULT, type Arguments, type Services, type Surroundings } from './services.ts';
 import { SYSTEM_CALLS } from './syscall/table.ts';
@@ -28,7 +28,7 @@ export interface KernelOptions {
 /** Why the program, and with it everything it started, came to an end. */
 export type Outcome =
   | { readonly kind: 'exit'; readonly code: number }
-  | { readonly kind: 'signal'; readonly signal: number; readonly fault?: GuestFault }
+  | { readonly kind: 'signal'; readonly signal: number; readonly name: string; readonly fault?: GuestFault }
   | { readonly kind: 'limit'; readonly limit: 'instructions' | 'timeout' }
   | { readonly kind: 'deadlock' };
 
@@ -421,8 +421,9 @@ export class Kernel implements Services {
 
   #outcome(main: Process, end: ProcessEnd): Outcome {
     if ('code' in end) return { kind: 'exit', code: end.code };
+    const { signal } = end;
     const fault = this.#faults.get(main.pid);
-    return fault ? { kind: 'signal', signal: end.signal, fault } : { kind: 'signal', signal: end.signal };
+    return { kind: 'signal', signal, name: signalName(signal), ...(fault ? { fault } : {}) };
   }
 
   #randomBytes(count: number): Uint8Array {

@@ -134,6 +134,11 @@ export class SignalState {
   }
 }
 
+/** `SIGSEGV`, or `signal 37` for one that has no name here. */
+export function signalName(signal: number): string {
+  return Object.entries(Signal).find(([, number]) => number === signal)?.[0] ?? `signal ${signal}`;
+}
+
 export function valid(signal: number): boolean {
   return Number.isInteger(signal) && signal >= 1 && signal <= HIGHEST;
 }

@@ -1,8 +1,9 @@
 import type { Instruction } from '../instruction.ts';
 import type { TableRow } from '../table.ts';
-import { shortForm } from './operands.ts';
+import { instruction, shortForm } from './operands.ts';
 import { RV_F, RV_D } from './rv-fd.ts';
 import { RV_I } from './rv-i.ts';
+import { Cause } from './trap.ts';
 
 const section = (title: string) => ({ spec: `Unprivileged ISA, "${title}"`, extension: 'C' });
 const STACK = section('Stack-Pointer-Based Loads and Stores');
@@ -26,6 +27,13 @@ function base(name: string): Instruction {
 
 /** "C" extension for compressed instructions: each stands for one base instruction. */
 export const RV_C: readonly TableRow[] = [
+  instruction(
+    'c.unimp',
+    '0000000000000000',
+    '',
+    (b) => b.trap(Cause.illegalInstruction, b.const('i64', 0n)),
+    section('Defined Illegal Instruction'),
+  ),
   shortForm(
     'c.addi4spn',
     '000 uimmNonzero[5:4] uimmNonzero[9:6] uimmNonzero[2] uimmNonzero[3] rdq:3 00',

@@ -1,0 +1,164 @@
+import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { after, test } from 'node:test';
+import fc from 'fast-check';
+import { ConfigError } from '../check/errors.ts';
+import { Errno } from './errno.ts';
+import { FileSystem, OpenFlag, parseMount, type Place } from './filesystem.ts';
+import type { OpenFile } from './file.ts';
+
+const root = fs.realpathSync(fs.mkdtempSync(path.join(os.tmpdir(), 'dyno-filesystem-')));
+const inside = path.join(root, 'inside');
+const outside = path.join(root, 'outside');
+fs.mkdirSync(path.join(inside, 'deep/er'), { recursive: true });
+fs.mkdirSync(outside);
+fs.writeFileSync(path.join(inside, 'hello'), 'hello\n');
+fs.writeFileSync(path.join(outside, 'secret'), 'secret\n');
+fs.symlinkSync('../outside/secret', path.join(inside, 'escape-relative'));
+fs.symlinkSync(path.join(outside, 'secret'), path.join(inside, 'escape-absolute'));
+fs.symlinkSync('../../../../../../../../outside', path.join(inside, 'deep/escape-directory'));
+fs.symlinkSync('loop-b', path.join(inside, 'loop-a'));
+fs.symlinkSync('loop-a', path.join(inside, 'loop-b'));
+fs.symlinkSync('/data/hello', path.join(inside, 'guest-absolute'));
+fs.symlinkSync('hello', path.join(inside, 'alias'));
+after(() => fs.rmSync(root, { recursive: true }));
+
+const self = {
+  executable: () => ({ path: '/program', bytes: Uint8Array.of(1, 2, 3) }),
+  descriptors: () => [0, 1, 2],
+  descriptorPath: (fd: number) => (fd < 3 ? `/dev/std${fd}` : undefined),
+};
+const files = new FileSystem([{ host: inside, guest: '/data', readOnly: false }]);
+const readOnly = new FileSystem([{ host: inside, guest: '/data', readOnly: true }]);
+
+function open(system: FileSystem, name: string, flags: number): OpenFile | number {
+  const place = system.resolve('/', name, self);
+  return typeof place === 'number' ? place : system.open(place, flags, 0o644, self);
+}
+
+function read(file: OpenFile | number): string {
+  assert.ok(typeof file !== 'number', `open failed with ${String(file)}`);
+  const into = new Uint8Array(64);
+  const count = file.read(into);
+  file.close();
+  assert.ok(typeof count === 'number');
+  return Buffer.from(into.subarray(0, count)).toString();
+}
+
+test('a file below a mount is read, also through links inside it', () => {
+  for (const name of [
+    '/data/hello',
+    '/data/./deep/../hello',
+    '/data/alias',
+    '/data/guest-absolute',
+    '/../data/hello',
+  ]) {
+    assert.equal(read(open(files, name, 0)), 'hello\n', name);
+  }
+});
+
+test('no link or dot-dot leads out of a mount', () => {
+  for (const name of [
+    '/data/escape-relative',
+    '/data/escape-absolute',
+    '/data/../../outside/secret',
+    '/data/deep/escape-directory/secret',
+  ]) {
+    assert.equal(open(files, name, 0), -Errno.ENOENT, name);
+  }
+});
+
+test('no path of any shape resolves to a host path outside the mount', () => {
+  const name = fc.constantFrom(
+    '..',
+    '.',
+    'data',
+    'deep',
+    'er',
+    'escape-relative',
+    'escape-directory',
+    'escape-absolute',
+    'alias',
+    'hello',
+    'loop-a',
+    '',
+    'new',
+  );
+  fc.assert(
+    fc.property(fc.array(name, { maxLength: 12 }), fc.boolean(), fc.boolean(), (parts, absolute, follow) => {
+      const place = files.resolve('/data/deep', (absolute ? '/' : '') + parts.join('/'), self, follow);
+      if (typeof place === 'number' || place.kind !== 'host') return;
+      const real = fs.existsSync(place.host) && follow ? fs.realpathSync(place.host) : place.host;
+      assert.ok(real === inside || real.startsWith(`${inside}/`), real);
+      assert.ok(!place.host.split('/').includes('..'), place.host);
+    }),
+    { numRuns: 3000 },
+  );
+});
+
+test('links that run in a circle, long names and missing directories have their errno', () => {
+  assert.equal(files.resolve('/', '/data/loop-a', self), -Errno.ELOOP);
+  assert.equal(files.resolve('/', `/data/${'x'.repeat(256)}`, self), -Errno.ENAMETOOLONG);
+  assert.equal(files.resolve('/', 'x/'.repeat(3000), self), -Errno.ENAMETOOLONG);
+  assert.equal(files.resolve('/', '/data/nothing/below', self), -Errno.ENOENT);
+  assert.equal(files.resolve('/', '/data/hello/below', self), -Errno.ENOTDIR);
+  assert.equal(files.resolve('/', '', self), -Errno.ENOENT);
+});
+
+test('a read-only mount refuses every change', () => {
+  const create = OpenFlag.create;
+  assert.equal(open(readOnly, '/data/new', create | 1), -Errno.EROFS);
+  assert.equal(open(readOnly, '/data/hello', 2), -Errno.EROFS);
+  assert.equal(open(readOnly, '/data/hello', OpenFlag.truncate), -Errno.EROFS);
+  assert.equal(
+    readOnly.change(readOnly.resolve('/', '/data/hello', self) as Place, (host) => fs.unlinkSync(host)),
+    -Errno.EROFS,
+  );
+  assert.equal(fs.readFileSync(path.join(inside, 'hello'), 'utf8'), 'hello\n');
+  assert.equal(read(open(readOnly, '/data/hello', create)), 'hello\n');
+});
+
+test('the built-in tree cannot be changed and shows only what it should', () => {
+  assert.equal(open(files, '/new', OpenFlag.create | 1), -Errno.EROFS);
+  assert.equal(
+    files.change(files.resolve('/', '/dev/null', self) as Place, () => assert.fail('not reached')),
+    -Errno.EROFS,
+  );
+  assert.equal(
+    files.change(files.resolve('/', '/data', self) as Place, () => assert.fail('not reached')),
+    -Errno.EBUSY,
+  );
+  const list = open(files, '/', OpenFlag.directory);
+  assert.ok(typeof list !== 'number');
+  assert.deepEqual(
+    list.entries!()
+      .map(({ name }) => name)
+      .toSorted(),
+    ['.', '..', 'data', 'dev', 'proc'],
+  );
+  assert.equal(open(files, '/etc/passwd', 0), -Errno.ENOENT);
+  assert.equal(read(open(files, '/proc/self/exe', 0)), '\x01\x02\x03');
+  assert.equal(read(open(files, '/dev/null', 0)), '');
+});
+
+test(
+  'a host device below a mount is not opened',
+  { skip: process.getuid?.() === 0 ? false : 'making a pipe file is tried as root only' },
+  () => {
+    const pipe = path.join(inside, 'pipe');
+    fs.mkdirSync(path.join(inside, 'directory'));
+    fs.symlinkSync('/dev/zero', pipe);
+    assert.notEqual(typeof open(files, '/data/directory', 0), 'number');
+    // The link is read in the guest's name space, where /dev/zero is the built-in one.
+    assert.equal(read(open(files, '/data/pipe', 0)), '\0'.repeat(64));
+  },
+);
+
+test('a mount that is no directory, and text that is no mount, are said so in one line', () => {
+  assert.throws(() => new FileSystem([{ host: path.join(root, 'none'), guest: '/x', readOnly: true }]), ConfigError);
+  assert.throws(() => new FileSystem([{ host: path.join(inside, 'hello'), guest: '/x', readOnly: true }]), ConfigError);
+  assert.throws(() => parseMount('nonsense'), /not a mount/);
+  assert.deepEqual(parseMount('.:/work:ro'), { host: '.', guest: '/work', readOnly: true });
+});
