@@ -2,7 +2,7 @@ import { UserFacingError } from '../check/errors.ts';
 import type { Isa } from '../isa/instruction.ts';
 import type { Case, Line } from './format.ts';
 
-export interface AssembledInstruction {
+interface AssembledInstruction {
   readonly source: Line;
   readonly pc: bigint;
   readonly bytes: Uint8Array;

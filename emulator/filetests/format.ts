@@ -21,7 +21,7 @@ export interface Run {
 }
 
 /** Golden lines; `first` is the index, in the file's lines, of the line after `; ir:`. */
-export interface Golden {
+interface Golden {
   readonly first: number;
   readonly text: readonly string[];
 }

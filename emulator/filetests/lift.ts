@@ -3,11 +3,6 @@ import { Builder } from '../ir/builder.ts';
 import { opRow } from '../ir/op.ts';
 import type { Decoded, Isa } from '../isa/instruction.ts';
 
-/** One instruction with its operands known, as a block. */
-export function liftInstruction(isa: Isa, decoded: Decoded, pc: bigint): Block {
-  return liftInstructions(isa, [{ decoded, pc }]);
-}
-
 /** Straight-line code as one block; it ends with the first terminator. */
 export function liftInstructions(isa: Isa, code: readonly { readonly decoded: Decoded; readonly pc: bigint }[]): Block {
   const builder = new Builder(isa.name);

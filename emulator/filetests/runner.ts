@@ -18,7 +18,7 @@ export interface RunnerOptions {
 }
 
 /** Something a corpus expects and does not get. */
-export interface Failure {
+interface Failure {
   readonly line: number;
   readonly message: string;
 }

@@ -13,7 +13,7 @@ interface AttributeText<Value> {
 }
 
 /** Attributes that stand among the operands or in the op's suffix instead. */
-export type PositionalAttribute = 'bits' | 'field' | 'slot' | 'helper' | 'shape';
+type PositionalAttribute = 'bits' | 'field' | 'slot' | 'helper' | 'shape';
 export type KeyedAttribute = Exclude<keyof Attributes, PositionalAttribute>;
 
 function oneOf<Value extends string>(values: readonly Value[], assumed?: Value): AttributeText<Value> {

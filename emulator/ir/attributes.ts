@@ -14,7 +14,7 @@ export type JumpHint = (typeof JUMP_HINTS)[number];
 
 /** `natural` faults on a misaligned address, `any` does not. */
 export const ALIGNMENTS = ['any', 'natural'] as const;
-export type Alignment = (typeof ALIGNMENTS)[number];
+type Alignment = (typeof ALIGNMENTS)[number];
 
 /**
  * What an op carries beside its arguments. Which of these an op has, and must have, is said by its row in `op.ts`;

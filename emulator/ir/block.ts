@@ -2,7 +2,7 @@ import type { Attributes } from './attributes.ts';
 import type { OpName } from './op.ts';
 import type { Type } from './type.ts';
 
-export type { Attributes, JumpHint, Order, Rmw } from './attributes.ts';
+export type { Attributes, JumpHint, Rmw } from './attributes.ts';
 
 /** The index, in `Block.ops`, of the op that defines the value. */
 export type Value = number;

@@ -8,7 +8,7 @@ import { opRow } from './op.ts';
 import { type Field, isField, type Slot, type Type, WIDTH } from './type.ts';
 
 /** What a helper does with its i64 arguments: gives a result (unsigned) or a guest trap. */
-export type EvaluatorHelper = (
+type EvaluatorHelper = (
   args: readonly bigint[],
 ) => { readonly result: bigint } | { readonly trap: number; readonly value: bigint };
 

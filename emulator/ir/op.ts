@@ -7,7 +7,7 @@ import type { OpRow, Typing } from './op/row.ts';
 import { VECTOR_OPS } from './op/vector.ts';
 import { SHAPES, type Type } from './type.ts';
 
-export type { Effect, OpRow, Typing } from './op/row.ts';
+export type { OpRow, Typing } from './op/row.ts';
 
 /** Everything the IR can say. Builder, printer, parser, verifier, evaluator, WebAssembly lowering and the docs derive from it. */
 export const OPS = {

@@ -9,7 +9,7 @@ export function printBlock(block: Block): string {
 }
 
 /** One op: `%3 = add.i64 %1, %2`. `index` is its place in the block. */
-export function printOp(op: Op, index: number): string {
+function printOp(op: Op, index: number): string {
   const row = opRow(op.name);
   const suffix = row.shapes === undefined ? op.type : (op.shape ?? op.type);
   const name = suffix === 'none' ? op.name : `${op.name}.${suffix}`;

@@ -6,7 +6,7 @@ import type { Shape, Type } from '../type.ts';
  * What an op does beside computing its result. `none`: pure, may be moved, merged or dropped. `flags`: accrues floating-point
  * exception flags. `reads`/`writes`: guest registers. `memory`: may fault. `call`: everything a helper may do. `control`: may leave the block.
  */
-export type Effect = 'none' | 'flags' | 'reads' | 'writes' | 'memory' | 'call' | 'control' | 'marker';
+type Effect = 'none' | 'flags' | 'reads' | 'writes' | 'memory' | 'call' | 'control' | 'marker';
 
 /**
  * The type of one argument or result: a fixed type, `T` (the op's own), `from` (that attribute), `lane` (one lane of `shape`), or

@@ -14,7 +14,7 @@ const EVERY = [...INTEGERS, ...FLOATS] as const;
 const NEAREST: FloatEnvironment = { rounding: Rounding.nearestEven };
 
 /** The lanes of a vector as unsigned integers, lane 0 first. */
-export function splitLanes(vector: bigint, shape: Shape): bigint[] {
+function splitLanes(vector: bigint, shape: Shape): bigint[] {
   const { laneWidth, lanes } = SHAPES[shape];
   return Array.from({ length: lanes }, (_, lane) => toUnsigned(vector >> BigInt(lane * laneWidth), laneWidth));
 }
