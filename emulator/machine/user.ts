@@ -1,5 +1,4 @@
 import crypto from 'node:crypto';
-import { Vcpu } from '../cpu/vcpu.ts';
 import { riscv64 } from '../isa/riscv/index.ts';
 import type { Abi } from '../linux-user/abi.ts';
 import { riscv64Abi } from '../linux-user/abi-riscv64.ts';
@@ -11,6 +10,7 @@ import type { Surroundings } from '../linux-user/services.ts';
 import { HostStream } from '../linux-user/stdio.ts';
 import type { Isa } from '../isa/instruction.ts';
 import type { FlatMemory } from '../memory/flat.ts';
+import { createCpu, sumCounters, type Tier } from './tier.ts';
 
 export interface UserOptions {
   readonly isa?: 'riscv64';
@@ -27,6 +27,7 @@ export interface UserOptions {
   readonly maximumInstructions?: number;
   /** Seconds. */
   readonly timeout?: number;
+  readonly tier?: Tier;
   /** Time is the count of retired instructions (one a nanosecond), random bytes are seeded. */
   readonly deterministic?: boolean;
 }
@@ -51,17 +52,17 @@ const EPOCH = 1_767_225_600_000_000_000n;
 export function runUser(options: UserOptions): UserResult {
   const { isa, abi } = TARGETS[options.isa ?? 'riscv64']!;
   const surroundings = options.deterministic ? deterministicSurroundings() : hostSurroundings();
-  const cpus: Vcpu[] = [];
-  const createCpu = (memory: FlatMemory): UserCpu => {
-    const vcpu = new Vcpu(isa, memory.memory, { guestSize: memory.size });
-    cpus.push(vcpu);
-    return Object.assign(vcpu, { instructions: () => vcpu.counters.instructions });
+  const cpus: ReturnType<typeof createCpu>[] = [];
+  const makeCpu = (memory: FlatMemory): UserCpu => {
+    const cpu = createCpu(options.tier ?? 'auto', isa, memory, () => kernel.monotonic());
+    cpus.push(cpu);
+    return Object.assign(cpu, { instructions: () => cpu.counters.instructions });
   };
-  const kernel = new Kernel({
+  const kernel: Kernel = new Kernel({
     abi,
     files: new FileSystem(options.mounts ?? [], surroundings.random),
     surroundings,
-    createCpu,
+    createCpu: makeCpu,
     memorySize: options.memorySize ?? 2 ** 30,
     maximumInstructions: options.maximumInstructions ?? Infinity,
     timeout: options.timeout === undefined ? Infinity : options.timeout * 1000,
@@ -76,15 +77,6 @@ export function runUser(options: UserOptions): UserResult {
   } finally {
     kernel.shutdown();
   }
-}
-
-function sumCounters(cpus: readonly Vcpu[]): Record<string, number> {
-  const sum: Record<string, number> = {};
-  for (const { counters } of cpus) {
-    for (const [name, value] of Object.entries(counters))
-      if (typeof value === 'number') sum[name] = (sum[name] ?? 0) + value;
-  }
-  return sum;
 }
 
 function hostSurroundings(): Surroundings {

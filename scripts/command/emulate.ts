@@ -1,0 +1,181 @@
+import fs from 'node:fs';
+import path from 'node:path';
+import { Command, Option } from 'commander';
+import { ConfigError, HostError } from '../../emulator/check/errors.ts';
+import { parseMount } from '../../emulator/linux-user/filesystem.ts';
+import type { GuestFault, Outcome } from '../../emulator/linux-user/kernel.ts';
+import { runBare } from '../../emulator/machine/bare.ts';
+import { runUser } from '../../emulator/machine/user.ts';
+import { EXIT } from '../exit.ts';
+
+interface Flags {
+  readonly isa: 'riscv64';
+  readonly user?: string;
+  readonly bare?: string;
+  readonly mount: readonly string[];
+  readonly env: readonly string[];
+  readonly cwd: string;
+  readonly memory: string;
+  readonly tier: 'auto' | 'interpreter' | 'reference';
+  readonly deterministic?: true;
+  readonly maxInsns?: string;
+  readonly timeout?: string;
+  readonly stats?: string;
+}
+
+const EXAMPLES = `
+Examples:
+  dyno emulate --user hello.riscv64 -- --flag-of-the-guest
+  dyno emulate --user busybox --mount .:/work:ro --cwd /work sh -c 'ls | sort'
+  dyno emulate --bare test.elf --max-insns 1e6 --stats stats.json
+
+Exit code: the guest's own; 128+n when signal or trap n ended it; ${EXIT.guestLimit} when --max-insns or --timeout did.`;
+
+/** How many seconds or instructions: a positive number such as `1e6`. */
+function positive(text: string | undefined, flag: string): number | undefined {
+  if (text === undefined) return undefined;
+  const value = Number(text);
+  if (!(value > 0))
+    throw new ConfigError(`'${text}' is not a positive number`, {
+      where: flag,
+      mend: `write ${flag} 1e6, for instance`,
+    });
+  return value;
+}
+
+/** `256M`, `1G`, `65536`: bytes. */
+export function parseSize(text: string, flag: string): number {
+  const match = /^(\d+(?:\.\d+)?)([KMG]?)$/i.exec(text);
+  if (!match) throw new ConfigError(`'${text}' is not a size`, { where: flag, mend: 'write 256M or 1G' });
+  return (
+    Number(match[1]) * { '': 1, K: 2 ** 10, M: 2 ** 20, G: 2 ** 30 }[match[2]!.toUpperCase() as '' | 'K' | 'M' | 'G']
+  );
+}
+
+export function readImage(file: string): Uint8Array {
+  try {
+    return fs.readFileSync(file);
+  } catch (error) {
+    throw new HostError(`cannot be read (${(error as NodeJS.ErrnoException).code ?? (error as Error).message})`, {
+      where: file,
+      mend: 'name a file that exists',
+      cause: error,
+    });
+  }
+}
+
+export function command(): Command {
+  const collect = (value: string, list: readonly string[]): readonly string[] => [...list, value];
+  return new Command('emulate')
+    .description('Run a program or machine in the emulator.')
+    .argument('[args...]', 'arguments of the guest program')
+    .addOption(new Option('--isa <isa>', 'guest architecture').choices(['riscv64']).default('riscv64'))
+    .addOption(new Option('--user <elf>', 'run a static Linux program').conflicts('bare'))
+    .option('--bare <elf>', 'run a bare-metal ELF; ends through tohost or the test finisher')
+    .option('--mount <host:guest[:ro]>', 'show a host directory to the guest; may be repeated', collect, [])
+    .option('--env <name=value>', 'environment of the guest program; may be repeated', collect, [])
+    .option('--cwd <dir>', "the guest program's directory", '/')
+    .option('--memory <size>', 'guest address space of a program, RAM of a machine', '1G')
+    .addOption(
+      new Option('--tier <tier>', 'how guest code is executed')
+        .choices(['auto', 'interpreter', 'reference'])
+        .default('auto'),
+    )
+    .option('--deterministic', 'guest time is the count of instructions, entropy is seeded')
+    .option('--max-insns <n>', 'end after so many guest instructions')
+    .option('--timeout <seconds>', 'end after so many seconds')
+    .option('--stats <file>', 'write counters as JSON; - for standard error')
+    .passThroughOptions()
+    .addHelpText('after', EXAMPLES)
+    .action((args: readonly string[], flags: Flags) => {
+      process.exitCode = emulate(args, flags);
+    });
+}
+
+function emulate(args: readonly string[], flags: Flags): number {
+  const maximumInstructions = positive(flags.maxInsns, '--max-insns');
+  const timeout = positive(flags.timeout, '--timeout');
+  const limits = {
+    ...(maximumInstructions === undefined ? {} : { maximumInstructions }),
+    ...(timeout === undefined ? {} : { timeout }),
+  };
+  const memorySize = parseSize(flags.memory, '--memory');
+  if (flags.user !== undefined) {
+    const bytes = readImage(flags.user);
+    const latin1 = (text: string) => Buffer.from(text, 'utf8').toString('latin1');
+    const result = runUser({
+      isa: flags.isa,
+      program: { path: latin1(`/${path.basename(flags.user)}`), bytes },
+      argv: [flags.user, ...args].map(latin1),
+      environment: flags.env.map(latin1),
+      mounts: flags.mount.map(parseMount),
+      directory: latin1(flags.cwd),
+      memorySize,
+      tier: flags.tier,
+      deterministic: flags.deterministic ?? false,
+      ...limits,
+    });
+    writeStatistics(flags, result.seconds, { ...result.vcpu, ...result.counters });
+    return exitCode(result.outcome);
+  }
+  if (flags.bare !== undefined) {
+    if (args.length > 0) throw new ConfigError('a bare-metal program takes no arguments', { where: args[0]! });
+    const result = runBare({
+      isa: flags.isa,
+      image: { origin: flags.bare, bytes: readImage(flags.bare) },
+      memorySize: Math.min(memorySize, 2 ** 30),
+      tier: flags.tier,
+      output: (chunk) => fs.writeSync(1, chunk),
+      ...limits,
+    });
+    writeStatistics(flags, result.seconds, result.counters);
+    return exitCode(result.outcome);
+  }
+  throw new ConfigError('nothing to run', { where: 'emulate', mend: 'give --user ELF or --bare ELF' });
+}
+
+/** The process's exit code, and on standard error one line when the guest did not end by itself. */
+function exitCode(outcome: Outcome): number {
+  switch (outcome.kind) {
+    case 'exit':
+      return outcome.code;
+    case 'signal':
+      process.stderr.write(
+        `dyno: guest ended by ${outcome.name}${outcome.fault ? `: ${describe(outcome.fault)}` : ''}\n`,
+      );
+      return 128 + outcome.signal;
+    case 'limit':
+      process.stderr.write(
+        `dyno: guest stopped: ${outcome.limit === 'timeout' ? 'the --timeout is over' : 'the --max-insns are used up'}\n`,
+      );
+      return EXIT.guestLimit;
+    case 'deadlock':
+      process.stderr.write('dyno: guest stopped: each of its processes waits for another\n');
+      return EXIT.guestLimit;
+  }
+}
+
+function describe(fault: GuestFault): string {
+  const hex = (value: bigint) => `0x${value.toString(16)}`;
+  return fault.kind === 'trap'
+    ? `trap ${fault.cause} at pc ${hex(fault.pc)}, value ${hex(fault.address)}`
+    : `${fault.kind} of ${hex(fault.address)} at pc ${hex(fault.pc)}`;
+}
+
+function writeStatistics(flags: Flags, seconds: number, counters: Readonly<Record<string, unknown>>): void {
+  if (flags.stats === undefined) return;
+  const instructions = Number(counters['instructions'] ?? 0);
+  const plain = Object.fromEntries(
+    Object.entries(counters).map(([name, value]) => [name, value instanceof Map ? Object.fromEntries(value) : value]),
+  );
+  const text = `${JSON.stringify({ ...plain, instructions, seconds, mips: seconds > 0 ? instructions / seconds / 1e6 : 0, tier: { interpreter: instructions }, memory: process.memoryUsage.rss() }, null, 2)}\n`;
+  try {
+    if (flags.stats === '-') process.stderr.write(text);
+    else fs.writeFileSync(flags.stats, text);
+  } catch (error) {
+    throw new HostError(`cannot be written (${(error as NodeJS.ErrnoException).code})`, {
+      where: flags.stats,
+      cause: error,
+    });
+  }
+}
