@@ -1,3 +1,4 @@
+import { assert } from '../check/assert.ts';
 import type { Block } from '../ir/block.ts';
 import { opRow } from '../ir/op.ts';
 import type { Decoded, HelperContext, Isa } from '../isa/instruction.ts';
@@ -30,17 +31,30 @@ function runProgram(program: Program): Stop {
   const { isa, memory, guestSize, start, limit } = program;
   let pc = start;
   let retired = 0;
-  const context = helperContext(memory, () => retired);
+  /** Translations by address, so that a loop is not translated each time around. */
+  const translations = new Map<bigint, Translation>();
+  const context = { ...helperContext(memory, () => retired), flushCode: () => translations.clear() };
   while (retired < limit && !hasLeft(program, pc)) {
-    const block = straightLine(program, pc, retired);
-    if ('kind' in block) return block;
+    let translation = translations.get(pc);
+    if (translation === undefined || translation.instructions > limit - retired) {
+      const block = straightLine(program, pc, retired);
+      if ('kind' in block) return block;
+      const instructions = block.ops.filter((op) => op.name === 'insn').length;
+      translation = { run: translate(isa, block, memory, guestSize, context), instructions };
+      translations.set(pc, translation);
+    }
     context.state.setBigUint64(StateOffset.pc, pc, true);
-    const stop = execute(isa, block, memory, guestSize, context);
+    const stop = translation.run();
     retired += stop.retired;
     if (stop.kind !== 'end') return { ...stop, retired };
     pc = stop.pc;
   }
   return { kind: hasLeft(program, pc) ? 'end' : 'limit', pc, retired };
+}
+
+interface Translation {
+  readonly run: () => Stop;
+  readonly instructions: number;
 }
 
 /** The code from pc to the first jump, helper call, end or lack of an instruction, as one block. */
@@ -51,34 +65,40 @@ function straightLine(program: Program, first: bigint, retired: number): Block |
     const decoded = fetchInstruction(program, pc, retired);
     if (isStop(decoded)) return block ?? decoded;
     code.push({ decoded, pc });
-    block = liftInstructions(program.isa, code);
-    const ends = block.ops.slice(block.ops.findLastIndex((op) => op.name === 'insn'));
-    if (ends.some((op) => op.name === 'call' || opRow(op.name).terminator === true)) break;
+    const longer = liftInstructions(program.isa, code);
+    const last = longer.ops.slice(longer.ops.findLastIndex((op) => op.name === 'insn'));
+    const calls = last.some((op) => op.name === 'call');
+    // A helper stands alone: it may ask how many instructions have retired, or drop what is translated.
+    if (calls && block !== undefined) break;
+    block = longer;
+    if (calls || last.some((op) => opRow(op.name).terminator === true)) break;
     pc += BigInt(decoded.length);
   }
-  return block!;
+  assert(block !== undefined, 'there is room for one instruction at least');
+  return block;
 }
 
 function runBlock({ block, memory, guestSize }: BlockProgram): Stop {
-  return execute(
-    NO_ISA,
-    block,
-    memory,
-    guestSize,
-    helperContext(memory, () => 0),
-  );
+  const context = helperContext(memory, () => 0);
+  return translate(NO_ISA, block, memory, guestSize, context)();
 }
 
-function execute(isa: Isa, block: Block, memory: WebAssembly.Memory, guestSize: number, context: HelperContext): Stop {
+function translate(
+  isa: Isa,
+  block: Block,
+  memory: WebAssembly.Memory,
+  guestSize: number,
+  context: HelperContext,
+): () => Stop {
   const compiled = compileBlock(isa, block, { guestSize });
   const { state } = context;
-  const reason = instantiateBlock(compiled, {
+  const run = instantiateBlock(compiled, {
     memory,
     helper: helperCaller(isa, context),
     float: exactFloat(state, compiled.floatOps),
     codeWritten: () => {},
-  })();
-  return stopOf(reason, state, Number(state.getBigUint64(StateOffset.retired, true)));
+  });
+  return () => stopOf(run(), state, Number(state.getBigUint64(StateOffset.retired, true)));
 }
 
 /** How generated code came back, read from the state. */
