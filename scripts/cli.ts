@@ -27,7 +27,6 @@ const COMMANDS: readonly CommandRow[] = [
   { name: 'emulate', summary: 'run a program or machine', load: () => import('./command/emulate.ts') },
   { name: 'disasm', summary: 'disassemble', load: () => import('./command/disasm.ts') },
   { name: 'list', summary: 'list benchmarks', load: () => import('./command/list.ts') },
-  // compare
   { name: 'compare', summary: 'compare two stored results', load: () => import('./command/compare.ts') },
   { name: 'gate', summary: 'judge two commits by paired runs', load: () => import('./command/gate.ts') },
   {

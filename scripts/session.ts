@@ -6,6 +6,8 @@ import { ConfigError } from '../emulator/check/errors.ts';
 import { loadSettings } from '../emulator/config/load.ts';
 import type { OptionKey } from '../emulator/config/option.ts';
 import type { Settings } from '../emulator/config/settings.ts';
+import { openStore } from '../reports/store/open-store.ts';
+import type { ResultStore } from '../reports/store/result-store.ts';
 import { pinnedCpu } from '../suites/harness/trial-process.ts';
 import type { TrialPlace } from '../suites/harness/trial-process.ts';
 
@@ -60,6 +62,12 @@ export function placeOf(session: Session, flags: readonly string[] = [], directo
     timeout: session.settings.get('harness.timeout'),
     signal: session.signal,
   };
+}
+
+/** Where results of this session are kept. Outside git that is the directory, whatever `harness.store` says. */
+export function storeOf({ directory, settings }: Session): Promise<ResultStore> {
+  const folder = resolve(directory, settings.get('harness.directory'));
+  return openStore(directory, settings.get('harness.store') === 'git' ? { fallback: folder } : { directory: folder });
 }
 
 let controller: AbortController | undefined;

@@ -19,7 +19,6 @@ defineBench({
     return new Settings([layer], overrides);
   },
   check: (_, settings) => assert.equal((settings as Settings).get('thresholds.regression'), 0.12),
-  counters: () => ({ options: OPTION_KEYS.length }),
 });
 
 defineBench({

@@ -7,7 +7,7 @@
 import type { BenchmarkFacts, Measurement } from './measurement.ts';
 import type { Progress } from './progress.ts';
 import { seededRandom, shuffled } from './random.ts';
-import { failed, runBenchmarks } from './runner.ts';
+import { factsOfListing, failed, runBenchmarks } from './runner.ts';
 import type { Sampling } from './sampling.ts';
 import type { TrialPlace } from './trial-process.ts';
 import type { Listing } from './trial-protocol.ts';
@@ -33,9 +33,9 @@ export interface PairedRow extends BenchmarkFacts {
 
 export interface PairedOutcome {
   readonly rows: readonly PairedRow[];
-  /** Ids only the head, or only the base, has. */
-  readonly added: readonly string[];
-  readonly removed: readonly string[];
+  /** What only the head, or only the base, has. */
+  readonly added: readonly BenchmarkFacts[];
+  readonly removed: readonly BenchmarkFacts[];
   readonly seed: number;
   readonly interrupted: boolean;
   /** Whether the time budget ended the run before every undecided row had its pairs. */
@@ -104,21 +104,21 @@ export async function runPaired(base: Side, head: Side, plan: PairedPlan): Promi
 export function joinSides(
   base: readonly Listing[],
   head: readonly Listing[],
-): { rows: Row[]; added: string[]; removed: string[] } {
+): { rows: Row[]; added: BenchmarkFacts[]; removed: BenchmarkFacts[] } {
   const byId = new Map(base.map((bench) => [bench.id, bench]));
   const rows: Row[] = [];
-  const added: string[] = [];
+  const added: BenchmarkFacts[] = [];
   for (const headBench of head) {
     const name = [headBench.id, ...headBench.aliases].find((candidate) => byId.has(candidate));
     if (name === undefined) {
-      added.push(headBench.id);
+      added.push(factsOfListing(headBench));
       continue;
     }
     const baseBench = byId.get(name)!;
     byId.delete(name);
     rows.push({ baseBench, headBench, base: [], head: [], baseCounters: {}, headCounters: {}, error: undefined });
   }
-  return { rows, added, removed: [...byId.keys()] };
+  return { rows, added, removed: [...byId.values()].map(factsOfListing) };
 }
 
 async function countBothSides(rows: readonly Row[], base: Side, head: Side, plan: PairedPlan): Promise<void> {
@@ -180,9 +180,8 @@ export function median(values: readonly number[]): number {
 }
 
 function publicRow(row: Row): PairedRow {
-  const { file: _file, counts: _counts, ...facts } = row.headBench;
   return {
-    ...facts,
+    ...factsOfListing(row.headBench),
     baseSourceHash: row.baseBench.sourceHash,
     base: [...row.base],
     head: [...row.head],

@@ -83,8 +83,12 @@ async function runGroup(
 
 /** What stands in the results for a benchmark whose process died. */
 export function failed(bench: Listing, error: string): Measurement {
-  const { file: _file, counts: _counts, ...facts } = bench;
-  return { ...(facts satisfies BenchmarkFacts), samples: [], counters: {}, conditions: {}, error };
+  return { ...factsOfListing(bench), samples: [], counters: {}, conditions: {}, error };
+}
+
+/** The facts alone: where the suite file lies is no part of a result. */
+export function factsOfListing({ file: _file, counts: _counts, ...facts }: Listing): BenchmarkFacts {
+  return facts;
 }
 
 function groupsOf(benches: readonly Listing[], isolation: RunOptions['isolation']): Listing[][] {
