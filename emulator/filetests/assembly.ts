@@ -70,7 +70,8 @@ export function checkDecode(
   for (const { source, pc, bytes, raw } of code.instructions) {
     const decoded = isa.decode(bytes, 0);
     if (each.illegal) {
-      if (decoded !== undefined) report(`decodes as '${isa.disassemble(decoded, pc)}', expected none`, source.line);
+      if (decoded !== undefined)
+        report(`decodes as '${normal(isa.disassemble(decoded, pc))}', expected none`, source.line);
       continue;
     }
     if (decoded === undefined) {
@@ -81,8 +82,8 @@ export function checkDecode(
     if (decoded.length !== bytes.length) {
       report(`decodes with ${decoded.length} bytes instead of ${bytes.length}`, source.line);
     }
-    const shown = isa.disassemble(decoded, pc);
-    if (!raw && normal(shown) !== normal(source.text)) {
+    const shown = normal(isa.disassemble(decoded, pc));
+    if (!raw && shown !== normal(source.text)) {
       report(`disassembles as '${shown}', expected '${source.text}'`, source.line);
     }
     const again = isa.assemble(shown, pc);

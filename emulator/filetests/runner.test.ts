@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import { evaluateExecutor } from './evaluate-executor.ts';
 import type { Executor } from './executor.ts';
 import { CorpusError, parseCorpus } from './format.ts';
+import { ISAS } from './registry.ts';
 import { blessCorpus, checkCorpus, lineDifference } from './runner.ts';
 import { parseTyped, parseValue } from './value-text.ts';
 
@@ -77,6 +78,31 @@ test('goldens are compared, shown as a difference and blessed in place', () => {
   assert.deepEqual(messages(blessed), []);
   assert.equal(blessCorpus(parseCorpus('sample.ft', blessed), options.isas), blessed);
   assert.equal(lineDifference(['a', 'b', 'c'], ['a', 'x', 'y', 'c']), '    - b\n    + x\n    + y');
+});
+
+test('assembly and bytes must agree both ways', () => {
+  const decode = (text: string) =>
+    checkCorpus(parseCorpus('sample.ft', `isa riscv64\ntest decode\n\n${text}`), {
+      ...options,
+      isas: ISAS,
+    }).failures.map(({ line, message }) => `${line}: ${message}`);
+  assert.deepEqual(decode('addi a0,  a1,-1\nc.addi a0, 1\n; bytes: 13 85 f5 ff 05 05\n'), []);
+  assert.deepEqual(decode('.4byte 0xfff58513\n; bytes: 1385f5ff\n'), []);
+  assert.deepEqual(decode('.4byte 0xffffffff\n; illegal\n'), []);
+  const wrong: readonly [string, string][] = [
+    ['addi a0, a1, -1\n; bytes: 13 85 f5 00\n', '5: assembles to 13 85 f5 ff, expected 13 85 f5 00'],
+    ['addi a0, a1, -1\n', '4: a decode case gives its bytes or says that they are illegal'],
+    [
+      'addi a0, a1, 0xff\n; bytes: 13 85 f5 0f\n',
+      "4: disassembles as 'addi a0, a1, 255', expected 'addi a0, a1, 0xff'",
+    ],
+    ['.byte 0x13 0x85 0xf5\n; bytes: 13 85 f5\n', "4: '.byte 0x13 0x85 0xf5' (13 85 f5) does not decode"],
+    ['.byte 0x05 0x05 0x05 0x05\n; bytes: 05 05 05 05\n', '4: decodes with 2 bytes instead of 4'],
+    ['.4byte 0xfff58513\n; illegal\n', "4: decodes as 'addi a0, a1, -1', expected none"],
+    ['.2byte 0x10000\n; illegal\n', "4: '.2byte 0x10000': not numbers of 2 bytes"],
+    ['addi a0, a9, 1\n; bytes: 00\n', "4: 'addi a0, a9, 1': addi does not take 'a0, a9, 1'"],
+  ];
+  for (const [text, expected] of wrong) assert.deepEqual(decode(text), [expected], text);
 });
 
 test('a file that is not well-formed is refused at its line', () => {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
-import { WIDTH as TYPE_WIDTH, SHAPES, type Shape, type Type } from './type.ts';
+import { SHAPES, type Shape, type Type, WIDTH } from './type.ts';
 import type { Attributes } from './attributes.ts';
 import type { Op } from './block.ts';
 import { argumentType, OP_NAMES, type OpName, opRow, resultType, wasmInstruction } from './op.ts';
@@ -74,7 +74,7 @@ function instructionRunner(
     });
     run();
     const low = view.getBigUint64(RESULT, true);
-    return BigInt.asUintN(TYPE_WIDTH[result], low | (view.getBigUint64(RESULT + 8, true) << 64n));
+    return BigInt.asUintN(WIDTH[result], low | (view.getBigUint64(RESULT + 8, true) << 64n));
   };
 }
 
@@ -117,7 +117,7 @@ test('every op with a WebAssembly instruction means what the engine makes of it'
       const run = instructionRunner(instruction as WasmName, types, resultType(op)!, op);
       for (const args of samples(types, SEED)) {
         const expected = run(args);
-        assert.equal(evaluate(args, op.type === 'none' ? 0 : TYPE_WIDTH[op.type], op), expected, show(op, args));
+        assert.equal(evaluate(args, op.type === 'none' ? 0 : WIDTH[op.type], op), expected, show(op, args));
         compared++;
       }
     }
@@ -129,8 +129,7 @@ test('every op with a WebAssembly instruction means what the engine makes of it'
 const i64Bits = fc.bigInt({ min: 0n, max: 2n ** 64n - 1n });
 const int = (type: 'i32' | 'i64') =>
   fc.oneof(fc.constantFrom(...EDGE_VALUES[type]), type === 'i32' ? fc.nat(0xffff_ffff).map(BigInt) : i64Bits);
-const meaning = (name: OpName, type: Type, ...args: bigint[]) =>
-  opRow(name).evaluate!(args, TYPE_WIDTH[type], { type });
+const meaning = (name: OpName, type: Type, ...args: bigint[]) => opRow(name).evaluate!(args, WIDTH[type], { type });
 
 /** The 128-bit product from 32-bit digits in JavaScript numbers split so that nothing is rounded. */
 function schoolbookProduct(a: bigint, b: bigint, width: number): bigint {
@@ -158,7 +157,7 @@ function schoolbookProduct(a: bigint, b: bigint, width: number): bigint {
 
 test('the high half of a product is that of multiplication by digits', () => {
   for (const type of ['i32', 'i64'] as const) {
-    const width = TYPE_WIDTH[type];
+    const width = WIDTH[type];
     const modulus = 1n << BigInt(width);
     fc.assert(
       fc.property(int(type), int(type), (a, b) => {
@@ -177,7 +176,7 @@ test('the high half of a product is that of multiplication by digits', () => {
 
 test('division is the engine’s, with values in place of its traps', () => {
   for (const type of ['i32', 'i64'] as const) {
-    const least = 1n << BigInt(TYPE_WIDTH[type] - 1);
+    const least = 1n << BigInt(WIDTH[type] - 1);
     const minusOne = 2n * least - 1n;
     const runners = ['div_s', 'div_u', 'rem_s', 'rem_u'] as const;
     const run = Object.fromEntries(
@@ -201,7 +200,7 @@ test('division is the engine’s, with values in place of its traps', () => {
 
 test('reversals are those of the bytes in memory and of the digits in text', () => {
   for (const type of ['i32', 'i64'] as const) {
-    const width = TYPE_WIDTH[type];
+    const width = WIDTH[type];
     fc.assert(
       fc.property(int(type), (a) => {
         view.setBigUint64(0, a << BigInt(64 - width), false);
