@@ -103,6 +103,8 @@ type End = readonly [kind: string, cause?: number, value?: bigint];
 function oracleStep(retired: number): End {
   const { state } = oracle;
   const pc = state.getBigUint64(StateOffset.pc, true);
+  // No RISC-V instruction sets an odd pc; whoever else does gets a fetch fault.
+  if (pc % 2n === 1n) return ['fault', FaultKind.fetch, pc];
   const bytes = fetchable(pc);
   const decoded = riscv64.decode(bytes, 0);
   if (decoded === undefined) {

@@ -27,17 +27,18 @@ export interface RuntimeOptions {
   readonly guestSize: number;
 }
 
-/** The functions that generated code calls: imports, and the slow paths of memory accesses. Made first in a module. */
+/** The functions that generated code calls: imports, and the slow paths of memory accesses. Made before anything else in a module, for imports come first. */
 export class Runtime {
   readonly module: ModuleBuilder;
   readonly options: RuntimeOptions;
   readonly helper: FunctionIndex;
   readonly float: FunctionIndex;
-  readonly slowLoad: FunctionBuilder;
-  readonly slowStore: FunctionBuilder;
   /** The floating-point operations that code may ask for; the index is `float`'s argument. */
   readonly floatOps: Op[] = [];
   readonly #helpers: readonly string[];
+  readonly #codeWritten: FunctionIndex;
+  #slowLoad: FunctionBuilder | undefined = undefined;
+  #slowStore: FunctionBuilder | undefined = undefined;
   #productInexact: FunctionBuilder | undefined = undefined;
   #fusedMultiplyAdd64: FunctionBuilder | undefined = undefined;
   #fusedMultiplyAdd32: FunctionBuilder | undefined = undefined;
@@ -49,13 +50,19 @@ export class Runtime {
     this.#helpers = Object.keys(isa.helpers);
     this.helper = module.importFunction('env', 'helper', [i32], [i32]);
     this.float = module.importFunction('env', 'float', [i32], []);
-    const codeWritten = module.importFunction('env', 'codeWritten', [i32, i32], []);
+    this.#codeWritten = module.importFunction('env', 'codeWritten', [i32, i32], []);
     module.importMemory('env', 'memory', { initial: Math.ceil((GUEST + options.guestSize) / WASM_PAGE) });
-    this.slowLoad = slowLoad(module, options);
-    this.slowStore = slowStore(module, options, codeWritten);
   }
 
-  /** Functions made when first asked for. */
+  /** Functions made when first asked for: any load that the fast path refuses. */
+  get slowLoad(): FunctionBuilder {
+    return (this.#slowLoad ??= slowLoad(this.module, this.options));
+  }
+
+  get slowStore(): FunctionBuilder {
+    return (this.#slowStore ??= slowStore(this.module, this.options, this.#codeWritten));
+  }
+
   get productInexact(): FunctionBuilder {
     return (this.#productInexact ??= productInexactFunction(this.module));
   }

@@ -18,18 +18,26 @@ const { i32, i64 } = ValType;
 /** The main function's own exit reason beside ExitReason: the record says that the bytes are no instruction. */
 export const ILLEGAL_EXIT = 32;
 
-/** The interpreter of one ISA as a module, to be instantiated for each vCPU. */
+/** The interpreter of one ISA as modules, to be instantiated for each vCPU. */
 export interface InterpreterModule {
+  /** Exports `run`, and the table `twins` of the cases' own functions. */
   readonly module: WebAssembly.Module;
   readonly bytes: Uint8Array<ArrayBuffer>;
   readonly cases: ReadonlyMap<Instruction, RowCases>;
-  readonly floatOps: readonly Op[];
   readonly layout: PageLayout;
+  /** The own function of the case with this `op`. */
+  readonly twin: (op: number) => TwinModule;
+}
+
+/** One case's own function, exported as `twin`. */
+export interface TwinModule {
+  readonly module: WebAssembly.Module;
+  readonly floatOps: readonly Op[];
 }
 
 const modules = new Map<string, InterpreterModule>();
 
-/** Made once per ISA and options in a process: generation and validation take milliseconds, and V8's optimised code is shared with the module. */
+/** Made once per ISA and options in a process: generation takes tens of milliseconds, and V8's optimised code is shared with the module. */
 export function interpreterModule(isa: Isa, options: RuntimeOptions): InterpreterModule {
   const key = `${isa.name} ${options.guestSize}`;
   let made = modules.get(key);
@@ -40,34 +48,67 @@ export function interpreterModule(isa: Isa, options: RuntimeOptions): Interprete
   return made;
 }
 
-/** Exports `run() -> i32`, which runs from the frame's record until its budget is used up or something needs the outside. */
+/**
+ * Exports `run() -> i32`, which runs from the frame's record until its budget is used up or something needs the outside. Twins are made when
+ * first called, which a program does to a few dozen of the 489 of RISC-V: generating all took more than half of the time.
+ */
 export function generateInterpreter(isa: Isa, options: RuntimeOptions): InterpreterModule {
   const module = new ModuleBuilder();
   const runtime = new Runtime(module, isa, options);
+  const prepareTwin = module.importFunction('env', 'prepareTwin', [i32], []);
   const memory = new FlatMemoryPath(options.guestSize);
   const layout = new PageLayout(isa);
   const cases = rowCases(isa);
   const all = [...cases.values()].flatMap((row) => row.cases);
+  const table = module.table({ initial: all.length, maximum: all.length });
+  const twinType = module.type([i32], [i32]);
+  const missing = missingTwin(module, prepareTwin, twinType, table);
+  module.elementSegment(
+    table,
+    0,
+    Array.from(all, () => missing),
+  );
+  module.exportTable('twins', table);
   const main = module.function('run', [], [i32]);
-  const own = all.map((which) => caseFunction(module, which, layout.shift, memory, runtime));
-  const table = module.table({ initial: own.length, maximum: own.length });
-  module.elementSegment(table, 0, own);
-  new MainFunction(main, isa, all, layout, memory, runtime, table).write(module.type([i32], [i32]));
+  new MainFunction(main, isa, all, layout, memory, runtime, table).write(twinType);
   module.exportFunction('run', main);
   const bytes = module.encode({ names: true });
-  return { module: new WebAssembly.Module(bytes), bytes, cases, floatOps: runtime.floatOps, layout };
+  const twins = new Map<number, TwinModule>();
+  const twin = (op: number): TwinModule => {
+    let made = twins.get(op);
+    if (made === undefined) {
+      made = twinModule(isa, options, all[op - FIRST_CASE]!, layout.shift);
+      twins.set(op, made);
+    }
+    return made;
+  };
+  return { module: new WebAssembly.Module(bytes), bytes, cases, layout, twin };
 }
 
-function caseFunction(
-  module: ModuleBuilder,
-  which: Case,
-  shift: number,
-  memory: MemoryPath,
-  runtime: Runtime,
-): FunctionBuilder {
-  const fn = module.function(`${which.row.name}.${which.length}${which.near ? '.near' : ''}`, [i32], [i32]);
-  new Lowering(which.block, new FunctionSite(fn, which, shift), memory, runtime).run();
+/** What stands in the table for every twin that has not been called yet: has it made and goes on there. */
+function missingTwin(module: ModuleBuilder, prepareTwin: number, type: number, table: number): FunctionBuilder {
+  const fn = module.function('missingTwin', [i32], [i32]);
+  const op = () => {
+    fn.localGet(0);
+    fn.load('i32.load16_u', { offset: RecordField.op });
+  };
+  op();
+  fn.call(prepareTwin);
+  fn.localGet(0);
+  op();
+  fn.i32Const(FIRST_CASE);
+  fn.op('i32.sub');
+  fn.callIndirect(type, table);
   return fn;
+}
+
+function twinModule(isa: Isa, options: RuntimeOptions, which: Case, shift: number): TwinModule {
+  const module = new ModuleBuilder();
+  const runtime = new Runtime(module, isa, options);
+  const fn = module.function(which.row.name, [i32], [i32]);
+  new Lowering(which.block, new FunctionSite(fn, which, shift), new FlatMemoryPath(options.guestSize), runtime).run();
+  module.exportFunction('twin', fn);
+  return { module: new WebAssembly.Module(module.encode({ names: true })), floatOps: runtime.floatOps };
 }
 
 /**

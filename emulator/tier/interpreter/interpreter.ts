@@ -6,6 +6,7 @@ import { exactFloat, helperCaller } from '../host-imports.ts';
 import { DecodedPages } from './decoded-pages.ts';
 import { Frame } from './frame.ts';
 import { ILLEGAL_EXIT, interpreterModule } from './generate.ts';
+import { FIRST_CASE } from './record.ts';
 
 export interface InterpreterOptions {
   /** Bytes of guest address space from guest address 0: a multiple of 64 KiB. */
@@ -26,6 +27,8 @@ export interface InterpreterCounters {
   helperCalls: number;
   /** Floating-point operations computed by the exact slow path. */
   floatCalls: number;
+  /** Cases whose own function has been called. */
+  twins: number;
   /** Stores to pages that hold decoded code. */
   codeWrites: number;
   /** Decoded guest pages dropped. */
@@ -46,6 +49,7 @@ export class Interpreter {
     decoded: 0,
     helperCalls: 0,
     floatCalls: 0,
+    twins: 0,
     codeWrites: 0,
     pagesDropped: 0,
   };
@@ -73,23 +77,31 @@ export class Interpreter {
       time: options.time ?? retired,
       flushCode: () => pages.dropAll(),
     });
-    const computeFloat = exactFloat(state, made.floatOps);
     const imports = {
       memory,
       helper: (index: number) => {
         counters.helperCalls++;
         return callHelper(index);
       },
-      float: (index: number) => {
-        counters.floatCalls++;
-        computeFloat(index);
-      },
       codeWritten: (address: number, bytes: number) => {
         counters.codeWrites++;
         pages.invalidate(address >>> 0, bytes);
       },
     };
-    const instance = new WebAssembly.Instance(made.module, { env: imports });
+    const prepareTwin = (op: number) => {
+      counters.twins++;
+      const { module, floatOps } = made.twin(op);
+      const computeFloat = exactFloat(state, floatOps);
+      const float = (index: number) => {
+        counters.floatCalls++;
+        computeFloat(index);
+      };
+      const twin = new WebAssembly.Instance(module, { env: { ...imports, float } });
+      twins.set(op - FIRST_CASE, twin.exports['twin']);
+    };
+    const float = () => assert(false, 'the main function has no slow path of its own');
+    const instance = new WebAssembly.Instance(made.module, { env: { ...imports, float, prepareTwin } });
+    const twins = instance.exports['twins'] as WebAssembly.Table;
     this.#enter = instance.exports['run'] as () => number;
     this.#pages = pages;
     this.#state = state;
