@@ -5,6 +5,7 @@ import type { ElfImage } from '../loader/elf.ts';
 import { parseElf } from '../loader/elf.ts';
 import { writeNumber, type Abi } from './abi.ts';
 import type { AddressSpace } from './address-space.ts';
+import type { Program } from './process.ts';
 
 const STACK_SIZE = 8 * 2 ** 20;
 /** Where a position-independent program is put. */
@@ -34,8 +35,9 @@ const Auxiliary = {
 } as const;
 
 /** Parses a program and checks that it can run here. Throws ImageError. */
-export function parseProgram(bytes: Uint8Array, origin: string, abi: Abi): ElfImage {
-  const elf = parseElf(bytes, origin);
+export function parseProgram(program: Program, abi: Abi): ElfImage {
+  const origin = program.origin ?? program.path;
+  const elf = parseElf(program.bytes, origin);
   if (elf.machine !== abi.elfMachine)
     throw new ImageError(`e_machine ${elf.machine} is not ${abi.machine}`, {
       where: origin,

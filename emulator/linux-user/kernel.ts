@@ -82,7 +82,7 @@ export class Kernel implements Services {
     stdio: readonly OpenFile[],
     directory: string,
   ): Process {
-    const elf = parseProgram(program.bytes, program.path, this.options.abi);
+    const elf = parseProgram(program, this.options.abi);
     const memory = new FlatMemory(this.options.memorySize);
     const cpu = this.options.createCpu(memory);
     const space = new AddressSpace(memory, (address, length) => cpu.flushCode(address, length));
@@ -206,7 +206,7 @@ export class Kernel implements Services {
 
   /** execve(2) after the program has been found. Throws ImageError when it cannot run. */
   execute(process: Process, program: Program, argv: readonly string[], environment: readonly string[]): void {
-    const elf = parseProgram(program.bytes, program.path, this.options.abi);
+    const elf = parseProgram(program, this.options.abi);
     const memory = new FlatMemory(this.options.memorySize);
     const cpu = this.options.createCpu(memory);
     const space = new AddressSpace(memory, (address, length) => cpu.flushCode(address, length));

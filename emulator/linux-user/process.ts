@@ -94,7 +94,10 @@ export class DescriptorTable {
 export type ProcessEnd = { readonly code: number } | { readonly signal: number };
 
 export interface Program {
+  /** What the guest sees as `/proc/self/exe`. */
   readonly path: string;
+  /** What messages call it, where that is not the path. */
+  readonly origin?: string;
   readonly bytes: Uint8Array;
 }
 

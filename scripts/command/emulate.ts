@@ -105,7 +105,7 @@ function emulate(args: readonly string[], flags: Flags): number {
     const latin1 = (text: string) => Buffer.from(text, 'utf8').toString('latin1');
     const result = runUser({
       isa: flags.isa,
-      program: { path: latin1(`/${path.basename(flags.user)}`), bytes },
+      program: { path: latin1(`/${path.basename(flags.user)}`), origin: flags.user, bytes },
       argv: [flags.user, ...args].map(latin1),
       environment: flags.env.map(latin1),
       mounts: flags.mount.map(parseMount),

@@ -1,0 +1,145 @@
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import fs from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { after, test } from 'node:test';
+import { elfPath, findGuest } from '../../suites/guests/guests.ts';
+
+const dyno = path.join(import.meta.dirname, '..', 'dyno');
+const root = fs.mkdtempSync(path.join(os.tmpdir(), 'dyno-emulate-'));
+after(() => fs.rmSync(root, { recursive: true, force: true }));
+const fib = fs.readFileSync(elfPath(findGuest('fib'), 'riscv64'));
+
+function emulate(...args: readonly string[]) {
+  const result = spawnSync(dyno, ['emulate', ...args], { encoding: 'utf8', input: '' });
+  return { code: result.status, output: result.stdout, errors: result.stderr };
+}
+
+/** A file in the temporary directory. */
+function file(name: string, bytes: Uint8Array): string {
+  const full = path.join(root, name);
+  fs.writeFileSync(full, bytes);
+  return full;
+}
+
+function spoiled(name: string, spoil: (view: DataView) => void): string {
+  const bytes = new Uint8Array(fib);
+  spoil(new DataView(bytes.buffer));
+  return file(name, bytes);
+}
+
+/** A static program of these instruction words at 0x10000, readable and executable. */
+function program(name: string, words: readonly number[]): string {
+  const bytes = new Uint8Array(64 + 56 + 4 * words.length);
+  const view = new DataView(bytes.buffer);
+  view.setUint32(0, 0x7f454c46);
+  bytes.set([2, 1, 1], 4);
+  view.setUint16(16, 2, true);
+  view.setUint16(18, 243, true);
+  view.setBigUint64(24, 0x10078n, true);
+  view.setBigUint64(32, 64n, true);
+  view.setUint16(54, 56, true);
+  view.setUint16(56, 1, true);
+  view.setUint32(64, 1, true);
+  view.setUint32(68, 5, true);
+  view.setBigUint64(80, 0x10000n, true);
+  view.setBigUint64(88, 0x10000n, true);
+  view.setBigUint64(96, BigInt(bytes.length), true);
+  view.setBigUint64(104, BigInt(bytes.length), true);
+  words.forEach((word, i) => view.setUint32(120 + 4 * i, word, true));
+  return file(name, bytes);
+}
+
+test('what cannot run is refused with exit 2 and one line that names file and cause', () => {
+  const cases: [string, readonly string[], RegExp][] = [
+    ['no such file', ['--user', path.join(root, 'none')], /none: cannot be read \(ENOENT\)/],
+    ['a directory', ['--user', root], /cannot be read \(EISDIR\)/],
+    ['empty', ['--user', file('empty', new Uint8Array())], /empty: not an ELF file/],
+    ['text', ['--user', file('text', Buffer.from('hello\n'.repeat(20)))], /text: not an ELF file/],
+    ['truncated', ['--user', file('short', fib.subarray(0, 5000))], /short: segment \d ends at .*truncated/],
+    [
+      'another machine',
+      ['--user', spoiled('other', (view) => view.setUint16(18, 62, true))],
+      /other: e_machine 62 is not riscv64/,
+    ],
+    ['32-bit', ['--user', spoiled('narrow', (view) => view.setUint8(4, 1))], /narrow: a 32-bit ELF/],
+    [
+      'too large',
+      ['--user', spoiled('large', (view) => view.setBigUint64(64 + 40, 2n ** 40n, true))],
+      /large: segment/,
+    ],
+    ['nothing to run', [], /nothing to run; give --user ELF or --bare ELF/],
+    ['unknown flag', ['--frobnicate'], /frobnicate/],
+    [
+      'bad number',
+      ['--user', elfPath(findGuest('fib'), 'riscv64'), '--max-insns', 'many'],
+      /'many' is not a positive number/,
+    ],
+    ['bad size', ['--user', elfPath(findGuest('fib'), 'riscv64'), '--memory', 'lots'], /'lots' is not a size/],
+    ['too much memory', ['--user', elfPath(findGuest('fib'), 'riscv64'), '--memory', '64G'], /guest memory/],
+    ['bad mount', ['--user', elfPath(findGuest('fib'), 'riscv64'), '--mount', 'nonsense'], /nonsense: not a mount/],
+    ['bare ELF elsewhere', ['--bare', elfPath(findGuest('fib'), 'riscv64')], /outside RAM/],
+  ];
+  for (const [name, args, message] of cases) {
+    const { code, output, errors } = emulate(...args);
+    assert.equal(code, 2, `${name}: ${errors}`);
+    assert.match(errors, message, name);
+    assert.equal(errors.trim().split('\n').length, 1, `${name}: ${errors}`);
+    assert.equal(output, '');
+  }
+});
+
+test('a guest that does wrong is ended by a typed, precise fault: 128 + signal', () => {
+  const cases: [string, readonly number[], number, RegExp][] = [
+    // lui a0, 0x40000; ld a0, 8(a0)
+    ['an unmapped load', [0x40000537, 0x00853503], 139, /SIGSEGV: load of 0x40000008 at pc 0x1007c/],
+    // sd a0, 0(zero)
+    ['a store to the null page', [0x00a03023], 139, /SIGSEGV: store of 0x0 at pc 0x10078/],
+    // auipc a0, 0; sd a0, 0(a0)
+    ['a store to code', [0x00000517, 0x00a53023], 139, /SIGSEGV: store of 0x10078 at pc 0x1007c/],
+    // li a0, -1; jr a0
+    ['a wild jump', [0xfff00513, 0x00050067], 139, /SIGSEGV: fetch of 0xfffffffffffffffe at pc 0xfffffffffffffffe/],
+    // unimp
+    ['an illegal instruction', [0xc0001073], 132, /SIGILL: trap 2 at pc 0x10078/],
+    ['a word of ones', [0xffffffff], 132, /SIGILL: trap 2 at pc 0x10078/],
+    // ebreak
+    ['a breakpoint', [0x00100073], 133, /SIGTRAP: trap 3 at pc 0x10078/],
+  ];
+  for (const [name, words, expected, message] of cases) {
+    const { code, errors } = emulate('--user', program(name.replaceAll(' ', '-'), words), '--timeout', '20');
+    assert.match(errors, message, name);
+    assert.equal(code, expected, name);
+  }
+});
+
+test('a guest that never ends is ended by its budget or its time, with 124', () => {
+  const loop = program('loop', [0x0000006f]);
+  const budget = emulate('--user', loop, '--max-insns', '1e6', '--stats', path.join(root, 'stats.json'));
+  assert.equal(budget.code, 124);
+  assert.match(budget.errors, /--max-insns are used up/);
+  const statistics = JSON.parse(fs.readFileSync(path.join(root, 'stats.json'), 'utf8'));
+  assert.equal(statistics.instructions, 1_000_000);
+  for (const name of ['seconds', 'mips', 'tier', 'memory']) assert.ok(name in statistics, name);
+  const time = emulate('--user', loop, '--timeout', '0.2');
+  assert.equal(time.code, 124);
+  assert.match(time.errors, /--timeout is over/);
+});
+
+test("the guest's own exit code, standard output and unknown calls come through", () => {
+  // li a7, 93; li a0, 41; ecall
+  assert.equal(emulate('--user', program('exits', [0x05d00893, 0x02900513, 0x00000073])).code, 41);
+  // li a7, 4000 is no system call: -ENOSYS in a0, whose negation is the exit code. li a7,2000; ecall; neg a0,a0; li a7,93; ecall
+  const stats = path.join(root, 'unknown.json');
+  const unknown = emulate(
+    '--user',
+    program('unknown', [0x7d000893, 0x00000073, 0x40a00533, 0x05d00893, 0x00000073]),
+    '--stats',
+    stats,
+  );
+  assert.equal(unknown.code, 38);
+  assert.deepEqual(JSON.parse(fs.readFileSync(stats, 'utf8')).unknown, { '#2000': 1 });
+  const run = emulate('--user', elfPath(findGuest('fib'), 'riscv64'), 'smoke');
+  assert.equal(run.code, 0);
+  assert.match(run.output, /fib/);
+});
