@@ -54,7 +54,7 @@ test('newer schemas are refused in one clear line, older ones go through the mig
     },
   );
   assert.throws(() => parseResultDocument(JSON.stringify({ schema: 0 }), 'x'), /too old/);
-  const steps = new Map([
+  const steps = new Map<number, (document: object) => Record<string, unknown>>([
     [1, (document: object) => ({ ...document, b: 2 })],
     [2, (document: object) => ({ ...document, c: 3 })],
   ]);
