@@ -29,6 +29,13 @@ function spoiled(name: string, spoil: (view: DataView) => void): string {
   return file(name, bytes);
 }
 
+/** Offset of the first PT_LOAD program header. */
+function firstLoad(view: DataView): number {
+  let at = 64;
+  while (view.getUint32(at, true) !== 1) at += 56;
+  return at;
+}
+
 /** A static program of these instruction words at 0x10000, readable and executable. */
 function program(name: string, words: readonly number[]): string {
   const bytes = new Uint8Array(64 + 56 + 4 * words.length);
@@ -66,7 +73,7 @@ test('what cannot run is refused with exit 2 and one line that names file and ca
     ['32-bit', ['--user', spoiled('narrow', (view) => view.setUint8(4, 1))], /narrow: a 32-bit ELF/],
     [
       'too large',
-      ['--user', spoiled('large', (view) => view.setBigUint64(64 + 40, 2n ** 40n, true))],
+      ['--user', spoiled('large', (view) => view.setBigUint64(firstLoad(view) + 40, 2n ** 40n, true))],
       /large: segment/,
     ],
     ['nothing to run', [], /nothing to run; give --user ELF or --bare ELF/],
