@@ -26,8 +26,8 @@ export const OPTIONS = {
   'harness.full.samples': option(sampleCount, 100, 'samples of a benchmark in a full run'),
   'harness.full.warmup': option(duration, 3000, 'warm-up of a benchmark in a full run'),
   'harness.full.time': option(duration, 10_000, 'measuring time of a benchmark in a full run'),
-  'harness.gate.samples': option(sampleCount, 15, 'samples in one process of a paired run'),
-  'harness.gate.warmup': option(duration, 120, 'warm-up in one process of a paired run'),
+  'harness.gate.samples': option(sampleCount, 60, 'samples in one process of a paired run'),
+  'harness.gate.warmup': option(duration, 150, 'warm-up in one process of a paired run'),
   'harness.gate.time': option(duration, 180, 'measuring time in one process of a paired run'),
 
   'harness.gate.minimumPairs': option(integer(5, 1000), 8, 'process pairs of every row before it is judged'),

@@ -10,6 +10,7 @@ import { HostError } from '../../emulator/check/errors.ts';
 import { DISCARDED_SAMPLES, FEWEST_SAMPLES } from './engine.ts';
 import type { EngineResult, EngineRun } from './engine.ts';
 import { requireConversion } from './unit.ts';
+import { WarmUp } from './warm-up.ts';
 
 /** mitata unrolls its batch loop by this. */
 const UNROLL = 4;
@@ -30,8 +31,8 @@ export async function sampleWithMitata({ bench, state, sampling, asynchronous }:
     return { samples: [convert((performance.now() - start) / 1e3, items)], conditions: { batch: 1, discarded: 0 } };
   }
 
-  const secondsPerCall = await warmUp(body, sampling.warmup);
-  const { batch, samples } = plan(secondsPerCall, sampling.time / 1e3, sampling.samples);
+  const cost = await secondsPerCall(body, sampling.warmup);
+  const { batch, samples } = plan(cost, sampling.time / 1e3, sampling.samples);
   const wanted = samples + DISCARDED_SAMPLES;
   const clock: number[] = [];
   const stats = await measure(body, {
@@ -62,8 +63,8 @@ export async function sampleWithMitata({ bench, state, sampling, asynchronous }:
 }
 
 /** Runs the body for `milliseconds`, in growing rounds, and gives the seconds one call took in the last round. */
-async function warmUp(body: () => unknown, milliseconds: number): Promise<number> {
-  const start = performance.now();
+async function secondsPerCall(body: () => unknown, milliseconds: number): Promise<number> {
+  const warmUp = new WarmUp(milliseconds);
   for (let calls = 1; ; calls *= 2) {
     const roundStart = performance.now();
     for (let call = 0; call < calls; call++) {
@@ -72,17 +73,17 @@ async function warmUp(body: () => unknown, milliseconds: number): Promise<number
     }
     const now = performance.now();
     // A round below 1 ms says little about the cost of a call: the clock ticks in 5 µs steps under some flags.
-    if ((now - start >= milliseconds && now - roundStart >= 1) || calls > LARGEST_BATCH) {
+    if ((warmUp.over && now - roundStart >= 1) || calls > LARGEST_BATCH) {
       return (now - roundStart) / 1e3 / calls;
     }
   }
 }
 
 /** Splits the measuring time evenly over the samples; bodies too slow for that are called once a sample, fewer times. */
-function plan(secondsPerCall: number, seconds: number, samples: number): { batch: number; samples: number } {
-  const calls = seconds / samples / Math.max(secondsPerCall, 1e-10);
+function plan(cost: number, seconds: number, samples: number): { batch: number; samples: number } {
+  const calls = seconds / samples / Math.max(cost, 1e-10);
   if (calls < UNROLL) {
-    return { batch: 1, samples: Math.min(samples, Math.max(FEWEST_SAMPLES, Math.floor(seconds / secondsPerCall))) };
+    return { batch: 1, samples: Math.min(samples, Math.max(FEWEST_SAMPLES, Math.floor(seconds / cost))) };
   }
   return { batch: Math.min(LARGEST_BATCH, Math.ceil(calls / UNROLL) * UNROLL), samples };
 }

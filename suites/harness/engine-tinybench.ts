@@ -9,6 +9,7 @@ import { HostError } from '../../emulator/check/errors.ts';
 import { FEWEST_SAMPLES } from './engine.ts';
 import type { EngineResult, EngineRun } from './engine.ts';
 import { requireConversion } from './unit.ts';
+import { WarmUp } from './warm-up.ts';
 
 /** More would swell the stored result without narrowing the interval of a median noticeably. */
 const MOST_SAMPLES = 1000;
@@ -28,7 +29,7 @@ export async function sampleWithTinybench({ bench, state, sampling, asynchronous
     const pending: unknown = body();
     if (pending !== undefined) await pending;
   };
-  const milliseconds = sampling.warmup === 0 ? 0 : await warmUp(call, sampling.warmup);
+  const milliseconds = sampling.warmup === 0 ? 0 : await fastestCall(call, sampling.warmup);
   reported.length = 0;
 
   const clock: number[] = [];
@@ -72,16 +73,16 @@ function retain(value: unknown): number {
   return retained === undefined ? 0 : 1;
 }
 
-async function warmUp(call: () => Promise<void>, milliseconds: number): Promise<number> {
-  const start = performance.now();
-  let last = start;
+async function fastestCall(call: () => Promise<void>, milliseconds: number): Promise<number> {
+  const warmUp = new WarmUp(milliseconds);
+  let last = performance.now();
   let fastest = Number.POSITIVE_INFINITY;
   do {
     await call();
     const now = performance.now();
     fastest = Math.min(fastest, now - last);
     last = now;
-  } while (last - start < milliseconds);
+  } while (!warmUp.over);
   return fastest;
 }
 

@@ -9,7 +9,7 @@ import { parseStolenTicks } from './conditions.ts';
 import { defineBench, isBenchmarkId } from './define-bench.ts';
 import type { BenchmarkSpec } from './define-bench.ts';
 import * as environment from './environment.ts';
-import { joinSides, median, runPaired } from './paired.ts';
+import { joinSides, processFigure, runPaired } from './paired.ts';
 import type { Side } from './paired.ts';
 import { formatDuration, Progress } from './progress.ts';
 import { seededRandom, shuffled } from './random.ts';
@@ -249,7 +249,7 @@ test('progress: plain lines off a terminal, one cleared line on it', () => {
   assert.equal(formatDuration(200_000), '3 min 20 s');
 });
 
-test('pairs: sides are joined by id or former id, counters compared once, medians one a process', async () => {
+test('pairs: sides are joined by id or former id, counters compared once, one figure a process', async () => {
   const body = (extra: string): string => `bench('kept', { counters: () => ({ n: 1 }) }); bench('old', {});${extra}`;
   const base = await suite('base', body("bench('gone', {});"));
   const head = await suite(
@@ -273,8 +273,6 @@ test('pairs: sides are joined by id or former id, counters compared once, median
   assert.deepEqual([kept!.base.length, kept!.head.length], [2, 2], 'a decided row gets no further pairs');
   assert.deepEqual([renamed!.base.length, renamed!.head.length], [3, 3], 'an undecided one does');
   assert.equal(outcome.outOfTime, false);
-  assert.equal(median([3, 1, 2]), 2);
-  assert.equal(median([4, 1, 2, 3]), 2.5);
 });
 
 test('a spent budget starts no pair and says so; a failing side is an error of its row', async () => {
@@ -287,6 +285,13 @@ test('a spent budget starts no pair and says so; a failing side is an error of i
   assert.deepEqual(spent.rows[0]!.head, []);
   const broken = await runPaired(await side(good), await side(bad), { ...plan, budget: 60_000 });
   assert.match(broken.rows[0]!.error!, /^head: Error: broken/);
+});
+
+test('the figure of a process is the quartile that disturbances do not reach', () => {
+  assert.equal(processFigure([5, 1, 2, 3, 4], 'lower'), 2);
+  assert.equal(processFigure([5, 1, 2, 3, 4], 'higher'), 4);
+  assert.equal(processFigure([7], 'lower'), 7);
+  assert.equal(processFigure([10, 10, 10, 10, 10, 90, 80, 70], 'lower'), 10);
 });
 
 test('joining reports nothing twice', () => {

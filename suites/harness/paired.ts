@@ -1,10 +1,10 @@
 /**
  * The paired-run controller: base and head measured side by side on one machine.
  *
- * A pair is one fresh process of each side, run directly after one another in random order; its two medians give one
+ * A pair is one fresh process of each side, run directly after one another in random order; its two figures give one
  * ratio, and the pair, not the sample, is what statistics count. Exact counters are taken once a side and compared as they are.
  */
-import type { BenchmarkFacts, Measurement } from './measurement.ts';
+import type { BenchmarkFacts, Direction, Measurement } from './measurement.ts';
 import type { Progress } from './progress.ts';
 import { seededRandom, shuffled } from './random.ts';
 import { factsOfListing, failed, runBenchmarks } from './runner.ts';
@@ -22,7 +22,7 @@ export interface Side {
 export interface PairedRow extends BenchmarkFacts {
   /** The head's facts are the row's own; this is the base's source hash. */
   readonly baseSourceHash: string;
-  /** Medians in `unit`, one a process; index for index a pair. */
+  /** One figure a process in `unit` (see `processFigure`); index for index a pair. */
   readonly base: readonly number[];
   readonly head: readonly number[];
   readonly baseCounters: Readonly<Record<string, number>>;
@@ -150,7 +150,7 @@ async function countBothSides(rows: readonly Row[], base: Side, head: Side, plan
 
 async function measurePair(row: Row, baseFirst: boolean, base: Side, head: Side, sampling: Sampling): Promise<void> {
   const order = baseFirst ? (['base', 'head'] as const) : (['head', 'base'] as const);
-  const medians = { base: 0, head: 0 };
+  const figures = { base: 0, head: 0 };
   for (const name of order) {
     const side = name === 'base' ? base : head;
     const bench = row[`${name}Bench`];
@@ -160,10 +160,10 @@ async function measurePair(row: Row, baseFirst: boolean, base: Side, head: Side,
       row.error = `${name}: ${measurement.error ?? 'gave no samples'}`;
       return;
     }
-    medians[name] = median(measurement.samples);
+    figures[name] = processFigure(measurement.samples, bench.direction);
   }
-  row.base.push(medians.base);
-  row.head.push(medians.head);
+  row.base.push(figures.base);
+  row.head.push(figures.head);
 }
 
 async function measureOnce(side: Side, bench: Listing, sampling: Sampling): Promise<Measurement> {
@@ -172,11 +172,14 @@ async function measureOnce(side: Side, bench: Listing, sampling: Sampling): Prom
   return measurements[0] ?? failed(bench, 'was stopped');
 }
 
-/** The middle value; of an even number the mean of the middle two. */
-export function median(values: readonly number[]): number {
-  const sorted = values.toSorted((left, right) => left - right);
-  const half = sorted.length >> 1;
-  return sorted.length % 2 === 1 ? sorted[half]! : (sorted[half - 1]! + sorted[half]!) / 2;
+/**
+ * The figure of one process: the quartile of its samples on the good side. What the machine does to a process only ever
+ * makes it slower, so with half the samples disturbed (load 5 on 2 CPUs) the median moves and this does not.
+ */
+export function processFigure(samples: readonly number[], direction: Direction): number {
+  const sorted = samples.toSorted((left, right) => left - right);
+  const rank = Math.floor((sorted.length - 1) / 4);
+  return direction === 'lower' ? sorted[rank]! : sorted[sorted.length - 1 - rank]!;
 }
 
 function publicRow(row: Row): PairedRow {
