@@ -7,6 +7,7 @@ export type CheckLevel = (typeof CheckLevel)[keyof typeof CheckLevel];
 /**
  * The level of this process, from `DYNO_CHECK=off|cheap|full`; constant, so a guarded check costs nothing once compiled:
  * `if (CHECK >= CheckLevel.full) checkInvariants();`
+ * @public
  */
 export const CHECK: CheckLevel = checkLevel(process.env['DYNO_CHECK']);
 
@@ -18,11 +19,6 @@ export class AssertionFailure extends Error {
 /** Throws when `condition` is false: for impossibilities, never for guest or user input. */
 export function assert(condition: unknown, message: string): asserts condition {
   if (!condition) throw new AssertionFailure(message);
-}
-
-/** Closes a switch over a union: a member added later is a type error here. */
-export function unreachable(value: never): never {
-  throw new AssertionFailure(`unreachable: ${String(value)}`);
 }
 
 /** Reads a level's name; absent means cheap. @throws ConfigError for any other word. */

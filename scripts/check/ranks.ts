@@ -12,6 +12,8 @@ export const RANKS: readonly (readonly string[])[] = [
   ['tier', 'translate', 'device', 'loader'],
   ['cpu', 'linux-user'],
   ['machine'],
+  // The corpora's runner and executors: every part is on trial there.
+  ['filetests'],
 ];
 
 /** Edges the ranks would allow but the design does not. */

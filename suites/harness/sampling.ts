@@ -10,7 +10,6 @@ export interface Sampling {
 }
 
 export type Profile = 'smoke' | 'quick' | 'full' | 'gate';
-export const PROFILES: readonly Profile[] = ['smoke', 'quick', 'full', 'gate'];
 
 /** Smoke calls every body once: it proves that the benchmark runs, not how fast. */
 const SMOKE: Sampling = { samples: 1, warmup: 0, time: 0 };
