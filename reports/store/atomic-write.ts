@@ -13,8 +13,8 @@ import { ResultError } from '../result-error.ts';
 export async function writeAtomically(path: string, text: string, scratch: string = dirname(path)): Promise<void> {
   const unfinished = join(scratch, `.${basename(path)}.${process.pid}.${randomBytes(6).toString('hex')}.tmp`);
   try {
-    await mkdir(dirname(path), { recursive: true });
-    await mkdir(scratch, { recursive: true });
+    await makeFolder(dirname(path));
+    await makeFolder(scratch);
     const file = await open(unfinished, 'wx');
     try {
       await file.writeFile(text, 'utf8');
@@ -43,5 +43,26 @@ export async function syncFolder(path: string): Promise<void> {
     await folder.sync();
   } finally {
     await folder.close();
+  }
+}
+
+/** Not the recursive mkdir: below /proc, where making a folder fails with ENOENT, Node 26.10 repeats it for ever. */
+async function makeFolder(path: string): Promise<void> {
+  const code = await tryFolder(path);
+  if (code === undefined) return;
+  if (code !== 'ENOENT' || dirname(path) === path) throw Object.assign(new Error(`no folder ${path}`), { code });
+  await makeFolder(dirname(path));
+  const again = await tryFolder(path);
+  if (again !== undefined) throw Object.assign(new Error(`no folder ${path}`), { code: again });
+}
+
+/** Undefined when the folder is there; otherwise why not. */
+async function tryFolder(path: string): Promise<string | undefined> {
+  try {
+    await mkdir(path);
+    return undefined;
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    return code === 'EEXIST' ? undefined : (code ?? String(error));
   }
 }
