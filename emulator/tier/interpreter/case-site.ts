@@ -165,15 +165,36 @@ export class InlineSite extends CaseSite implements Site {
   }
 
   fallThrough(): void {
+    this.advance();
+    this.fn.br(this.#frame.next);
+  }
+
+  /** Makes `record` the next instruction's. */
+  protected advance(): void {
     this.fn.localGet(this.record);
     this.fn.i32Const(this.step);
     this.fn.op('i32.add');
     this.fn.localSet(this.record);
-    this.fn.br(this.#frame.next);
   }
 
   protected pcDelta(): void {
     this.fn.localGet(this.#frame.pcDelta);
+  }
+}
+
+/** The first case of a pair: runs on into the code behind it, which must be the second's, if the budget allows. */
+export class FirstOfPairSite extends InlineSite {
+  readonly #spend: () => void;
+
+  /** `spend` takes one instruction from the budget, or leaves when there is none. */
+  constructor(fn: FunctionBuilder, which: Case, shift: number, frame: MainFrame, spend: () => void) {
+    super(fn, which, shift, frame);
+    this.#spend = spend;
+  }
+
+  override fallThrough(): void {
+    this.advance();
+    this.#spend();
   }
 }
 

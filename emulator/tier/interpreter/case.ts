@@ -11,6 +11,8 @@ import { FIRST_CASE, layOut, type RecordOperand } from './record.ts';
 export interface Case {
   /** The `op` of its records. */
   readonly op: number;
+  /** Row, length and what else tells it from the others: `addi.2`, `bne.4.near`, `fadd.d.4.rm7`. */
+  readonly key: string;
   readonly row: Instruction;
   /** Bytes of the guest instruction. */
   readonly length: number;
@@ -45,6 +47,7 @@ export class RowCases {
         for (const near of displacement === undefined || length > 4 ? [false] : [false, true]) {
           this.#cases.push({
             op: first + this.#cases.length,
+            key: caseKey(row, length, near, known),
             row,
             length,
             near,
@@ -121,6 +124,30 @@ function expansions(row: Instruction): Set<Instruction> {
     found.add(row.expandsTo!(operands).row);
   }
   return found;
+}
+
+function caseKey(row: Instruction, length: number, near: boolean, known: Readonly<Record<string, number>>): string {
+  const specialised = Object.entries(known).map(([name, value]) => `.${name}${value}`);
+  return `${row.name}.${length}${near ? '.near' : ''}${specialised.join('')}`;
+}
+
+/** Two cases that run on from one to the other without a dispatch. */
+export interface Pair {
+  readonly op: number;
+  readonly first: Case;
+  readonly second: Case;
+}
+
+/** The pairs named that can be made of the cases, numbered from `next`. */
+export function casePairs(names: readonly string[], cases: readonly Case[], next: number): readonly Pair[] {
+  const byKey = new Map(cases.map((which) => [which.key, which]));
+  const pairs: Pair[] = [];
+  for (const name of names) {
+    const [first, second] = name.split(' ').map((key) => byKey.get(key));
+    if (first === undefined || second === undefined || first.terminator || !first.inline || !second.inline) continue;
+    pairs.push({ op: next + pairs.length, first, second });
+  }
+  return pairs;
 }
 
 function* combinations(

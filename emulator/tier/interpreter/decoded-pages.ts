@@ -15,7 +15,7 @@ import type { Case } from './case.ts';
 import { Frame } from './frame.ts';
 import type { InterpreterModule } from './generate.ts';
 import type { InterpreterCounters } from './interpreter.ts';
-import { ILLEGAL, NOT_DECODED, PAGE_END, RECORD_SIZE, RecordField, type PageLayout } from './record.ts';
+import { FIRST_CASE, ILLEGAL, NOT_DECODED, PAGE_END, RECORD_SIZE, RecordField, type PageLayout } from './record.ts';
 
 /** Instructions decoded at most in one go; most straight-line runs end at a jump long before. */
 const LONGEST_RUN = 64;
@@ -103,7 +103,8 @@ export class DecodedPages {
   invalidate(gva: number, bytes: number): void {
     const { alignment, maximumLength } = this.#isa;
     const { shift } = this.#layout;
-    let first = Math.max(0, gva - maximumLength + 1);
+    // The instruction before one that is forgotten may run on into it as the first of a pair.
+    let first = Math.max(0, gva - 2 * maximumLength + 1);
     first += (alignment - (first % alignment)) % alignment;
     for (let at = first; at < gva + bytes; at += alignment) {
       const offset = at & PAGE_MASK;
@@ -195,10 +196,15 @@ export class DecodedPages {
   #decodeRun(page: number, base: number, start: number): number | undefined {
     const { shift } = this.#layout;
     const following = page + PAGE_SIZE;
+    let previous = 0;
     let offset = start;
     for (let count = 0; count < LONGEST_RUN && offset < PAGE_SIZE; count++) {
       const record = base + (offset << shift);
-      if (count > 0 && this.#view.getUint16(record, true) !== NOT_DECODED) return undefined;
+      const known = this.#view.getUint16(record, true);
+      if (count > 0 && known !== NOT_DECODED) {
+        if (known >= FIRST_CASE) this.#pair(previous, known);
+        return undefined;
+      }
       const crosses = offset + this.#isa.maximumLength > PAGE_SIZE;
       const available = crosses && !this.#executable(following) ? this.#guest.subarray(0, following) : this.#guest;
       const decoded = this.#isa.decode(available, page + offset);
@@ -212,10 +218,20 @@ export class DecodedPages {
         this.#view.setUint16(record, ILLEGAL, true);
         return undefined;
       }
-      if (this.#write(record, decoded, offset).terminator) return undefined;
+      const which = this.#write(record, decoded, offset);
+      if (count > 0) this.#pair(previous, which.op);
+      if (which.terminator) return undefined;
+      previous = record;
       offset += decoded.length;
     }
     return undefined;
+  }
+
+  /** Lets the instruction of a record run on into the next one, whose op is given, if the two are a pair. */
+  #pair(record: number, nextOp: number): void {
+    const { caseOf, pairOp } = this.#module;
+    const op = pairOp(caseOf(this.#view.getUint16(record, true)), caseOf(nextOp));
+    if (op !== undefined) this.#view.setUint16(record, op, true);
   }
 
   #executable(page: number): boolean {

@@ -8,9 +8,10 @@ import { ValType } from '../../wasm/type.ts';
 import { Lowering } from '../lower.ts';
 import { FlatMemoryPath, type MemoryPath } from '../memory-path.ts';
 import { Runtime, type RuntimeOptions } from '../runtime.ts';
-import { rowCases, type Case, type RowCases } from './case.ts';
-import { FunctionSite, InlineSite, JUMP_STATUS, type MainFrame } from './case-site.ts';
+import { casePairs, rowCases, type Case, type Pair, type RowCases } from './case.ts';
+import { FirstOfPairSite, FunctionSite, InlineSite, JUMP_STATUS, type MainFrame } from './case-site.ts';
 import { Frame } from './frame.ts';
+import { COMMON_PAIRS } from './pairs.ts';
 import { FIRST_CASE, ILLEGAL, PAGE_END, PageLayout, RecordField } from './record.ts';
 
 const { i32, i64 } = ValType;
@@ -25,7 +26,11 @@ export interface InterpreterModule {
   readonly bytes: Uint8Array<ArrayBuffer>;
   readonly cases: ReadonlyMap<Instruction, RowCases>;
   readonly layout: PageLayout;
-  /** The own function of the case with this `op`. */
+  /** The case that records with this `op` begin with: of a pair, the first. */
+  readonly caseOf: (op: number) => Case;
+  /** The `op` for the first of two neighbours when they are a pair. */
+  readonly pairOp: (first: Case, second: Case) => number | undefined;
+  /** The own function of the case that records with this `op` begin with. */
   readonly twin: (op: number) => TwinModule;
 }
 
@@ -60,29 +65,39 @@ export function generateInterpreter(isa: Isa, options: RuntimeOptions): Interpre
   const layout = new PageLayout(isa);
   const cases = rowCases(isa);
   const all = [...cases.values()].flatMap((row) => row.cases);
-  const table = module.table({ initial: all.length, maximum: all.length });
+  const pairs = casePairs(COMMON_PAIRS[isa.name] ?? [], all, FIRST_CASE + all.length);
+  const byOp = [...all, ...pairs.map(({ first }) => first)];
+  const table = module.table({ initial: byOp.length, maximum: byOp.length });
   const twinType = module.type([i32], [i32]);
   const missing = missingTwin(module, prepareTwin, twinType, table);
   module.elementSegment(
     table,
     0,
-    Array.from(all, () => missing),
+    Array.from(byOp, () => missing),
   );
   module.exportTable('twins', table);
   const main = module.function('run', [], [i32]);
-  new MainFunction(main, isa, all, layout, memory, runtime, table).write(twinType);
+  new MainFunction(main, isa, all, pairs, layout, memory, runtime, table).write(twinType);
   module.exportFunction('run', main);
   const bytes = module.encode({ names: true });
-  const twins = new Map<number, TwinModule>();
+  const caseOf = (op: number) => byOp[op - FIRST_CASE]!;
+  const twins = new Map<Case, TwinModule>();
   const twin = (op: number): TwinModule => {
-    let made = twins.get(op);
+    const which = caseOf(op);
+    let made = twins.get(which);
     if (made === undefined) {
-      made = twinModule(isa, options, all[op - FIRST_CASE]!, layout.shift);
-      twins.set(op, made);
+      made = twinModule(isa, options, which, layout.shift);
+      twins.set(which, made);
     }
     return made;
   };
-  return { module: new WebAssembly.Module(bytes), bytes, cases, layout, twin };
+  const pairOps = new Map(pairs.map(({ op, first, second }) => [pairKey(first, second), op]));
+  const pairOp = (first: Case, second: Case) => pairOps.get(pairKey(first, second));
+  return { module: new WebAssembly.Module(bytes), bytes, cases, layout, caseOf, pairOp, twin };
+}
+
+function pairKey(first: Case, second: Case): number {
+  return first.op * 0x1_0000 + second.op;
 }
 
 /** What stands in the table for every twin that has not been called yet: has it made and goes on there. */
@@ -120,6 +135,7 @@ class MainFunction {
   readonly #fn: FunctionBuilder;
   readonly #isa: Isa;
   readonly #cases: readonly Case[];
+  readonly #pairs: readonly Pair[];
   readonly #layout: PageLayout;
   readonly #memory: MemoryPath;
   readonly #runtime: Runtime;
@@ -129,6 +145,7 @@ class MainFunction {
     fn: FunctionBuilder,
     isa: Isa,
     cases: readonly Case[],
+    pairs: readonly Pair[],
     layout: PageLayout,
     memory: MemoryPath,
     runtime: Runtime,
@@ -137,6 +154,7 @@ class MainFunction {
     this.#fn = fn;
     this.#isa = isa;
     this.#cases = cases;
+    this.#pairs = pairs;
     this.#layout = layout;
     this.#memory = memory;
     this.#runtime = runtime;
@@ -177,13 +195,17 @@ class MainFunction {
     const twin = fn.block();
 
     const spent = fn.block();
-    fn.localGet(budget);
-    fn.op('i32.eqz');
-    fn.brIf(spent);
-    add(budget, -1);
+    const spend = () => {
+      fn.localGet(budget);
+      fn.op('i32.eqz');
+      fn.brIf(spent);
+      add(budget, -1);
+    };
+    spend();
     this.#dispatch(
       { record, pcDelta, target, next, jump, twin },
       {
+        spend,
         pageEnd: () => {
           add(budget, 1);
           pushPc();
@@ -244,9 +266,13 @@ class MainFunction {
   }
 
   /** The `br_table` and the bodies of the inline cases. */
-  #dispatch(frame: MainFrame, special: { pageEnd: () => void; outside: (code: number) => void }): void {
+  #dispatch(
+    frame: MainFrame,
+    special: { spend: () => void; pageEnd: () => void; outside: (code: number) => void },
+  ): void {
     const fn = this.#fn;
     const inline = this.#cases.filter((which) => which.inline);
+    const pairLabels = this.#pairs.map(() => fn.block());
     const caseLabels = inline.map(() => fn.block());
     const illegal = fn.block();
     const pageEnd = fn.block();
@@ -256,6 +282,7 @@ class MainFunction {
       const position = inline.indexOf(which);
       labels.push(position < 0 ? frame.twin : caseLabels[position]!);
     }
+    labels.push(...pairLabels);
     fn.localGet(frame.record);
     fn.load('i32.load16_u', { offset: RecordField.op });
     fn.brTable(labels, notDecoded);
@@ -265,14 +292,16 @@ class MainFunction {
     special.pageEnd();
     fn.end(illegal);
     special.outside(ILLEGAL_EXIT);
+    const { shift } = this.#layout;
+    const lower = (which: Case, site: InlineSite) => new Lowering(which.block, site, this.#memory, this.#runtime).run();
     for (const [position, which] of [...inline.entries()].reverse()) {
       fn.end(caseLabels[position]!);
-      new Lowering(
-        which.block,
-        new InlineSite(fn, which, this.#layout.shift, frame),
-        this.#memory,
-        this.#runtime,
-      ).run();
+      lower(which, new InlineSite(fn, which, shift, frame));
+    }
+    for (const [position, { first, second }] of [...this.#pairs.entries()].reverse()) {
+      fn.end(pairLabels[position]!);
+      lower(first, new FirstOfPairSite(fn, first, shift, frame, special.spend));
+      lower(second, new InlineSite(fn, second, shift, frame));
     }
     if (PAGE_END + 1 !== ILLEGAL) throw new Error('the special cases are numbered in order');
   }
