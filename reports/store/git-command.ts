@@ -215,33 +215,31 @@ async function run(
     if (value !== undefined) environment[key] = value;
   }
   if (gitDirectory !== undefined) environment['GIT_DIR'] = gitDirectory;
-  let git: ReturnType<typeof simpleGit>;
+  let said: string | undefined;
+  const fail = (cause: unknown): GitFailure =>
+    new GitFailure(command, directory, said ?? (cause instanceof Error ? cause.message : String(cause)));
   try {
-    git = simpleGit({
+    const git = simpleGit({
       baseDir: directory,
       config: SETTINGS,
       trimmed: false,
       timeout: { block: SILENCE_MS },
       allowEnvironment: [...Object.keys(ENVIRONMENT), 'GIT_DIR'].filter((key) => key.startsWith('GIT_')),
       // Each is needed for one constant of SETTINGS or ENVIRONMENT; no argument can use them.
-      unsafe: { allowUnsafeHooksPath: true, allowUnsafeFsMonitor: true, allowUnsafeProtocolOverride: true },
+      unsafe: { allowUnsafeHooksPath: true, allowUnsafeFsMonitor: true, allowUnsafeConfigPaths: true },
       input: () => input,
-      // Without this a non-zero exit with nothing on standard error counts as success.
+      // Without this a non-zero exit with nothing on standard error counts as success. What git said is kept here, since
+      // simple-git turns every error into a message of its own.
       errors: (error, { exitCode, stdErr, stdOut }) => {
-        const said = Buffer.concat([...stdErr, ...(exitCode === 0 ? [] : stdOut)]);
-        if (exitCode !== 0) throw new GitFailure(command, directory, said.toString('utf8'));
-        if (quiet && said.length > 0) throw new GitFailure(command, directory, said.toString('utf8'));
-        return error;
+        const output = Buffer.concat(exitCode === 0 ? stdErr : [...stdErr, ...stdOut]).toString('utf8');
+        if (exitCode === 0 && !(quiet && output.length > 0)) return error;
+        if (error === undefined || exitCode > 0) said = output;
+        return error ?? Buffer.from(`exit ${exitCode}`);
       },
     }).env(environment);
-  } catch (cause) {
-    throw new GitFailure(command, directory, cause instanceof Error ? cause.message : String(cause));
-  }
-  try {
     return await git.raw([...argv]);
   } catch (cause) {
-    if (cause instanceof GitFailure) throw cause;
-    throw new GitFailure(command, directory, cause instanceof Error ? cause.message : String(cause));
+    throw fail(cause);
   }
 }
 

@@ -71,7 +71,7 @@ function writeUntilKilled(
       if (line !== 'ready') acknowledge(line);
       if (armed) return;
       armed = true;
-      setTimeout(() => process.kill(-child.pid!, 'SIGKILL'), random() * 150);
+      setTimeout(() => process.kill(-child.pid!, 'SIGKILL'), random() * 300);
     });
     child.on('error', reject);
     child.on('close', (code, signal) => {
