@@ -51,7 +51,7 @@ install() {
   if ! ready; then
     echo 'dyno: installing dependencies (npm ci), once' >&2
     # A setting such as omit=optional would leave the runtime out.
-    if ! (cd "$ROOT" && npm ci --ignore-scripts --include=dev --include=optional --no-fund --no-audit --loglevel=error >&2); then
+    if ! (cd "$ROOT" && npm ci --ignore-scripts --include=dev --include=optional --no-fund --no-audit --loglevel=error >/dev/null); then
       echo 'dyno: npm ci failed; see its message above' >&2
       exit 2
     fi
