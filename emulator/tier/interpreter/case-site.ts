@@ -40,12 +40,9 @@ abstract class CaseSite {
   field({ field }: Field, type: 'i32' | 'i64', signed: boolean): void {
     const { offset, format } = this.#operand(field);
     this.fn.localGet(this.record);
-    if (format === 'i64') {
-      this.fn.load('i64.load', { offset });
-      if (type === 'i32') this.fn.op('i32.wrap_i64');
-    } else {
-      this.fn.load(type === 'i32' ? 'i32.load' : signed ? 'i64.load32_s' : 'i64.load32_u', { offset });
-    }
+    if (type === 'i32') this.fn.load('i32.load', { offset });
+    else if (format.endsWith('64')) this.fn.load('i64.load', { offset });
+    else this.fn.load(signed ? 'i64.load32_s' : 'i64.load32_u', { offset });
   }
 
   register({ file, index }: Slot): number {

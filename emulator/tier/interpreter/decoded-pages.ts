@@ -271,6 +271,11 @@ export class DecodedPages {
         case 'i32':
           view.setInt32(at, value, true);
           break;
+        case 'signed64':
+        case 'unsigned64':
+          view.setInt32(at, value, true);
+          view.setInt32(at + 4, operand.format === 'signed64' ? value >> 31 : 0, true);
+          break;
       }
     }
     return which;

@@ -25,11 +25,14 @@ export const PAGE_END = 1;
 export const ILLEGAL = 2;
 export const FIRST_CASE = 3;
 
-/** How an operand stands in a record: a register as the u16 offset of its slot in the state, anything else as an i32 or i64. */
+/**
+ * How an operand stands in a record: a register as the u16 offset of its slot in the state, anything else as an i32 or i64. `signed64` and
+ * `unsigned64` are 32-bit values that were extended when decoded.
+ */
 export interface RecordOperand {
   readonly name: string;
   readonly offset: number;
-  readonly format: 'register' | 'i32' | 'i64' | 'recordDelta';
+  readonly format: 'register' | 'i32' | 'signed64' | 'unsigned64' | 'i64' | 'recordDelta';
 }
 
 /** How an ISA's decoded pages are laid out. */
@@ -81,9 +84,17 @@ export function layOut(
     operands.push({ name, offset: next, format: 'register' });
     next += 2;
   }
+  const [only] = immediates;
+  if (only !== undefined && immediates.size === 1 && only[1] === 'i32' && next <= RECORD_SIZE - 8) {
+    // V8 loads twice for a load that extends (the first, dead one cannot be dropped for it may trap); an i64 needs none.
+    const reads = new Set(
+      block.ops.filter(({ field, type }) => field?.field === only[0] && type === 'i64').map(({ signed }) => signed),
+    );
+    if (reads.size === 1) immediates.set(only[0], reads.has(true) ? 'signed64' : 'unsigned64');
+  }
   let end = RECORD_SIZE;
   for (const [name, format] of immediates) {
-    end -= format === 'i64' ? 8 : 4;
+    end -= format.endsWith('64') ? 8 : 4;
     operands.push({ name, offset: end, format });
   }
   assert(next <= end, 'the operands fit a record');
