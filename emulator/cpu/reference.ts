@@ -76,10 +76,9 @@ export class ReferenceCpu {
     const decoded = this.#isa.decode(bytes, 0);
     if (!decoded) {
       // An instruction cut off by a page that may not be executed faults on that page.
-      const cut = this.#isa.decode(
-        new Uint8Array([...bytes, ...new Array<number>(this.#isa.maximumLength).fill(0)]),
-        0,
-      );
+      const padded = new Uint8Array(available + this.#isa.maximumLength);
+      padded.set(bytes);
+      const cut = this.#isa.decode(padded, 0);
       if (available < this.#isa.maximumLength && (cut?.length ?? (bytes[0]! & 3) + 1) > available)
         return this.#leave(ExitReason.fault, FaultKind.fetch, pc + BigInt(available));
       return this.#leave(ExitReason.trap, this.#isa.illegalInstruction, BigInt(this.#wordAt(bytes)));

@@ -3,7 +3,7 @@
  *
  *     0          never used, so that offset 0 means "none"
  *     STATE      one vCPU state of STATE_SIZE bytes (see state.ts)
- *     COUNTERS   the counters page
+ *     0x3000     kept free for the counters page
  *     JUMP_CACHE guest page address -> decoded page, direct-mapped
  *     PERMISSION one byte a 4 KiB guest page: what may be done there
  *     RECORDS    the interpreter's decoded pages
@@ -12,7 +12,6 @@
 export const PAGE_SIZE = 4096;
 export const STATE = 0x1000;
 export const STATE_SIZE = 0x2000;
-export const COUNTERS = 0x3000;
 export const JUMP_CACHE = 0x1_0000;
 export const JUMP_CACHE_ENTRIES = 1024;
 /** `i64` guest page address (tag; an odd tag is empty), `i32` address of the decoded page, `i32` unused. */
