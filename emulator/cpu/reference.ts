@@ -75,13 +75,10 @@ export class ReferenceCpu {
     const bytes = this.#bytes.subarray(at, at + available);
     const decoded = this.#isa.decode(bytes, 0);
     if (!decoded) {
-      // An instruction cut off by a page that may not be executed faults on that page.
-      const padded = new Uint8Array(available + this.#isa.maximumLength);
-      padded.set(bytes);
-      const cut = this.#isa.decode(padded, 0);
-      if (available < this.#isa.maximumLength && (cut?.length ?? (bytes[0]! & 3) + 1) > available)
+      // Cut off, as far as can be told: the rest of the bytes cannot be fetched.
+      if (available < this.#isa.maximumLength)
         return this.#leave(ExitReason.fault, FaultKind.fetch, pc + BigInt(available));
-      return this.#leave(ExitReason.trap, this.#isa.illegalInstruction, BigInt(this.#wordAt(bytes)));
+      return this.#leave(ExitReason.trap, this.#isa.illegalInstruction, this.#bitsOf(bytes));
     }
     const { row, length, operands } = this.#isa.canonical(decoded);
     const builder = new Builder(this.#isa.name);
@@ -121,9 +118,9 @@ export class ReferenceCpu {
     return count;
   }
 
-  #wordAt(bytes: Uint8Array): number {
-    let word = 0;
-    for (let i = 0; i < bytes.length; i++) word += bytes[i]! * 2 ** (8 * i);
-    return word;
+  /** The bytes of an illegal instruction as a number; a 16-bit RISC-V encoding is one whose two lowest bits are not both set. */
+  #bitsOf(bytes: Uint8Array): bigint {
+    const length = this.#isa.alignment === 2 && (bytes[0]! & 3) !== 3 ? 2 : Math.min(bytes.length, 4);
+    return bytes.subarray(0, length).reduceRight((bits, byte) => (bits << 8n) | BigInt(byte), 0n);
   }
 }
