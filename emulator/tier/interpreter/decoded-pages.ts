@@ -99,17 +99,20 @@ export class DecodedPages {
     return bits;
   }
 
-  /** Forgets the instructions that have a byte in [gva, gva + bytes); their pages stay. */
+  /** Forgets the instructions that may have a byte in [gva, gva + bytes); their pages stay. */
   invalidate(gva: number, bytes: number): void {
     const { alignment, maximumLength } = this.#isa;
     const { shift } = this.#layout;
-    // The instruction before one that is forgotten may run on into it as the first of a pair.
-    let first = Math.max(0, gva - 2 * maximumLength + 1);
-    first += (alignment - (first % alignment)) % alignment;
-    for (let at = first; at < gva + bytes; at += alignment) {
+    // Those still further before cannot reach the bytes, but may run on, as the first of a pair, into one that does.
+    const first = Math.max(0, gva - 2 * maximumLength + alignment);
+    for (let at = first - (first % alignment); at < gva + bytes; at += alignment) {
       const offset = at & PAGE_MASK;
       const base = this.#bases.get(at - offset);
-      if (base !== undefined) this.#view.setUint16(base + (offset << shift) + RecordField.op, NOT_DECODED, true);
+      if (base === undefined) continue;
+      const record = base + (offset << shift);
+      const op = this.#view.getUint16(record, true);
+      if (at + maximumLength > gva) this.#view.setUint16(record, NOT_DECODED, true);
+      else if (op >= FIRST_CASE) this.#view.setUint16(record, this.#module.caseOf(op).op, true);
     }
   }
 
