@@ -1,6 +1,6 @@
 import fs from 'node:fs';
 import { readNumber, writeNumber } from '../abi.ts';
-import { Errno } from '../errno.ts';
+import { Errno, errnoOf } from '../errno.ts';
 import { Directory, FileType, type FileStatus, type OpenFile } from '../file.ts';
 import { OpenFlag, type Place } from '../filesystem.ts';
 import type { Process } from '../process.ts';
@@ -218,8 +218,12 @@ function setTimes(kernel: Services, process: Process, [directory, path, times, f
     if (!file) return -Errno.EBADF;
     const status = file.status();
     if (typeof status === 'number' || file.host === undefined || file.host <= 2) return -Errno.EINVAL;
-    fs.futimesSync(file.host, time(times!, status.accessed), time(times! + 16, status.modified));
-    return 0;
+    try {
+      fs.futimesSync(file.host, time(times!, status.accessed), time(times! + 16, status.modified));
+      return 0;
+    } catch (error) {
+      return errnoOf(error);
+    }
   }
   const place = placeAt(kernel, process, directory!, path!, (flags! & AT.symlinkNoFollow) === 0);
   if (typeof place === 'number') return place;
