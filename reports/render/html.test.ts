@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { pathToFileURL } from 'node:url';
 import { chromium } from 'playwright-core';
+import type { Page } from 'playwright-core';
 import type { Measurement } from '../../suites/harness/measurement.ts';
 import { sampleDocument, sampleFacts, sampleMeasurement } from '../sample-document.ts';
 import { judgePairs } from '../verdict.ts';
@@ -97,7 +98,8 @@ test(
           await page.getByRole('button', { name: 'program-5-of' }).click();
           assert.match((await page.textContent('main'))!, /AssertionError: wrong result/);
           await page.getByRole('button', { name: 'program-7-of' }).click();
-          await page.screenshot({ path: join(folder, `${colorScheme}-${width}.png`), fullPage: true });
+          if (process.env['DYNO_SCREENSHOTS'] !== undefined)
+            await screenshots(page, join(folder, `${colorScheme}-${width}`));
           assert.deepEqual(complaints, []);
           await page.close();
         }
@@ -108,3 +110,13 @@ test(
     }
   },
 );
+
+/** For looking at, with DYNO_SCREENSHOTS=folder: one picture of each screenful of interest. */
+async function screenshots(page: Page, prefix: string): Promise<void> {
+  for (const [index, title] of ['Comparison', 'Targets', 'Results', 'Distribution'].entries()) {
+    await page.evaluate(
+      `[...document.querySelectorAll('h2')].find((h) => h.textContent.startsWith('${title}')).scrollIntoView()`,
+    );
+    await page.screenshot({ path: `${prefix}-${index}.png` });
+  }
+}

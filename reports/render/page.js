@@ -19,6 +19,8 @@
     if (['improvement', 'pass'].includes(verdict)) return 'good';
     return ['inconclusive', 'nothing-compared'].includes(verdict) ? 'unsure' : 'quiet';
   };
+  /* A long id may wrap after a slash rather than inside a word. */
+  const breakable = (text) => text.split(/(?<=\/)/).flatMap((part) => [part, element('wbr')]);
   const section = (title, ...children) => {
     const made = element('section', {}, element('h2', { text: title }), ...children);
     main.append(made);
@@ -68,11 +70,12 @@
       for (const column of columns) {
         const cell = element('td', { class: [column.class, column.tone?.(row)].filter(Boolean).join(' ') });
         if (column.choose && onRow) {
-          const button = element('button', { text: column.text(row), attributes: { type: 'button' } });
+          const button = element('button', { attributes: { type: 'button' } });
+          button.append(...breakable(column.text(row)));
           button.addEventListener('click', () => onRow(row, line));
           cell.append(button);
         } else {
-          cell.textContent = column.text(row);
+          cell.append(...breakable(column.text(row)));
         }
         line.append(cell);
       }
@@ -160,7 +163,7 @@
           },
           {
             x: axis('change, %', { grid: { color: (tick) => color(tick.tick?.value === 0 ? 'text' : 'line') } }),
-            y: axis('', { ticks: { color: color('text'), autoSkip: false } }),
+            y: axis('', { ticks: { color: color('text'), autoSkip: false }, grid: { display: false } }),
           },
           {
             indexAxis: 'y',
@@ -174,21 +177,23 @@
       });
     }
     const tone = (row) => toneOf(row.verdict);
-    addTable(
-      part,
-      [
-        { title: 'verdict', text: (row) => `${row.mark} ${row.verdict}`, tone },
-        { title: 'row', class: 'name', text: (row) => row.name },
-        { title: 'change', class: 'figure', text: (row) => row.changeText, sort: (row) => row.change, tone },
-        { title: 'base', class: 'figure wide', text: (row) => row.base },
-        { title: 'head', class: 'figure wide', text: (row) => row.head },
-        { title: 'interval', class: 'wide', text: (row) => row.interval },
-        { title: 'visible', class: 'wide', text: (row) => row.visible },
-        { title: 'why', class: 'why wide', text: (row) => row.reason },
-      ],
-      comparison.rows,
-      { search: 'Search rows' },
-    );
+    const columns = [
+      { title: 'verdict', text: (row) => `${row.mark} ${row.verdict}`, tone },
+      { title: 'row', class: 'name', text: (row) => row.name },
+      { title: 'change', class: 'figure', text: (row) => row.changeText, sort: (row) => row.change, tone },
+      { title: 'base', class: 'figure wide', text: (row) => row.base },
+      { title: 'head', class: 'figure wide', text: (row) => row.head },
+      { title: 'interval', class: 'wide', text: (row) => row.interval },
+      { title: 'visible', class: 'wide', text: (row) => row.visible },
+      { title: 'why', class: 'why wide', text: (row) => row.reason },
+    ];
+    const [moving, still] = [[], []];
+    for (const row of comparison.rows) (row.verdict === 'no-change' ? still : moving).push(row);
+    if (moving.length > 0) addTable(part, columns, moving, { search: 'Search rows' });
+    if (still.length === 0) return;
+    const fold = element('details', {}, element('summary', { text: `${still.length} rows without a change` }));
+    part.append(fold);
+    addTable(fold, columns, still, { search: 'Search rows without a change' });
   };
 
   const addTargets = (results) => {
@@ -216,8 +221,12 @@
           ],
         },
         {
-          x: axis('times the target', { type: 'logarithmic' }),
-          y: axis('', { ticks: { color: color('text'), autoSkip: false } }),
+          x: axis('times the target', {
+            type: 'logarithmic',
+            min: 0.9 * Math.min(1, judged[0].attainment.ratio),
+            max: 1.1 * Math.max(1, judged.at(-1).attainment.ratio),
+          }),
+          y: axis('', { ticks: { color: color('text'), autoSkip: false }, grid: { display: false } }),
         },
         {
           indexAxis: 'y',
