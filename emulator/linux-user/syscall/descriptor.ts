@@ -1,17 +1,12 @@
 import fs from 'node:fs';
-import { writeNumber, readNumber } from '../abi.ts';
+import { writeNumber } from '../abi.ts';
 import { Errno, errnoOf } from '../errno.ts';
-import { Directory, WOULD_BLOCK, type OpenFile, type Transfer } from '../file.ts';
+import { Directory } from '../file.ts';
 import { OpenFlag } from '../filesystem.ts';
 import { createPipe } from '../pipe.ts';
-import type { Process, Waiting } from '../process.ts';
-import type { Handler, Services } from '../services.ts';
-import { Signal } from '../signal.ts';
-import { timeoutOf } from './time.ts';
+import type { Process } from '../process.ts';
+import type { Handler } from '../services.ts';
 
-/** What one call moves at most; Linux caps it a little below 2 GiB. */
-const MAXIMUM_TRANSFER = 0x7ffff000;
-const MAXIMUM_VECTORS = 1024;
 const IOCTL = {
   tcgets: 0x5401,
   tcsets: 0x5402,
@@ -33,127 +28,6 @@ const FCNTL = {
   dupfdCloexec: 1030,
   getPipeSize: 1032,
 } as const;
-
-/** Reads into guest memory; what waits is tried again until something came. */
-function read(process: Process, fd: number, buffer: number, length: number, position?: number): number | Waiting {
-  const file = process.descriptors.get(fd);
-  if (!file) return -Errno.EBADF;
-  if ((file.flags & OpenFlag.accessMode) === 1) return -Errno.EBADF;
-  if (length < 0) return -Errno.EINVAL;
-  const size = Math.min(length, MAXIMUM_TRANSFER);
-  const into = process.memory.writable(buffer, size);
-  if (!into) return -Errno.EFAULT;
-  return transfer(file, () => {
-    const count = file.read(into, position);
-    if (typeof count === 'number' && count > 0) flushWritten(process, buffer, count);
-    return count;
-  });
-}
-
-/** Writes from guest memory. A blocking write to a pipe goes on until all bytes are through (write(2), pipe(7)). */
-function write(
-  kernel: Services,
-  process: Process,
-  fd: number,
-  buffer: number,
-  length: number,
-  position?: number,
-): number | Waiting {
-  const file = process.descriptors.get(fd);
-  if (!file) return -Errno.EBADF;
-  if ((file.flags & OpenFlag.accessMode) === 0) return -Errno.EBADF;
-  if (length < 0) return -Errno.EINVAL;
-  const size = Math.min(length, MAXIMUM_TRANSFER);
-  const from = process.memory.readable(buffer, size);
-  if (!from) return -Errno.EFAULT;
-  return writeBytes(kernel, process, file, from, position);
-}
-
-function writeBytes(
-  _kernel: Services,
-  process: Process,
-  file: OpenFile,
-  from: Uint8Array,
-  position?: number,
-): number | Waiting {
-  let done = 0;
-  return transfer(file, () => {
-    for (;;) {
-      const count = file.write(from.subarray(done), position === undefined ? undefined : position + done);
-      if (count === WOULD_BLOCK) return done > 0 && (file.flags & OpenFlag.nonblock) !== 0 ? done : WOULD_BLOCK;
-      if (count < 0) {
-        if (count === -Errno.EPIPE)
-          process.signals.raise({ signal: Signal.SIGPIPE, code: 0, address: 0n, sender: process.pid });
-        return done > 0 ? done : count;
-      }
-      done += count;
-      if (done >= from.length || count === 0) return done;
-    }
-  });
-}
-
-function transfer(file: OpenFile, attempt: () => Transfer): number | Waiting {
-  const first = attempt();
-  if (first !== WOULD_BLOCK) return first;
-  if ((file.flags & OpenFlag.nonblock) !== 0) return -Errno.EAGAIN;
-  return {
-    poll: () => {
-      const result = attempt();
-      return result === WOULD_BLOCK ? undefined : result;
-    },
-    restartable: true,
-    external: file.host !== undefined,
-  };
-}
-
-/** `iovec`s as one flat list of ranges, or a negated errno. */
-function vectors(process: Process, address: number, count: number): { base: number; length: number }[] | number {
-  if (count < 0 || count > MAXIMUM_VECTORS) return -Errno.EINVAL;
-  const bytes = process.memory.readable(address, count * 16);
-  if (!bytes) return -Errno.EFAULT;
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
-  const list = Array.from({ length: count }, (_, i) => ({
-    base: readNumber(view, 16 * i),
-    length: readNumber(view, 16 * i + 8),
-  }));
-  if (list.some(({ length }) => length < 0 || length > MAXIMUM_TRANSFER)) return -Errno.EINVAL;
-  return list;
-}
-
-function readVector(process: Process, fd: number, address: number, count: number): number | Waiting {
-  const list = vectors(process, address, count);
-  if (typeof list === 'number') return list;
-  let total = 0;
-  for (const { base, length } of list) {
-    if (length === 0) continue;
-    const result = read(process, fd, base, length);
-    if (typeof result !== 'number') return total > 0 ? total : result;
-    if (result < 0) return total > 0 ? total : result;
-    total += result;
-    if (result < length) break;
-  }
-  return total;
-}
-
-function writeVector(kernel: Services, process: Process, fd: number, address: number, count: number): number | Waiting {
-  const file = process.descriptors.get(fd);
-  if (!file || (file.flags & OpenFlag.accessMode) === 0) return -Errno.EBADF;
-  const list = vectors(process, address, count);
-  if (typeof list === 'number') return list;
-  const parts: Uint8Array[] = [];
-  for (const { base, length } of list) {
-    const part = process.memory.readable(base, length);
-    if (!part) return -Errno.EFAULT;
-    parts.push(part);
-  }
-  return writeBytes(kernel, process, file, parts.length === 1 ? parts[0]! : Buffer.concat(parts));
-}
-
-/** Drops decoded code where the kernel has just written guest memory. */
-export function flushWritten(process: Process, address: number, length: number): void {
-  if (process.memory.codeIn(address, length)) process.cpu.flushCode(address, length);
-}
-
 function duplicate(process: Process, from: number, to: number, closeOnExec: boolean): number {
   const file = process.descriptors.get(from);
   return file ? process.descriptors.set(to, file, closeOnExec) : -Errno.EBADF;
@@ -260,119 +134,6 @@ function directoryEntries(process: Process, fd: number, buffer: number, length: 
   }
   return at;
 }
-
-/** `ppoll` and `pselect6` share this: waits until `ready` gives a count above 0 or the time is up. */
-function waitForFiles(
-  kernel: Services,
-  files: readonly OpenFile[],
-  timeout: bigint | undefined,
-  ready: () => number,
-  finish: () => number,
-): number | Waiting {
-  if (ready() > 0 || timeout === 0n) return finish();
-  const deadline = timeout === undefined ? undefined : kernel.monotonic() + timeout;
-  return {
-    poll: () => (ready() > 0 || (deadline !== undefined && kernel.monotonic() >= deadline) ? finish() : undefined),
-    restartable: false,
-    external: files.some((file) => file.host !== undefined),
-    ...(deadline === undefined ? {} : { deadline }),
-  };
-}
-
-const POLL = { in: 1, out: 4, hup: 16, nval: 32 } as const;
-
-function ppoll(
-  kernel: Services,
-  process: Process,
-  address: number,
-  count: number,
-  timeoutAddress: number,
-): number | Waiting {
-  if (count < 0 || count > MAXIMUM_VECTORS) return -Errno.EINVAL;
-  const bytes = process.memory.writable(address, count * 8);
-  if (!bytes) return -Errno.EFAULT;
-  const timeout = timeoutOf(process, timeoutAddress);
-  if (typeof timeout === 'number') return timeout;
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
-  const events = (i: number): number => {
-    const fd = view.getInt32(8 * i, true);
-    if (fd < 0) return 0;
-    const file = process.descriptors.get(fd);
-    if (!file) return POLL.nval;
-    const wanted = view.getUint16(8 * i + 4, true);
-    const { readable, writable, hangup } = file.poll();
-    return (readable ? wanted & POLL.in : 0) | (writable ? wanted & POLL.out : 0) | (hangup ? POLL.hup : 0);
-  };
-  const indices = [...Array(count).keys()];
-  const ready = () => indices.filter((i) => events(i) !== 0).length;
-  const files = indices.flatMap((i) => process.descriptors.get(view.getInt32(8 * i, true)) ?? []);
-  return waitForFiles(kernel, files, timeout, ready, () => {
-    let count = 0;
-    for (const i of indices) {
-      const seen = events(i);
-      view.setUint16(8 * i + 6, seen, true);
-      if (seen !== 0) count++;
-    }
-    return count;
-  });
-}
-
-function pselect(
-  kernel: Services,
-  process: Process,
-  [count, readSet, writeSet, exceptSet, timeoutAddress]: readonly number[],
-): number | Waiting {
-  if (count! < 0 || count! > 1024) return -Errno.EINVAL;
-  const size = Math.ceil(count! / 64) * 8;
-  const set = (address: number) => (address === 0 ? new Uint8Array(size) : process.memory.writable(address, size));
-  const [reads, writes, excepts] = [set(readSet!), set(writeSet!), set(exceptSet!)];
-  if (!reads || !writes || !excepts) return -Errno.EFAULT;
-  const timeout = timeoutOf(process, timeoutAddress!);
-  if (typeof timeout === 'number') return timeout;
-  const has = (bits: Uint8Array, fd: number) => (bits[fd >> 3]! & (1 << (fd & 7))) !== 0;
-  const wanted = [...Array(count).keys()].filter((fd) => has(reads, fd) || has(writes, fd));
-  const files = wanted.map((fd) => process.descriptors.get(fd));
-  if (files.includes(undefined)) return -Errno.EBADF;
-  const fires = (fd: number, kind: 'readable' | 'writable', bits: Uint8Array) =>
-    has(bits, fd) && process.descriptors.get(fd)!.poll()[kind];
-  const ready = () => wanted.filter((fd) => fires(fd, 'readable', reads) || fires(fd, 'writable', writes)).length;
-  return waitForFiles(kernel, files as OpenFile[], timeout, ready, () => {
-    let total = 0;
-    for (const fd of wanted) {
-      for (const [bits, kind] of [
-        [reads, 'readable'],
-        [writes, 'writable'],
-      ] as const) {
-        if (!has(bits, fd)) continue;
-        if (fires(fd, kind, bits)) total++;
-        else bits[fd >> 3]! &= ~(1 << (fd & 7));
-      }
-    }
-    excepts.fill(0);
-    return total;
-  });
-}
-
-function sendfile(
-  kernel: Services,
-  process: Process,
-  [to, from, offsetAddress, count]: readonly number[],
-): number | Waiting {
-  const source = process.descriptors.get(from!);
-  const target = process.descriptors.get(to!);
-  if (!source || !target) return -Errno.EBADF;
-  if (count! < 0) return -Errno.EINVAL;
-  if (offsetAddress !== 0 && !process.memory.allows(offsetAddress!, 8, 3)) return -Errno.EFAULT;
-  const buffer = new Uint8Array(Math.min(count!, 65536));
-  const position = offsetAddress === 0 ? undefined : readNumber(process.memory.view, offsetAddress!);
-  // Only files that never wait may be the source, so that no byte read can be lost while the target waits.
-  if (source.seek(0, 1) < 0) return -Errno.EINVAL;
-  const got = source.read(buffer, position);
-  if (got === WOULD_BLOCK || got <= 0) return got === WOULD_BLOCK ? -Errno.EINVAL : got;
-  if (offsetAddress !== 0) writeNumber(process.memory.view, offsetAddress!, position! + got);
-  return writeBytes(kernel, process, target, buffer.subarray(0, got));
-}
-
 function onHostFile(process: Process, fd: number, action: (host: number) => void): number {
   const file = process.descriptors.get(fd);
   if (!file) return -Errno.EBADF;
@@ -387,22 +148,6 @@ function onHostFile(process: Process, fd: number, action: (host: number) => void
 
 /** Calls on open descriptors. */
 export const DESCRIPTOR_CALLS: Readonly<Record<string, Handler>> = {
-  read: (_kernel, process, [fd, buffer, length]) => read(process, fd, buffer, length),
-  write: (kernel, process, [fd, buffer, length]) => write(kernel, process, fd, buffer, length),
-  pread64: (_kernel, process, [fd, buffer, length, position]) =>
-    position < 0
-      ? -Errno.EINVAL
-      : (process.descriptors.get(fd)?.seek(0, 1) ?? 0) < 0
-        ? -Errno.ESPIPE
-        : read(process, fd, buffer, length, position),
-  pwrite64: (kernel, process, [fd, buffer, length, position]) =>
-    position < 0
-      ? -Errno.EINVAL
-      : (process.descriptors.get(fd)?.seek(0, 1) ?? 0) < 0
-        ? -Errno.ESPIPE
-        : write(kernel, process, fd, buffer, length, position),
-  readv: (_kernel, process, [fd, address, count]) => readVector(process, fd, address, count),
-  writev: (kernel, process, [fd, address, count]) => writeVector(kernel, process, fd, address, count),
   lseek: (_kernel, process, [fd, offset, whence]) => process.descriptors.get(fd)?.seek(offset, whence) ?? -Errno.EBADF,
   close: (_kernel, process, [fd]) => process.descriptors.close(fd),
   close_range: (_kernel, process, [first, last, flags]) => {
@@ -437,9 +182,6 @@ export const DESCRIPTOR_CALLS: Readonly<Record<string, Handler>> = {
   flock: (_kernel, process, [fd]) => (process.descriptors.get(fd) ? 0 : -Errno.EBADF),
   ioctl: (_kernel, process, [fd, request, argument]) => ioctl(process, fd, request >>> 0, argument),
   getdents64: (_kernel, process, [fd, buffer, length]) => directoryEntries(process, fd, buffer, length),
-  ppoll: (kernel, process, [address, count, timeout]) => ppoll(kernel, process, address, count, timeout),
-  pselect6: (kernel, process, args) => pselect(kernel, process, args),
-  sendfile: (kernel, process, args) => sendfile(kernel, process, args),
   fsync: (_kernel, process, [fd]) => onHostFile(process, fd, fs.fsyncSync),
   fdatasync: (_kernel, process, [fd]) => onHostFile(process, fd, fs.fdatasyncSync),
   ftruncate: (_kernel, process, [fd, length]) => {

@@ -2,7 +2,7 @@ import { Errno } from '../errno.ts';
 import { WOULD_BLOCK } from '../file.ts';
 import type { Process } from '../process.ts';
 import type { Handler } from '../services.ts';
-import { flushWritten } from './descriptor.ts';
+import { flushWritten } from './transfer.ts';
 
 const MAP = { shared: 1, private: 2, fixed: 0x10, anonymous: 0x20, fixedNoReplace: 0x10_0000 } as const;
 
