@@ -1,7 +1,7 @@
 import { assert } from '../check/assert.ts';
-import { ExitReason, FaultKind, StateOffset } from '../layout/state.ts';
+import { ExitReason, FaultKind } from '../layout/state.ts';
 import { FlatMemory } from '../memory/flat.ts';
-import { writeNumber, type Abi } from './abi.ts';
+import type { Abi } from './abi.ts';
 import { AddressSpace } from './address-space.ts';
 import { Errno } from './errno.ts';
 import type { OpenFile } from './file.ts';
@@ -9,7 +9,7 @@ import type { FileSystem } from './filesystem.ts';
 import { loadProgram, parseProgram } from './image.ts';
 import { DescriptorTable, type Process, type ProcessEnd, type Program, type UserCpu, type Waiting } from './process.ts';
 import { ActionFlag, bit, Signal, signalName, SignalState, type SignalInformation } from './signal.ts';
-import { INFORMATION_SIZE, writeSignalInformation } from './signal-frame.ts';
+import { enterHandler, leaveHandler } from './signal-frame.ts';
 import { NO_RESULT, type Arguments, type Services, type Surroundings } from './services.ts';
 import { SYSTEM_CALLS } from './syscall/table.ts';
 
@@ -255,15 +255,8 @@ export class Kernel implements Services {
       parent.signals.raise({ signal: Signal.SIGCHLD, code: 'code' in end ? 1 : 2, address: 0n, sender: process.pid });
   }
 
-  /** Puts the whole address of a signal frame's register part back; false when the frame cannot be read. */
   leaveHandler(process: Process): boolean {
-    const { abi } = this.options;
-    const context = process.memory.readable(abi.stackPointer(process.cpu.state) + INFORMATION_SIZE, abi.contextSize);
-    if (!context) return false;
-    process.signals.setMask(
-      abi.restoreContext(process.cpu.state, new DataView(context.buffer, context.byteOffset, context.length)),
-    );
-    return true;
+    return leaveHandler(this.options.abi, process);
   }
 
   #runSlice(process: Process, budget: number): void {
@@ -365,35 +358,8 @@ export class Kernel implements Services {
       this.terminate(process, { signal });
       return;
     }
-    const { abi } = this.options;
-    const { state } = process.cpu;
-    const { alternateStack } = process.signals;
-    const current = abi.stackPointer(state);
-    const onAlternate = current >= alternateStack.pointer && current < alternateStack.pointer + alternateStack.size;
-    const top =
-      (action.flags & ActionFlag.onStack) !== 0n && alternateStack.size > 0 && !onAlternate
-        ? alternateStack.pointer + alternateStack.size
-        : current;
-    const size = INFORMATION_SIZE + abi.contextSize;
-    const frame = Math.floor((top - size) / 16) * 16;
-    const bytes = process.memory.writable(frame, size);
-    if (!bytes) {
+    if (!enterHandler(this.options.abi, process, information, action))
       this.terminate(process, { signal: Signal.SIGSEGV });
-      return;
-    }
-    bytes.fill(0);
-    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
-    writeSignalInformation(view, information);
-    const saved = process.signals.savedMask ?? process.signals.mask;
-    process.signals.savedMask = undefined;
-    abi.saveContext(state, new DataView(bytes.buffer, bytes.byteOffset + INFORMATION_SIZE, abi.contextSize), saved);
-    abi.enterHandler(state, action.handler, signal, frame, frame + INFORMATION_SIZE, frame, process.trampoline);
-    process.signals.setMask(
-      process.signals.mask | action.mask | ((action.flags & ActionFlag.noDefer) === 0n ? bit(signal) : 0n),
-    );
-    if ((action.flags & ActionFlag.resetHand) !== 0n)
-      process.signals.setAction(signal, { handler: 0, flags: 0n, mask: 0n });
-    writeNumber(state, StateOffset.reservation, -1);
   }
 
   #checkAlarm(process: Process): void {
