@@ -18,6 +18,16 @@ export function formatRowFigure(value: number | null, row: ComparisonRow): strin
   return row.kind === 'counter' && value !== null ? value.toLocaleString('en-US') : formatFigure(value);
 }
 
+/** The head's figure with the unit both figures have. */
+export function formatHead(row: ComparisonRow): string {
+  const figure = formatRowFigure(row.head, row);
+  return row.head === null ? figure : `${figure} ${row.unit}`;
+}
+
+export function countRows(count: number): string {
+  return `${count} ${count === 1 ? 'row' : 'rows'}`;
+}
+
 /** `+3.21 %`; a dash for none. A change that is not zero never reads as zero. */
 export function formatChange(fraction: number | null): string {
   if (fraction === null) return '–';

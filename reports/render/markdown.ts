@@ -4,6 +4,7 @@ import type { Comparison, ComparisonRow } from '../comparison.ts';
 import type { ResultDocument } from '../schema.ts';
 import {
   VERDICT_MARKS,
+  countRows,
   formatChange,
   formatInterval,
   formatPercent,
@@ -49,7 +50,7 @@ function comparisonPart({ base, head, rows, notes, verdict, summary, confidence 
   ];
   if (notable.length > 0) lines.push('', ...comparisonTable(notable));
   if (quiet.length > 0) {
-    const title = `<details><summary>${quiet.length} rows without a change</summary>`;
+    const title = `<details><summary>${countRows(quiet.length)} without a change</summary>`;
     lines.push('', title, '', ...comparisonTable(quiet), '', '</details>');
   }
   return lines.join('\n');

@@ -44,7 +44,7 @@
   };
   const axis = (title, extra = {}) => ({
     title: { display: title !== '', text: title, color: color('quiet') },
-    ticks: { color: color('quiet'), maxTicksLimit: 8 },
+    ticks: { color: color('quiet'), maxTicksLimit: 8, autoSkipPadding: 14, maxRotation: 0 },
     grid: { color: color('line') },
     ...extra,
   });
@@ -60,7 +60,10 @@
       plugins: { legend: { display: false }, ...options.plugins },
     },
   });
-  const short = (name) => (name.length > 34 ? `…${name.slice(-33)}` : name);
+  const short = (name) => {
+    const room = innerWidth < 600 ? 22 : 40;
+    return name.length > room ? `…${name.slice(1 - room)}` : name;
+  };
 
   /* A table that sorts by a click on its head and filters by a search field. */
   const addTable = (parent, columns, rows, { search, onRow } = {}) => {
@@ -157,6 +160,7 @@
                 borderColor: tones,
                 borderWidth: 1,
                 barThickness: 8,
+                borderSkipped: false,
                 minBarLength: 2,
               },
             ],
@@ -184,14 +188,18 @@
       { title: 'base', class: 'figure wide', text: (row) => row.base },
       { title: 'head', class: 'figure wide', text: (row) => row.head },
       { title: 'interval', class: 'wide', text: (row) => row.interval },
-      { title: 'visible', class: 'wide', text: (row) => row.visible },
+      { title: 'visible', class: 'wrap wide', text: (row) => row.visible },
       { title: 'why', class: 'why wide', text: (row) => row.reason },
     ];
     const [moving, still] = [[], []];
     for (const row of comparison.rows) (row.verdict === 'no-change' ? still : moving).push(row);
     if (moving.length > 0) addTable(part, columns, moving, { search: 'Search rows' });
     if (still.length === 0) return;
-    const fold = element('details', {}, element('summary', { text: `${still.length} rows without a change` }));
+    const fold = element(
+      'details',
+      {},
+      element('summary', { text: `${still.length} ${still.length === 1 ? 'row' : 'rows'} without a change` }),
+    );
     part.append(fold);
     addTable(fold, columns, still, { search: 'Search rows without a change' });
   };

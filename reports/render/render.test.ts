@@ -99,7 +99,7 @@ test('rows without a change are counted, not listed, unless asked for', () => {
   const run = { label: 'x', commit: null, dirty: false, startedAt: null };
   const thresholds = () => ({ regression: 0.1, improvement: 0.05, critical: 0.2 });
   const quiet = judgePairs([row], { thresholds, base: run, head: run });
-  assert.match(renderTerminal(undefined, quiet, { color: false }), /1 rows without a change are not shown/);
+  assert.match(renderTerminal(undefined, quiet, { color: false }), /1 row without a change not shown/);
   assert.match(renderTerminal(undefined, quiet, { color: false, all: true }), /a\/b\/c · x/);
 });
 

@@ -6,7 +6,9 @@ import type { Comparison, ComparisonRow, OverallVerdict, RowVerdict } from '../c
 import type { ResultDocument } from '../schema.ts';
 import {
   VERDICT_MARKS,
+  countRows,
   formatChange,
+  formatHead,
   formatInterval,
   formatPercent,
   formatResult,
@@ -81,7 +83,7 @@ function comparisonPart(comparison: Comparison, colors: Colors, all: boolean): s
     colors.bold(`${base.label} → ${head.label}`),
     ...notes.map((note) => colors.yellow(note)),
     ...(shown.length > 0 ? [table.toString()] : []),
-    ...(hidden > 0 ? [colors.dim(`${hidden} rows without a change are not shown`)] : []),
+    ...(hidden > 0 ? [colors.dim(`${countRows(hidden)} without a change not shown`)] : []),
     paintOverall(verdict, colors)(colors.bold(summary)),
   ].join('\n');
 }
@@ -92,7 +94,7 @@ function comparisonCells(row: ComparisonRow, colors: Colors): string[] {
     paint(VERDICT_MARKS[row.verdict]),
     rowName(row),
     formatRowFigure(row.base, row),
-    `${formatRowFigure(row.head, row)} ${row.unit}`,
+    formatHead(row),
     paint(formatChange(row.change)),
     formatInterval(row.interval),
     formatVisible(row),
