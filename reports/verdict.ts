@@ -12,7 +12,7 @@ import { pairsNeeded, smallestVisible } from './statistics/power.ts';
 import { hodgesLehmann, signedRank, signedRankInterval } from './statistics/signed-rank.ts';
 import { medianOf } from './statistics/summary.ts';
 
-export type { ComparedRun, Comparison, ComparisonRow, OverallVerdict, RowVerdict } from './comparison.ts';
+export type { ComparedRun, Comparison } from './comparison.ts';
 
 export interface JudgeOptions {
   /** The thresholds in force for a benchmark. */

@@ -21,7 +21,13 @@ export class GitFailure extends ResultError {
   readonly output: string;
 
   constructor(command: string, directory: string, output: string) {
-    super(`git ${command} failed (${output.trim().slice(0, 300) || 'it did not say why'})`, { where: directory });
+    const full = /no space left|disk quota|couldn't write|unable to write/i.test(output);
+    super(`git ${command} failed (${output.trim().slice(0, 300) || 'it did not say why'})`, {
+      where: directory,
+      mend: full
+        ? 'make room on the disk and see that the repository can be written'
+        : 'see git fsck in that repository',
+    });
     this.output = output;
   }
 }
