@@ -1,0 +1,45 @@
+/**
+ * A process of its own for `memory.bench.ts`: prints the KiB of resident memory that running one tiny program added beyond the guest's own
+ * pages. `first`: in a process that has loaded the emulator and run nothing; `further`: with one such program run and still in memory.
+ */
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
+import { Vcpu } from '../../emulator/cpu/vcpu.ts';
+import { riscv64 } from '../../emulator/isa/riscv/index.ts';
+import { PAGE_SIZE, Permission } from '../../emulator/layout/memory-map.ts';
+import { FlatMemory } from '../../emulator/memory/flat.ts';
+
+const CODE = 0x1_0000;
+
+setFlagsFromString('--expose-gc');
+const collectGarbage = runInNewContext('gc') as () => void;
+
+function residentKiB(): number {
+  collectGarbage();
+  collectGarbage();
+  return process.memoryUsage.rss() / 1024;
+}
+
+/** Counts a register down in one guest page. */
+function runProgram(): Vcpu {
+  const memory = new FlatMemory(1 << 24);
+  for (const [index, line] of ['addi t0,zero,1000', 'addi t0,t0,-1', 'bne t0,zero,0x10004', 'ecall'].entries()) {
+    const bytes = riscv64.assemble(line, BigInt(CODE + 4 * index));
+    if ('error' in bytes) throw new Error(bytes.error);
+    memory.bytes.set(bytes, CODE + 4 * index);
+  }
+  memory.protect(CODE, PAGE_SIZE, Permission.read | Permission.execute);
+  const vcpu = new Vcpu(riscv64, memory.memory, { guestSize: memory.size });
+  vcpu.pc = BigInt(CODE);
+  vcpu.run(1e6);
+  if (vcpu.counters.instructions !== 2001) throw new Error(`ran ${vcpu.counters.instructions} instructions`);
+  return vcpu;
+}
+
+const kept: Vcpu[] = [];
+if (process.argv[2] === 'further') kept.push(runProgram());
+const before = residentKiB();
+kept.push(runProgram());
+const added = residentKiB() - before - PAGE_SIZE / 1024;
+for (const vcpu of kept) vcpu.checkInvariants();
+process.stdout.write(`${added}\n`);
