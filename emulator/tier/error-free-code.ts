@@ -1,3 +1,4 @@
+import { assert } from '../check/assert.ts';
 import { FloatFlag } from '../bits/float-format.ts';
 import { STATE } from '../layout/memory-map.ts';
 import { StateOffset } from '../layout/state.ts';
@@ -17,7 +18,7 @@ export function addFlags(fn: FunctionBuilder, pushInexact: () => void): void {
   fn.i32Const(0);
   fn.load('i32.load', { offset: FLAGS });
   pushInexact();
-  if (FloatFlag.inexact !== 1) throw new Error('a truth value is the inexact flag');
+  assert(FloatFlag.inexact === 1, 'a truth value is the inexact flag');
   fn.op('i32.or');
   fn.store('i32.store', { offset: FLAGS });
 }

@@ -12,7 +12,7 @@ import { casePairs, rowCases, type Case, type Pair, type RowCases } from './case
 import { FirstOfPairSite, FunctionSite, InlineSite, JUMP_STATUS, type MainFrame } from './case-site.ts';
 import { Frame } from './frame.ts';
 import { COMMON_PAIRS } from './pairs.ts';
-import { FIRST_CASE, ILLEGAL, PAGE_END, PageLayout, RecordField } from './record.ts';
+import { FIRST_CASE, ILLEGAL, NOT_DECODED, PAGE_END, PageLayout, RecordField } from './record.ts';
 
 const { i32, i64 } = ValType;
 
@@ -277,7 +277,10 @@ class MainFunction {
     const illegal = fn.block();
     const pageEnd = fn.block();
     const notDecoded = fn.block();
-    const labels = [notDecoded, pageEnd, illegal];
+    const labels: number[] = [];
+    labels[NOT_DECODED] = notDecoded;
+    labels[PAGE_END] = pageEnd;
+    labels[ILLEGAL] = illegal;
     for (const which of this.#cases) {
       const position = inline.indexOf(which);
       labels.push(position < 0 ? frame.twin : caseLabels[position]!);
@@ -303,7 +306,6 @@ class MainFunction {
       lower(first, new FirstOfPairSite(fn, first, shift, frame, special.spend));
       lower(second, new InlineSite(fn, second, shift, frame));
     }
-    if (PAGE_END + 1 !== ILLEGAL) throw new Error('the special cases are numbered in order');
   }
 
   /** Looks the guest address in `target` up in the jump cache; falls through when it is not there. */
