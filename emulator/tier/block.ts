@@ -1,6 +1,6 @@
 import type { Block, JumpHint, Op } from '../ir/block.ts';
 import type { Field, Slot } from '../ir/type.ts';
-import { assert } from '../check/assert.ts';
+import { assert, CHECK, CheckLevel } from '../check/assert.ts';
 import type { Isa } from '../isa/instruction.ts';
 import { STATE } from '../layout/memory-map.ts';
 import { ExitReason, StateOffset } from '../layout/state.ts';
@@ -25,7 +25,7 @@ export interface CompiledBlock {
  * wrote, else a trap or fault of the instruction at that pc. The count of instructions retired is left in the state.
  */
 export function compileBlock(isa: Isa, block: Block, options: RuntimeOptions): CompiledBlock {
-  const module = new ModuleBuilder();
+  const module = new ModuleBuilder({ check: CHECK >= CheckLevel.full });
   const runtime = new Runtime(module, isa, options);
   const fn = module.function('run', [], [ValType.i32]);
   new Lowering(block, new BlockSite(fn), new FlatMemoryPath(options.guestSize), runtime).run();

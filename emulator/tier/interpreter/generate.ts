@@ -1,3 +1,4 @@
+import { CHECK, CheckLevel } from '../../check/assert.ts';
 import type { Op } from '../../ir/block.ts';
 import type { Instruction, Isa } from '../../isa/instruction.ts';
 import { JUMP_CACHE, JUMP_CACHE_ENTRIES, JUMP_CACHE_ENTRY_SIZE, PAGE_SIZE, STATE } from '../../layout/memory-map.ts';
@@ -58,7 +59,7 @@ export function interpreterModule(isa: Isa, options: RuntimeOptions): Interprete
  * first called, which a program does to a few dozen of the 489 of RISC-V: generating all took more than half of the time.
  */
 export function generateInterpreter(isa: Isa, options: RuntimeOptions): InterpreterModule {
-  const module = new ModuleBuilder();
+  const module = new ModuleBuilder({ check: CHECK >= CheckLevel.full });
   const runtime = new Runtime(module, isa, options);
   const prepareTwin = module.importFunction('env', 'prepareTwin', [i32], []);
   const memory = new FlatMemoryPath(options.guestSize);
@@ -118,7 +119,7 @@ function missingTwin(module: ModuleBuilder, prepareTwin: number, type: number, t
 }
 
 function twinModule(isa: Isa, options: RuntimeOptions, which: Case, shift: number): TwinModule {
-  const module = new ModuleBuilder();
+  const module = new ModuleBuilder({ check: CHECK >= CheckLevel.full });
   const runtime = new Runtime(module, isa, options);
   const fn = module.function(which.row.name, [i32], [i32]);
   new Lowering(which.block, new FunctionSite(fn, which, shift), new FlatMemoryPath(options.guestSize), runtime).run();

@@ -1,4 +1,4 @@
-import { assert } from '../../check/assert.ts';
+import { assert, CHECK, CheckLevel } from '../../check/assert.ts';
 import type { Isa } from '../../isa/instruction.ts';
 import { GUEST, STATE, STATE_SIZE } from '../../layout/memory-map.ts';
 import { ExitReason, FaultKind, StateOffset } from '../../layout/state.ts';
@@ -124,6 +124,7 @@ export class Interpreter {
       const retired = slice - frame.getInt32(Frame.budget, true);
       left -= retired;
       counters.instructions += retired;
+      if (CHECK >= CheckLevel.full) this.checkInvariants();
       if (reason === ExitReason.budget) continue;
       if (reason === ExitReason.miss) {
         counters.misses++;
