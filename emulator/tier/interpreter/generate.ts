@@ -41,15 +41,19 @@ export interface TwinModule {
   readonly floatOps: readonly Op[];
 }
 
-const modules = new Map<string, InterpreterModule>();
+const modules = new WeakMap<Isa, Map<number, InterpreterModule>>();
 
 /** Made once per ISA and options in a process: generation takes tens of milliseconds, and V8's optimised code is shared with the module. */
 export function interpreterModule(isa: Isa, options: RuntimeOptions): InterpreterModule {
-  const key = `${isa.name} ${options.guestSize}`;
-  let made = modules.get(key);
+  let ofIsa = modules.get(isa);
+  if (ofIsa === undefined) {
+    ofIsa = new Map();
+    modules.set(isa, ofIsa);
+  }
+  let made = ofIsa.get(options.guestSize);
   if (made === undefined) {
     made = generateInterpreter(isa, options);
-    modules.set(key, made);
+    ofIsa.set(options.guestSize, made);
   }
   return made;
 }
