@@ -33,6 +33,7 @@ test('identical code passes, with the smallest change that would have been seen'
   const result = judgePairs([row()], options);
   assert.deepEqual([result.verdict, result.exitCode], ['pass', 0]);
   assert.equal(result.tested, 1);
+  assert.equal(result.summary, 'pass: 2 no-change; 1 row tested statistically');
   assert.equal(result.rows.length, 2);
   const time = result.rows[0]!;
   assert.equal(time.verdict, 'no-change');
@@ -117,6 +118,7 @@ test('nothing in common is "nothing compared", exit 4', () => {
     ['new', 'removed'],
   );
   assert.equal(judgePairs([], options).exitCode, 4);
+  assert.match(judgePairs([], options).summary, /^nothing-compared: no rows; 0 rows tested/);
   const changed = judgePairs([row({ baseSourceHash: 'b'.repeat(64) })], options);
   assert.equal(changed.rows[0]!.verdict, 'changed-benchmark');
   assert.equal(changed.verdict, 'nothing-compared');

@@ -86,8 +86,12 @@ test('the normal approximation agrees with the exact distribution where they mee
   assert.ok(Math.abs(exact.p - normal.p) < 0.004, `${exact.p} ${normal.p}`);
   // Exact 50: T = 434 at 5 % in the published table; the approximation for 51 must be close above it.
   assert.equal(criticalValue(50, 0.025), 434);
-  const approximated = criticalValue(51, 0.025)!;
-  assert.ok(approximated >= 451 && approximated <= 455, String(approximated));
+  assert.equal(criticalValue(51, 0.025), 453);
+  // Both tails: the mirror image has the same two-sided p and the complementary one-sided p.
+  const mirrored = signedRank([...differences, 0.25].map((difference) => -difference));
+  assert.ok(Math.abs(mirrored.p - normal.p) < 1e-12);
+  assert.ok(normal.pAbove < 0.5 && mirrored.pAbove > 0.5);
+  assert.ok(mirrored.pAbove + normal.pAbove > 1, 'each tail includes the statistic itself');
 });
 
 test('Hodges-Lehmann is the median of pairwise means, moves with a shift and scales', () => {
