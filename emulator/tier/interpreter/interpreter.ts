@@ -75,7 +75,8 @@ export class Interpreter {
       state,
       retired,
       time: options.time ?? retired,
-      flushCode: () => pages.dropAll(),
+      // Nothing to do: a store to decoded code takes its records away at once, and whoever writes from outside says so (flushCode below).
+      flushCode: () => {},
     });
     const imports = {
       memory,
