@@ -34,7 +34,6 @@ function defineHello(name: string, title: string, metric: ProcessSpec['metric'])
 }
 
 defineHello('emulate-hello', "'dyno emulate' from its start to the guest's first output", 'first-output');
-defineHello('emulate-hello-whole', "'dyno emulate' of a guest that writes one line, to the end", 'wall');
 defineHello('emulate-hello-memory', "peak memory of 'dyno emulate' of a guest that writes one line", 'peak-memory');
 
 defineBench({
