@@ -35,30 +35,36 @@ function symbolic(row: Instruction): Record<string, Operand>[] {
 }
 
 for (const isa of ISAS.values()) {
-  test(`every instruction of ${isa.name} lifts to blocks that verify, and survive print and parse`, (t) => {
-    let blocks = 0;
-    for (const row of isa.rows) {
-      for (const operands of samples(row)) {
-        const block = liftInstructions(isa, [{ decoded: { row, length: row.length, operands }, pc: 0x1000n }]);
-        const text = printBlock(block);
-        assert.deepEqual(verify(block), [], `${row.name} ${JSON.stringify(operands)}\n${text}`);
-        assert.deepEqual(parseBlock(text, { isa: isa.name, files: isa.files }), block, row.name);
-        blocks++;
+  // Rows of varying length get their operands from decoding bytes, not from kinds: x86.test.ts lifts them.
+  const fixed = isa.rows.every(({ length }) => length > 0);
+  test(
+    `every instruction of ${isa.name} lifts to blocks that verify, and survive print and parse`,
+    { skip: !fixed },
+    (t) => {
+      let blocks = 0;
+      for (const row of isa.rows) {
+        for (const operands of samples(row)) {
+          const block = liftInstructions(isa, [{ decoded: { row, length: row.length, operands }, pc: 0x1000n }]);
+          const text = printBlock(block);
+          assert.deepEqual(verify(block), [], `${row.name} ${JSON.stringify(operands)}\n${text}`);
+          assert.deepEqual(parseBlock(text, { isa: isa.name, files: isa.files }), block, row.name);
+          blocks++;
+        }
+        if (row.expandsTo !== undefined) continue;
+        for (const operands of symbolic(row)) {
+          const builder = new Builder(isa.name);
+          builder.beginInstruction(undefined, row.length);
+          row.lift(builder, operands);
+          const text = printBlock(builder.block);
+          assert.deepEqual(verify(builder.block), [], `${row.name} with fields\n${text}`);
+          assert.deepEqual(parseBlock(text, { isa: isa.name, files: isa.files }), builder.block, row.name);
+          blocks++;
+        }
       }
-      if (row.expandsTo !== undefined) continue;
-      for (const operands of symbolic(row)) {
-        const builder = new Builder(isa.name);
-        builder.beginInstruction(undefined, row.length);
-        row.lift(builder, operands);
-        const text = printBlock(builder.block);
-        assert.deepEqual(verify(builder.block), [], `${row.name} with fields\n${text}`);
-        assert.deepEqual(parseBlock(text, { isa: isa.name, files: isa.files }), builder.block, row.name);
-        blocks++;
-      }
-    }
-    t.diagnostic(`${isa.rows.length} instructions, ${blocks} blocks`);
-    assert.ok(blocks >= isa.rows.length);
-  });
+      t.diagnostic(`${isa.rows.length} instructions, ${blocks} blocks`);
+      assert.ok(blocks >= isa.rows.length);
+    },
+  );
 
   test(`every instruction of ${isa.name} runs in some corpus`, () => {
     const seen = new Set<string>();

@@ -1,3 +1,7 @@
+import type { Value } from '../../ir/block.ts';
+import type { Builder } from '../../ir/builder.ts';
+import { isField, type Operand } from '../../ir/type.ts';
+
 /**
  * The immediate of the logical instructions (A-profile Arm ARM, "DecodeBitMasks"): 13 bits N:immr:imms stand for a run of ones, rotated
  * right within an element of 2…64 bits that is repeated over the register.
@@ -39,4 +43,28 @@ function allEncodings(): Map<bigint, number> {
     if (value !== undefined && !map.has(value)) map.set(value, encoded);
   }
   return map;
+}
+
+/** The value as an operand: a constant, or worked out from the encoding when that is only known at run time (the interpreter). */
+export function logicalImmediate(b: Builder, type: 'i64' | 'i32', operand: Operand): Value {
+  if (!isField(operand)) return b.const(type, decodeLogicalImmediate(Number(operand))!);
+  const constant = (bits: bigint): Value => b.const('i64', bits);
+  const low6 = (value: Value): Value => b.op('and', 'i64', value, constant(63n));
+  const encoded = b.immediate('i64', operand, false);
+  const imms = low6(encoded);
+  const top = b.op('and', 'i64', b.op('shr_u', 'i64', encoded, constant(6n)), constant(64n));
+  const chooser = b.op('or', 'i64', top, b.op('xor', 'i64', imms, constant(63n)));
+  const size = b.op('sub', 'i64', constant(63n), b.op('clz', 'i64', chooser));
+  const width = b.op('shl', 'i64', constant(1n), size);
+  const widthMask = b.op('sub', 'i64', width, constant(1n));
+  const ones = b.op('add', 'i64', b.op('and', 'i64', imms, widthMask), constant(1n));
+  const rotation = b.op('and', 'i64', b.op('shr_u', 'i64', encoded, constant(6n)), widthMask);
+  const run = b.op('sub', 'i64', b.op('shl', 'i64', constant(1n), ones), constant(1n));
+  const elementMask = b.op('shr_u', 'i64', constant(-1n), b.op('sub', 'i64', constant(64n), width));
+  const right = b.op('shr_u', 'i64', run, rotation);
+  const left = b.op('shl', 'i64', run, b.op('sub', 'i64', width, rotation));
+  const element = b.op('and', 'i64', b.op('or', 'i64', right, left), elementMask);
+  // All ones divided by an element of ones has a one at the bottom of each element.
+  const value = b.op('mul', 'i64', element, b.op('div_u', 'i64', constant(-1n), elementMask));
+  return type === 'i64' ? value : b.op('wrap', 'i32', value);
 }

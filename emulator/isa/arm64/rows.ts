@@ -4,7 +4,7 @@ import type { OpName } from '../../ir/op.ts';
 import type { Operand } from '../../ir/type.ts';
 import type { TableRow } from '../table.ts';
 import { addWithFlags, conditionHolds, read, setResultFlags, write, type Width } from './access.ts';
-import { decodeLogicalImmediate } from './logical-immediate.ts';
+import { logicalImmediate } from './logical-immediate.ts';
 import { CONDITIONS, instruction } from './operands.ts';
 import { C, V, X } from './registers.ts';
 
@@ -33,7 +33,7 @@ function addSubtract(type: Width, subtract: boolean, flags: boolean) {
 /** ANDS also clears C and V. */
 function logical(type: Width, op: OpName, flags: boolean) {
   return (b: Builder, d: Operand, n: Operand, immediate: Operand): void => {
-    const result = b.op(op, type, read(b, type, n), b.const(type, decodeLogicalImmediate(Number(immediate))!));
+    const result = b.op(op, type, read(b, type, n), logicalImmediate(b, type, immediate));
     if (flags) {
       setResultFlags(b, type, result);
       b.set(C, 0, b.const('i32', 0n));
@@ -102,13 +102,15 @@ function loadPair(type: Width, mode: Mode) {
   };
 }
 
+/**
+ * Two accesses, in order. When the second faults, the first has been made: the architecture allows that, since the instruction is run again
+ * as a whole; the base register must not have moved by then.
+ */
 function storePair(type: Width, mode: Mode) {
   const bytes = type === 'i64' ? 8n : 4n;
   return (b: Builder, t: Operand, t2: Operand, base: Operand, offset: Operand): void => {
     const { address, next } = pairAddress(b, base, offset, mode);
     const second = b.op('add', 'i64', address, b.const('i64', bytes));
-    // The second half is probed first: a pair that crosses into a page that faults is not half stored.
-    b.load(type, Number(bytes) * 8, second);
     b.store(type, Number(bytes) * 8, address, read(b, type, t));
     b.store(type, Number(bytes) * 8, second, read(b, type, t2));
     if (mode !== 'offset') b.set(X, base, next);

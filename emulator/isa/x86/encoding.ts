@@ -161,7 +161,10 @@ export function readModRm(reader: ByteReader, rex: number): RegisterOrMemory | u
     scale = sib >> 6;
     index = ((sib >> 3) & 7) | ((rex & 2) << 2);
     // Number 4 without REX.X means no index; r12 can be one.
-    if (index === 4) index = -1;
+    if (index === 4) {
+      index = -1;
+      scale = 0;
+    }
     base = (sib & 7) | high;
     if ((sib & 7) === 5 && mod === 0) {
       base = -1;

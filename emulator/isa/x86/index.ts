@@ -1,5 +1,6 @@
 import { assert } from '../../check/assert.ts';
 import type { Decoded, Isa } from '../instruction.ts';
+import { assemble } from './assemble.ts';
 import {
   ByteReader,
   hasModRm,
@@ -11,7 +12,7 @@ import {
 } from './encoding.ts';
 import { FILES } from './registers.ts';
 import { X86_64, type X86Row } from './rows.ts';
-import { showOperands } from './syntax.ts';
+import { mnemonicOf, showOperands } from './syntax.ts';
 
 /** Rows by opcode, two-byte opcodes at 256 and up; several rows at one opcode differ in their digit. */
 const BY_OPCODE: readonly (readonly X86Row[])[] = Array.from({ length: 512 }, (_, index) => {
@@ -94,12 +95,9 @@ export const x86_64: Isa = {
   canonical: (decoded) => decoded,
   disassemble: ({ row, operands, length }, pc) => {
     const text = showOperands(row as X86Row, operands as unknown as X86Operands, pc, length);
-    return text === '' ? row.mnemonic : `${row.mnemonic}\t${text}`;
+    const mnemonic = mnemonicOf(row as X86Row, operands['size']!);
+    return text === '' ? mnemonic : `${mnemonic}\t${text}`;
   },
-  assemble: (line, pc) => assembleLine(line, pc),
+  assemble,
   helpers: {},
 };
-
-function assembleLine(_line: string, _pc: bigint): { readonly error: string } {
-  return { error: 'not built yet' };
-}

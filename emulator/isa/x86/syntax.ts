@@ -32,6 +32,12 @@ function immediateText(operands: X86Operands): string {
   return `0x${BigInt.asUintN(operands.size, value).toString(16)}`;
 }
 
+/** The mnemonic at an operand size: two encodings have names of their own, since their operands alone would not tell them from others. */
+export function mnemonicOf(row: X86Row, size: number): string {
+  if (row.form === 'r,imm' && size === 64) return 'movabs';
+  return row.form === 'imm8' && size === 16 ? `${row.mnemonic}w` : row.mnemonic;
+}
+
 /** Operands in Intel syntax, as `objdump -M intel` writes them. */
 export function showOperands(row: X86Row, operands: X86Operands, pc: bigint, length: number): string {
   const { form } = row;
