@@ -13,7 +13,7 @@ const CODE = 0x1_0000;
 const A0 = 10;
 const FA = 10;
 const UNROLLED = 8;
-const ITERATIONS = 2_000;
+const ITERATIONS = 10_000;
 
 /** fa1 and fa2 in every run. fa0 begins at 1 and is the result. */
 const FA1 = 1.000_000_123;
