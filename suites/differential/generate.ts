@@ -1,3 +1,4 @@
+import { assert } from '../../emulator/check/assert.ts';
 import { insertField } from '../../emulator/bits/pattern.ts';
 import { EDGE_VALUES, type Random } from '../../emulator/ir/random.ts';
 import type { Decoded } from '../../emulator/isa/instruction.ts';
@@ -45,6 +46,7 @@ const LOADS_STORES: Readonly<Record<string, number>> = {
 const EBREAK = 0x0010_0073;
 export const NOP = 0x13;
 export const C_NOP = 1;
+const C_EBREAK = 0x9002;
 const JUMPS: ReadonlySet<string> = new Set(['jalr', 'c.jr', 'c.jalr']);
 const SP = 2;
 const ATTEMPTS = 200;
@@ -220,6 +222,55 @@ function linkJumps(random: Random, placed: readonly Placed[], end: number): numb
     else if (imm !== undefined || pointed <= each.at) each.word = each.length === 4 ? NOP : C_NOP;
   }
   return pointed;
+}
+
+/** Tests of one instruction, which is the same in all of them: registers that it does not read are zero, as is memory. */
+export function instructionTests(random: Random, choice: Choice, count: number): TestCase[] {
+  const always = [{ row: choice.row, weight: 100 }];
+  let start = new BigUint64Array(32);
+  let plan = makePlan(random, start);
+  let placed = randomInstruction(random, always, plan, 0);
+  // Not every plan has room for every instruction: the stack pointer need not be one to load from.
+  for (let attempt = 0; placed === undefined && attempt < ATTEMPTS; attempt++) {
+    start = new BigUint64Array(32);
+    plan = makePlan(random, start);
+    placed = randomInstruction(random, always, plan, 0);
+  }
+  assert(placed !== undefined, `${choice.row.name} can be placed`);
+  start[plan.jump] = BigInt(CODE + linkJumps(random, [placed], placed.length + 2 * random.below(30)));
+  const code = new Uint8Array(CODE_SIZE);
+  const view = new DataView(code.buffer);
+  // Wherever a jump goes, the test ends.
+  for (let at = 0; at < CODE_SIZE; at += 2) view.setUint16(at, C_EBREAK, true);
+  for (let i = 0; i < placed.length; i++) code[i] = placed.word >>> (8 * i);
+  const decoded = riscv64.decode(code, 0)!;
+  const { row, operands } = choice.row.expandsTo?.(decoded.operands) ?? decoded;
+  const sources = Object.entries(row.operands).filter(([, { file, destination }]) => file && destination !== true);
+  return Array.from({ length: count }, () => {
+    const x = new BigUint64Array(32);
+    const f = new BigUint64Array(32);
+    for (const [name, { file }] of sources) {
+      const index = operands[name]!;
+      if (file !== X) f[index] = floatFor(random, row.mnemonic);
+      else if (index !== 0) x[index] = plan.reserved.has(index) ? start[index]! : randomInteger(random);
+    }
+    const window = new Uint8Array(WINDOW_SIZE);
+    const width = row.extension === 'A' ? 8 : LOADS_STORES[row.mnemonic];
+    if (width !== undefined) {
+      const address = Number(x[operands['rs1']!]!) + (operands['imm'] ?? 0) - WINDOW;
+      for (let i = address; i < Math.min(address + width, WINDOW_SIZE); i++) window[i] = random.below(256);
+    }
+    const dynamic = operands['rm'] === 7 || operands['rmExact'] === 7;
+    return { x, f, fcsr: dynamic || 'csr' in operands ? random.below(5) << 5 : 0, code, window };
+  });
+}
+
+/** What an instruction of that name reads: its last suffix tells. */
+function floatFor(random: Random, mnemonic: string): bigint {
+  if (random.chance(8)) return randomFloat(random);
+  const single = /(\.[sw]|sw)$/.test(mnemonic);
+  if (random.chance(50)) return single ? BOX | random.pick(EDGE_VALUES.f32) : random.pick(EDGE_VALUES.f64);
+  return single ? BOX | nearOne(random, 32) : nearOne(random, 64);
 }
 
 function randomInteger(random: Random): bigint {
