@@ -12,10 +12,11 @@ import type { ResolvedResult } from './resolve-result.ts';
 export function thresholdsOf(
   settings: Settings,
   facts: readonly Pick<BenchmarkFacts | BenchmarkResult, 'id' | 'thresholds'>[],
+  regression = settings.get('thresholds.regression'),
 ): (id: string) => Thresholds {
   const own = new Map(facts.map(({ id, thresholds }) => [id, thresholds ?? {}]));
   const configured: Thresholds = {
-    regression: settings.get('thresholds.regression'),
+    regression,
     improvement: settings.get('thresholds.improvement'),
     critical: settings.get('thresholds.critical'),
   };
@@ -36,7 +37,8 @@ export function judgeOutcome(
   base: ComparedRun,
   head: ComparedRun,
 ): Comparison {
-  const thresholds = thresholdsOf(settings, outcome.rows);
+  // Pairs in one run see far smaller changes than runs of different days, so a gate has a threshold of its own.
+  const thresholds = thresholdsOf(settings, outcome.rows, settings.get('harness.gate.tolerance'));
   const rows = [
     ...outcome.rows.map(judged),
     ...outcome.added.map((facts) => alone(facts, 'head')),

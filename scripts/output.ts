@@ -50,7 +50,7 @@ export function columns(head: readonly string[], rows: readonly (readonly string
   const table = new Table({
     head: [...head],
     chars: { ...sides, ...lines, middle: '  ' },
-    style: { head: ['bold'], border: [], 'padding-left': 0, 'padding-right': 0 },
+    style: { head: [], border: [], 'padding-left': 0, 'padding-right': 0 },
   });
   table.push(...rows.map((row) => [...row]));
   return table.toString();

@@ -44,9 +44,13 @@ export function parseShard(text: string): Shard {
 export async function takeRun(session: Session, request: RunRequest): Promise<ResultDocument> {
   const startedAt = new Date();
   const place = placeOf(session);
-  const selected = selectBenchmarks(await listBenchmarks(place, session.suites), request.filters);
+  const counted = request.profile === 'counters';
+  const chosen = selectBenchmarks(await listBenchmarks(place, session.suites), request.filters);
+  const selected = counted ? chosen.filter(({ counts }) => counts) : chosen;
   const benches = request.shard === undefined ? selected : shardOf(selected, request.shard.index, request.shard.count);
   if (benches.length === 0) {
+    if (selected.length === 0)
+      throw new ConfigError('none of these benchmarks counts anything', { where: '--counters-only' });
     throw new ConfigError('this shard has no benchmarks', {
       where: '--shard',
       mend: `there are ${selected.length} in all`,
@@ -57,7 +61,6 @@ export async function takeRun(session: Session, request: RunRequest): Promise<Re
   const commit = (await repository?.head()) ?? null;
   const dirty = (await repository?.isDirty()) ?? false;
   const progress = new Progress(process.stderr, benches.length);
-  const counted = request.profile === 'counters';
   const outcome = await runBenchmarks(benches, {
     place,
     root: session.suites,

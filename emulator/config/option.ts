@@ -30,6 +30,11 @@ export const OPTIONS = {
   'harness.gate.warmup': option(duration, 150, 'warm-up in one process of a paired run'),
   'harness.gate.time': option(duration, 180, 'measuring time in one process of a paired run'),
 
+  'harness.gate.tolerance': option(
+    fraction,
+    0.03,
+    'a gate calls a timed row that is slower by more than this share a regression; thresholds of its own outrank it',
+  ),
   'harness.gate.minimumPairs': option(integer(5, 1000), 8, 'process pairs of every row before it is judged'),
   'harness.gate.maximumPairs': option(
     integer(5, 1000),

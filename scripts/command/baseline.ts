@@ -4,7 +4,7 @@ import { serializeResultDocument } from '../../reports/schema.ts';
 import { machineKey } from '../../reports/machine.ts';
 import { fingerprint } from '../../suites/harness/fingerprint.ts';
 import { columns, print, writeWhole } from '../output.ts';
-import { showDocument } from '../render.ts';
+import { renderTerminal } from '../../reports/render/terminal.ts';
 import { Repository } from '../repository.ts';
 import { resolveResult } from '../resolve-result.ts';
 import { openSession, storeOf, withSessionFlags } from '../session.ts';
@@ -48,7 +48,7 @@ export function command(): Command {
     .action(async (spec: string, flags: Flags) => {
       const session = await openSession(flags);
       const { document } = await resolveResult(spec, await storeOf(session), session.directory);
-      if (!(await wroteJson(flags, document))) print(showDocument(document));
+      if (!(await wroteJson(flags, document))) print(renderTerminal(document));
     });
 
   add('save', 'give a name to a stored result')

@@ -1,5 +1,8 @@
 import { join } from 'node:path';
 import { Command } from 'commander';
+import { publishToGithub } from '../../reports/render/github.ts';
+import { renderHtml } from '../../reports/render/html.ts';
+import { renderTerminal } from '../../reports/render/terminal.ts';
 import { serializeResultDocument } from '../../reports/schema.ts';
 import type { ResultDocument } from '../../reports/schema.ts';
 import type { ResultStore } from '../../reports/store/result-store.ts';
@@ -7,7 +10,6 @@ import { machineKey } from '../../reports/machine.ts';
 import { EXIT } from '../exit.ts';
 import { judgeDocuments } from '../judge.ts';
 import { note, print, writeWhole } from '../output.ts';
-import { announceInActions, documentPage, showComparison, showDocument } from '../render.ts';
 import type { ResolvedResult } from '../resolve-result.ts';
 import { openSession, storeOf, withSessionFlags } from '../session.ts';
 import type { SessionFlags } from '../session.ts';
@@ -38,12 +40,11 @@ export function command(): Command {
       const id = await store.put(document);
       const comparison =
         base === undefined ? undefined : judgeDocuments(base, { document, label: 'this run' }, session.settings);
-      print(showDocument(document));
-      if (comparison !== undefined) print(showComparison(comparison));
+      print(renderTerminal(document, comparison));
       const page = flags.html ?? join(session.directory, '.dyno', 'report.html');
-      await writeWhole(page, await documentPage(document, comparison));
+      await writeWhole(page, renderHtml(document, comparison));
       if (flags.json !== undefined) await writeWhole(flags.json, serializeResultDocument(document));
-      await announceInActions(document, comparison);
+      await publishToGithub(document, comparison);
       note(
         base === undefined ? 'first run on this machine: nothing to compare with yet' : `compared with ${base.label}`,
       );

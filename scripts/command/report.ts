@@ -1,11 +1,14 @@
 import { Command } from 'commander';
 import { ConfigError } from '../../emulator/check/errors.ts';
+import { renderCsv } from '../../reports/render/csv.ts';
+import { renderHtml } from '../../reports/render/html.ts';
+import { renderMarkdown } from '../../reports/render/markdown.ts';
+import { renderTerminal } from '../../reports/render/terminal.ts';
 import { serializeResultDocument } from '../../reports/schema.ts';
 import type { ResultDocument } from '../../reports/schema.ts';
 import type { Comparison } from '../../reports/verdict.ts';
 import { judgeDocuments } from '../judge.ts';
 import { print, writeWhole } from '../output.ts';
-import { documentCsv, documentMarkdown, documentPage, showComparison, showDocument } from '../render.ts';
 import { resolveResult } from '../resolve-result.ts';
 import { openSession, storeOf, withSessionFlags } from '../session.ts';
 import type { SessionFlags } from '../session.ts';
@@ -20,11 +23,11 @@ Examples:
 const FORMATS: readonly {
   flag: 'html' | 'markdown' | 'csv' | 'json';
   doc: string;
-  make: (document: ResultDocument, comparison: Comparison | undefined) => string | Promise<string>;
+  make: (document: ResultDocument, comparison: Comparison | undefined) => string;
 }[] = [
-  { flag: 'html', doc: 'a self-contained page', make: documentPage },
-  { flag: 'markdown', doc: 'Markdown', make: documentMarkdown },
-  { flag: 'csv', doc: 'comma-separated values', make: documentCsv },
+  { flag: 'html', doc: 'a self-contained page', make: (document, comparison) => renderHtml(document, comparison) },
+  { flag: 'markdown', doc: 'Markdown', make: renderMarkdown },
+  { flag: 'csv', doc: 'comma-separated values', make: renderCsv },
   { flag: 'json', doc: 'the document itself', make: (document) => serializeResultDocument(document) },
 ];
 
@@ -50,10 +53,10 @@ export function command(): Command {
       throw new ConfigError('only one format can go to standard output', { mend: 'name a file for the others' });
     }
     for (const { flag, make } of wanted) {
-      const text = await make(head.document, comparison);
+      const text = make(head.document, comparison);
       if (flags[flag] === '-') print(text);
       else await writeWhole(flags[flag]!, text);
     }
-    if (wanted.length === 0) print(comparison === undefined ? showDocument(head.document) : showComparison(comparison));
+    if (wanted.length === 0) print(renderTerminal(head.document, comparison));
   });
 }

@@ -1,10 +1,11 @@
 import { Command } from 'commander';
 import { ConfigError } from '../../emulator/check/errors.ts';
+import { renderHtml } from '../../reports/render/html.ts';
+import { renderTerminal } from '../../reports/render/terminal.ts';
 import { serializeResultDocument } from '../../reports/schema.ts';
 import { EXIT } from '../exit.ts';
 import { judgeDocuments } from '../judge.ts';
 import { note, print, writeWhole } from '../output.ts';
-import { documentPage, showComparison, showDocument } from '../render.ts';
 import { resolveResult } from '../resolve-result.ts';
 import { openSession, storeOf, withSessionFlags } from '../session.ts';
 import type { SessionFlags } from '../session.ts';
@@ -82,9 +83,9 @@ async function run(filters: readonly string[], flags: Flags): Promise<number> {
   }
   const comparison =
     base === undefined ? undefined : judgeDocuments(base, { document, label: 'this run' }, session.settings);
-  if (flags.html !== undefined) await writeWhole(flags.html, await documentPage(document, comparison));
+  if (flags.html !== undefined) await writeWhole(flags.html, renderHtml(document, comparison));
   if (flags.json !== '-' && profile !== 'smoke') {
-    print(comparison === undefined ? showDocument(document) : showComparison(comparison));
+    print(renderTerminal(document, comparison));
   }
   const failures = reportFailures(document);
   if (profile === 'smoke') print(`${document.results.length - failures} passed, ${failures} failed`);

@@ -41,9 +41,12 @@ export function runTrial(
     const child = spawn(command, argv, {
       cwd: place.directory,
       stdio: ['ignore', 'pipe', 'pipe', 'pipe'],
-      ...(place.signal === undefined ? {} : { signal: place.signal }),
-      killSignal: 'SIGKILL',
+      // A group of its own: Ctrl-C reaches the controller only, which then ends the process and whatever it started.
+      detached: true,
     });
+    const kill = (): void => killGroup(child.pid);
+    place.signal?.addEventListener('abort', kill, { once: true });
+    if (place.signal?.aborted === true) kill();
     let done = false;
     let refused: string | undefined;
     let failure: Error | undefined;
@@ -51,7 +54,7 @@ export function runTrial(
     let complaint = '';
     const timer = setTimeout(() => {
       timedOut = true;
-      child.kill('SIGKILL');
+      kill();
     }, place.timeout);
     // What a benchmark prints is not a result: it is drained, and the end of stderr is kept for the message of a crash.
     child.stdout!.resume();
@@ -63,11 +66,14 @@ export function runTrial(
       else onMessage(message);
     }).catch((cause: unknown) => {
       failure = new HostError('a measuring process sent what is not a message', { where, cause });
-      child.kill('SIGKILL');
+      kill();
     });
     child.on('error', (cause) => (failure = new HostError(`cannot run ${command}`, { where, cause })));
     child.on('close', (code, signal) => {
       clearTimeout(timer);
+      place.signal?.removeEventListener('abort', kill);
+      // What the benchmark left running must not disturb the next one.
+      kill();
       if (place.signal?.aborted === true) reject(place.signal.reason as Error);
       else if (timedOut) reject(new HostError(`took more than ${place.timeout / 1000} s and was stopped`, { where }));
       else if (failure !== undefined) reject(failure);
@@ -77,6 +83,16 @@ export function runTrial(
       else resolve();
     });
   });
+}
+
+function killGroup(pid: number | undefined): void {
+  if (pid === undefined) return;
+  try {
+    process.kill(-pid, 'SIGKILL');
+  } catch (error) {
+    // Gone already, as it should be.
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
+  }
 }
 
 /** The CPU measuring processes are pinned to: the last this process may use, away from where interrupts tend to land. */
