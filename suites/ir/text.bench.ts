@@ -8,7 +8,7 @@ import { defineBench } from '../harness/define-bench.ts';
 import { programBlocks } from '../isa/program-text.ts';
 
 const inputs = ['../isa/program-text.ts', '../guests/riscv64/libc'];
-const BLOCKS = 300;
+const BLOCKS = 100;
 const OPTIONS = { isa: 'riscv64', files: riscv64.files };
 
 const ops = (blocks: readonly Block[]): number => blocks.reduce((sum, block) => sum + block.ops.length, 0);
