@@ -117,7 +117,9 @@ async function compareSides(
   const open = async (directory: string): Promise<Side> => {
     const place = placeOf(session, runtimeFlags, directory);
     const root = `${directory}/suites`;
-    return { place, root, benches: await listBenchmarks(place, root) };
+    const benches = await listBenchmarks(place, root);
+    // What counts nothing has nothing to say when only counters are compared.
+    return { place, root, benches: flags.countersOnly === true ? benches.filter(({ counts }) => counts) : benches };
   };
   const base = await open(directories.base);
   const whole = await open(directories.head);
