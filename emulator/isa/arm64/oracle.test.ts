@@ -69,7 +69,7 @@ test('random instructions do what qemu does', (t) => {
     compilers: ['aarch64-linux-gnu-gcc', ...(process.arch === 'arm64' ? ['gcc'] : [])],
     emulator: process.arch === 'arm64' ? undefined : 'qemu-aarch64',
   };
-  const answers = askOracle(join(import.meta.dirname, 'oracle.c'), machine, records);
+  const answers: ReturnType<typeof askOracle> = askOracle(join(import.meta.dirname, 'oracle.c'), machine, records);
   if ('missing' in answers) return t.skip(answers.missing);
   assert.equal(answers.length, INSTANCES * OUTPUT);
 
@@ -78,7 +78,7 @@ test('random instructions do what qemu does', (t) => {
   let translated = 0;
   for (const [index, decoded] of cases.entries()) {
     const input = new DataView(records.buffer, INPUT * index, INPUT);
-    const expected = new DataView(answers.buffer, answers.byteOffset + OUTPUT * index, OUTPUT);
+    const expected: DataView = new DataView(answers.buffer, answers.byteOffset + OUTPUT * index, OUTPUT);
     const builder = new Builder('aarch64');
     builder.beginInstruction(BigInt(CODE), 4);
     const { row, operands } = arm64.canonical(decoded);

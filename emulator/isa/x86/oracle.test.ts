@@ -111,7 +111,7 @@ test('random instructions do what the processor does', (t) => {
     if (drawn) cases.push(drawn);
   }
   const machine = { compilers: ['gcc', 'cc', 'x86_64-linux-gnu-gcc'], emulator: undefined };
-  const answers = askOracle(join(import.meta.dirname, 'oracle.c'), machine, records);
+  const answers: ReturnType<typeof askOracle> = askOracle(join(import.meta.dirname, 'oracle.c'), machine, records);
   if ('missing' in answers) return t.skip(answers.missing);
   assert.equal(answers.length, INSTANCES * STATE_BYTES);
 
@@ -120,7 +120,7 @@ test('random instructions do what the processor does', (t) => {
   let translated = 0;
   for (const [index, { decoded, defined }] of cases.entries()) {
     const input = new DataView(records.buffer, INPUT * index, INPUT);
-    const expected = new DataView(answers.buffer, answers.byteOffset + STATE_BYTES * index, STATE_BYTES);
+    const expected: DataView = new DataView(answers.buffer, answers.byteOffset + STATE_BYTES * index, STATE_BYTES);
     const builder = new Builder('x86_64');
     builder.beginInstruction(BigInt(CODE), decoded.length);
     decoded.row.lift(builder, decoded.operands);
@@ -140,7 +140,7 @@ test('random instructions do what the processor does', (t) => {
         if (is !== should) assert.fail(`${what}: r${i} is ${is.toString(16)}, not ${should.toString(16)}`);
       }
       const found = FLAGS.reduce((sum, [{ offset }, bit]) => sum | (state.getUint32(offset, true) << bit), 0);
-      const should = Number(expected.getBigUint64(8 * 16, true) & BigInt(ALL));
+      const should: number = Number(expected.getBigUint64(8 * 16, true) & BigInt(ALL));
       assert.equal((found & defined).toString(16), (should & defined).toString(16), `${what}: flags`);
       const there = answers.subarray(STATE_BYTES * index + 8 * 17, STATE_BYTES * (index + 1));
       assert.equal(Buffer.compare(window, there), 0, `${what}: memory`);

@@ -9,7 +9,7 @@ const POINTERS: Readonly<Record<number, string>> = {
   64: 'QWORD PTR ',
 };
 
-function hexadecimal(value: number | bigint): string {
+function hexadecimal(value: number): string {
   return value < 0 ? `-0x${(-value).toString(16)}` : `0x${value.toString(16)}`;
 }
 
@@ -21,8 +21,10 @@ function memory({ base, index, scale, displacement }: X86Operands): string {
   if (index >= 0) parts.push(`${registerName(index, 64, true)}*${1 << scale}`);
   if (parts.length === 0) return `ds:0x${BigInt.asUintN(64, BigInt(displacement)).toString(16)}`;
   const sum = parts.join('+');
+  // Distances from rip are shown as 64 bits without a sign.
+  if (base === RIP) return `[${sum}+0x${BigInt.asUintN(64, BigInt(displacement)).toString(16)}]`;
   // An index without base always has a displacement in its encoding, and it is shown.
-  if (displacement === 0 && base >= 0 && base !== RIP) return `[${sum}]`;
+  if (displacement === 0 && base >= 0) return `[${sum}]`;
   return displacement < 0 ? `[${sum}${hexadecimal(displacement)}]` : `[${sum}+${hexadecimal(displacement)}]`;
 }
 
