@@ -350,10 +350,13 @@ defineBench({ id: 'toy/wait/ever', title: 'wait', unit: 'ms', kind: 'time', dire
     detached: true,
   });
   let err = '';
+  let stopped = false;
   child.stderr.on('data', (chunk: Buffer) => {
     err += chunk.toString('utf8');
-    // The two quick benchmarks are done; the endless one runs now.
-    if (err.includes('[2/3]')) setTimeout(() => process.kill(-child.pid!, 'SIGINT'), 300);
+    // The two quick benchmarks are done; the endless one runs now. Once: the group may be gone at a second signal.
+    if (stopped || !err.includes('[2/3]')) return;
+    stopped = true;
+    setTimeout(() => process.kill(-child.pid!, 'SIGINT'), 300);
   });
   const code = await new Promise((resolve) => child.on('close', resolve));
   assert.equal(code, 130, err);
