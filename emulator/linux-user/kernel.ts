@@ -82,40 +82,23 @@ export class Kernel implements Services {
     stdio: readonly OpenFile[],
     directory: string,
   ): Process {
-    const elf = parseProgram(program, this.options.abi);
-    const memory = new FlatMemory(this.options.memorySize);
-    const cpu = this.options.createCpu(memory);
-    const space = new AddressSpace(memory, (address, length) => cpu.flushCode(address, length));
-    const { trampoline } = loadProgram(
-      elf,
-      space,
-      cpu.state,
-      this.options.abi,
-      argv,
-      environment,
-      this.#randomBytes(16),
-    );
+    const image = this.#load(program, argv, environment);
     const pid = this.#nextPid++;
     const process: Process = {
       pid,
       parent: undefined,
       group: pid,
       session: pid,
-      memory,
-      space,
-      cpu,
+      ...image,
       descriptors: new DescriptorTable(),
       signals: new SignalState(),
       directory,
       umask: 0o022,
-      name: program.path.slice(program.path.lastIndexOf('/') + 1),
-      program,
       waiting: undefined,
       vforked: false,
       end: undefined,
       clearChildTid: 0,
       alarm: undefined,
-      trampoline,
     };
     stdio.forEach((file, fd) => process.descriptors.set(fd, file, false));
     this.#processes.push(process);
@@ -206,29 +189,8 @@ export class Kernel implements Services {
 
   /** execve(2) after the program has been found. Throws ImageError when it cannot run. */
   execute(process: Process, program: Program, argv: readonly string[], environment: readonly string[]): void {
-    const elf = parseProgram(program, this.options.abi);
-    const memory = new FlatMemory(this.options.memorySize);
-    const cpu = this.options.createCpu(memory);
-    const space = new AddressSpace(memory, (address, length) => cpu.flushCode(address, length));
-    const { trampoline } = loadProgram(
-      elf,
-      space,
-      cpu.state,
-      this.options.abi,
-      argv,
-      environment,
-      this.#randomBytes(16),
-    );
-    Object.assign(process, {
-      memory,
-      cpu,
-      space,
-      trampoline,
-      program,
-      vforked: false,
-      clearChildTid: 0,
-      name: program.path.slice(program.path.lastIndexOf('/') + 1),
-    });
+    const image = this.#load(program, argv, environment);
+    Object.assign(process, image, { vforked: false, clearChildTid: 0 });
     process.descriptors.closeAll((_fd, { closeOnExec }) => closeOnExec);
     process.signals.exec();
     this.counters.programs++;
@@ -257,6 +219,18 @@ export class Kernel implements Services {
 
   leaveHandler(process: Process): boolean {
     return leaveHandler(this.options.abi, process);
+  }
+
+  /** A fresh address space and vCPU with the program in it. Throws ImageError when it cannot run. */
+  #load(program: Program, argv: readonly string[], environment: readonly string[]) {
+    const { abi, createCpu, memorySize } = this.options;
+    const elf = parseProgram(program, abi);
+    const memory = new FlatMemory(memorySize);
+    const cpu = createCpu(memory);
+    const space = new AddressSpace(memory, (address, length) => cpu.flushCode(address, length));
+    const { trampoline } = loadProgram(elf, space, cpu.state, abi, argv, environment, this.#randomBytes(16));
+    const name = program.path.slice(program.path.lastIndexOf('/') + 1);
+    return { program, name, memory, cpu, space, trampoline };
   }
 
   #runSlice(process: Process, budget: number): void {
