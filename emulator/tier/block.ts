@@ -1,5 +1,5 @@
 import type { Block, JumpHint, Op } from '../ir/block.ts';
-import type { Field, Slot } from '../ir/type.ts';
+import type { Field, Slot, Type } from '../ir/type.ts';
 import { assert, CHECK, CheckLevel } from '../check/assert.ts';
 import type { Isa } from '../isa/instruction.ts';
 import { STATE } from '../layout/memory-map.ts';
@@ -9,6 +9,7 @@ import { ModuleBuilder } from '../wasm/module.ts';
 import { ValType } from '../wasm/type.ts';
 import { Lowering } from './lower.ts';
 import { FlatMemoryPath } from './memory-path.ts';
+import { loadRegister, storeRegister } from './register-access.ts';
 import { Runtime, type RuntimeImports, type RuntimeOptions } from './runtime.ts';
 import type { Site } from './site.ts';
 
@@ -66,10 +67,17 @@ class BlockSite implements Site {
     assert(false, 'a translated block knows its operands');
   }
 
-  register({ file, index }: Slot): number {
+  readRegister({ file, index }: Slot, type: Type): void {
     assert(typeof index === 'number', 'a translated block knows its registers');
     this.fn.i32Const(0);
-    return STATE + file.offset + file.stride * index;
+    loadRegister(this.fn, type, STATE + file.offset + file.stride * index);
+  }
+
+  writeRegister({ file, index }: Slot, type: Type, push: () => void): void {
+    assert(typeof index === 'number', 'a translated block knows its registers');
+    this.fn.i32Const(0);
+    push();
+    storeRegister(this.fn, type, STATE + file.offset + file.stride * index);
   }
 
   pc(): void {

@@ -138,32 +138,6 @@ export class Lowering {
   }
 }
 
-const GET_LOAD: Readonly<Record<Type, WasmOp>> = {
-  i32: 'i32.load',
-  i64: 'i64.load',
-  f32: 'f32.load',
-  f64: 'f64.load',
-  v128: 'v128.load',
-};
-const SET_STORE: Readonly<Record<Type, WasmOp>> = {
-  i32: 'i32.store',
-  i64: 'i64.store',
-  f32: 'f32.store',
-  f64: 'f64.store',
-  v128: 'v128.store',
-};
-
-function lowerGet({ fn, site }: Lowering, op: Op): void {
-  const offset = site.register(op.slot!);
-  fn.load(GET_LOAD[op.type as Type], { offset });
-}
-
-function lowerSet(lowering: Lowering, op: Op): void {
-  const offset = lowering.site.register(op.slot!);
-  lowering.push(op.args[0]!);
-  lowering.fn.store(SET_STORE[op.type as Type], { offset });
-}
-
 /** Writes a trap's cause and value to the state; the value is pushed by `value`. */
 function storeTrap(fn: FunctionBuilder, cause: number, value: () => void): void {
   fn.i32Const(0);
@@ -224,8 +198,8 @@ const CONTROL_LOWERING: Partial<Record<OpName, OpLowering>> = {
   field: ({ site }, op) => site.field(op.field!, op.type as 'i32' | 'i64', op.signed === true),
   pc: ({ site }) => site.pc(),
   next_pc: ({ site }) => site.nextPc(),
-  get: lowerGet,
-  set: lowerSet,
+  get: ({ site }, op) => site.readRegister(op.slot!, op.type as Type),
+  set: (lowering, op) => lowering.site.writeRegister(op.slot!, op.type as Type, () => lowering.push(op.args[0]!)),
   select: (lowering, op) => {
     const [condition, then, otherwise] = op.args;
     lowering.push(then!);

@@ -1,4 +1,4 @@
-import type { Field, Slot } from '../ir/type.ts';
+import type { Field, Slot, Type } from '../ir/type.ts';
 import type { JumpHint } from '../ir/block.ts';
 import type { ExitReason } from '../layout/state.ts';
 import type { FunctionBuilder } from '../wasm/function.ts';
@@ -20,8 +20,10 @@ export interface Site {
   bailIf(): void;
   /** Pushes an operand field of the record. */
   field(field: Field, type: 'i32' | 'i64', signed: boolean): void;
-  /** Pushes the i32 base of a register's address and returns the constant offset to add to it. */
-  register(slot: Slot): number;
+  /** Pushes a register, or its low part when `type` is narrower. */
+  readRegister(slot: Slot, type: Type): void;
+  /** Writes what `push` pushes to a register, or to its low part. */
+  writeRegister(slot: Slot, type: Type, push: () => void): void;
   pc(): void;
   nextPc(): void;
   /** Leaves for good with a trap or fault: cause and value are in the state already, pc is this instruction. */

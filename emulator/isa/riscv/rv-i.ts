@@ -70,6 +70,11 @@ function store(width: number) {
     b.store('i64', width, address(b, rs1, imm), readX(b, rs2));
 }
 
+/** Whether a register holds return addresses, so that jumps through it can be predicted (Unprivileged ISA, "Unconditional Jumps"). */
+function isLink(register: Operand): boolean {
+  return Number(register) === 1 || Number(register) === 5;
+}
+
 function fence(b: Builder): void {
   b.emit('fence', 'none', [], { order: 'seqCst' });
 }
@@ -147,7 +152,7 @@ export const RV_I: readonly TableRow[] = [
     '{rd},{target}',
     (b, { rd, target }) => {
       writeX(b, rd, b.nextPc());
-      b.jumpRelative(target);
+      b.jumpRelative(target, isLink(rd) ? 'call' : 'none');
     },
     JUMPS,
   ),
@@ -159,7 +164,7 @@ export const RV_I: readonly TableRow[] = [
       // The target is read before rd is written: they may be the same register.
       const target = b.op('and', 'i64', address(b, rs1, imm), b.const('i64', -2n));
       writeX(b, rd, b.nextPc());
-      b.jump(target);
+      b.jump(target, isLink(rd) ? 'call' : isLink(rs1) ? 'return' : 'none');
     },
     JUMPS,
   ),

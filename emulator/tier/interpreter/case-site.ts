@@ -1,4 +1,4 @@
-import type { Field, Slot } from '../../ir/type.ts';
+import type { Field, Slot, Type } from '../../ir/type.ts';
 import type { RecordOperand } from './record.ts';
 import { RECORD_SIZE } from './record.ts';
 import { assert } from '../../check/assert.ts';
@@ -6,6 +6,7 @@ import { STATE } from '../../layout/memory-map.ts';
 import { ExitReason, StateOffset } from '../../layout/state.ts';
 import type { FunctionBuilder, Label } from '../../wasm/function.ts';
 import { ValType } from '../../wasm/type.ts';
+import { loadRegister, storeRegister } from '../register-access.ts';
 import type { Site } from '../site.ts';
 import type { Case } from './case.ts';
 import { Frame } from './frame.ts';
@@ -45,16 +46,14 @@ abstract class CaseSite {
     else this.fn.load(signed ? 'i64.load32_s' : 'i64.load32_u', { offset });
   }
 
-  register({ file, index }: Slot): number {
-    if (typeof index === 'number') {
-      this.fn.i32Const(0);
-      return STATE + file.offset + file.stride * index;
-    }
-    const { offset, format } = this.#operand(index.field);
-    assert(format === 'register', 'a register operand stands as its offset');
-    this.fn.localGet(this.record);
-    this.fn.load('i32.load16_u', { offset });
-    return STATE;
+  readRegister(slot: Slot, type: Type): void {
+    loadRegister(this.fn, type, this.#registerAddress(slot));
+  }
+
+  writeRegister(slot: Slot, type: Type, push: () => void): void {
+    const offset = this.#registerAddress(slot);
+    push();
+    storeRegister(this.fn, type, offset);
   }
 
   pc(): void {
@@ -94,6 +93,19 @@ abstract class CaseSite {
 
   /** Pushes what added to a record's address gives its guest address. */
   protected abstract pcDelta(): void;
+
+  /** Pushes the base of a register's address and returns the offset to add to it. */
+  #registerAddress({ file, index }: Slot): number {
+    if (typeof index === 'number') {
+      this.fn.i32Const(0);
+      return STATE + file.offset + file.stride * index;
+    }
+    const { offset, format } = this.#operand(index.field);
+    assert(format === 'register', 'a register operand stands as its offset');
+    this.fn.localGet(this.record);
+    this.fn.load('i32.load16_u', { offset });
+    return STATE;
+  }
 
   #operand(name: string): RecordOperand {
     const operand = this.#operands.get(name);
