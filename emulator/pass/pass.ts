@@ -1,0 +1,33 @@
+import type { Block } from '../ir/block.ts';
+import type { Slot } from '../ir/type.ts';
+
+/** What is known around a block. What is not said is taken to be the worst. */
+export interface PassContext {
+  /** Registers (`slotName`) that nobody reads after the block has been left at its end; a trap or fault inside still needs them. */
+  readonly deadOut?: ReadonlySet<string>;
+  /**
+   * Every address that can be loaded from or stored to is ordinary memory: no device register, whose reading or writing does something.
+   * True of user processes. Without it no access is left out.
+   */
+  readonly ordinaryMemory?: boolean;
+  /** A page that may be written may also be read, so that a load from where a store just went cannot fault. */
+  readonly writableIsReadable?: boolean;
+  /** Floating-point ops never leave the block from the middle (as the interpreter's inline forms do, to be run again elsewhere). */
+  readonly floatOpsStay?: boolean;
+}
+
+/**
+ * One transformation of a block whose operands and addresses are known. The block given is not changed: a new one comes back, or the same
+ * when there is nothing to do. Registers, memory, flags and the way the block is left, at whichever instruction, stay the same for every start.
+ */
+export interface Pass {
+  readonly name: string;
+  /** One sentence: what it does. */
+  readonly prose: string;
+  run(block: Block, context: PassContext): Block;
+}
+
+/** The register's name as `PassContext.deadOut` has it: the file's name and the index, `x5`, `frm0`. */
+export function slotName(slot: Slot): string {
+  return `${slot.file.name}${String(slot.index)}`;
+}
