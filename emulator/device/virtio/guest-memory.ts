@@ -1,0 +1,86 @@
+// hot: every descriptor and every request passes here (suites/virtio/guest-memory.bench.ts)
+import { ConfigError } from '../../check/errors.ts';
+
+/** A stretch of guest RAM: `size` bytes at guest-physical `address` lie at `offset` of the bytes. */
+export interface RamRegion {
+  readonly address: number;
+  readonly size: number;
+  readonly offset: number;
+}
+
+/** Whom a device's accesses concern beside the guest. */
+export interface GuestMemoryListener {
+  /** A device wrote `length` bytes at guest-physical `address`: decoded code there is stale, pages are dirty. */
+  written?(address: number, length: number): void;
+}
+
+/**
+ * All a device sees of the machine's memory: RAM by guest-physical address, bounds-checked. Device registers and ROM are not in it,
+ * so a device can never be made to access a device. An address is a non-negative number below 2^53; nothing here throws on what a
+ * guest asks for.
+ */
+export class GuestMemory {
+  /** The bytes the regions' offsets index; little-endian like every guest. */
+  readonly bytes: Uint8Array;
+  readonly view: DataView;
+  /** The same bytes for atomic accesses to ring indices; index = byte offset / 2. */
+  readonly halfWords: Uint16Array;
+  readonly regions: readonly RamRegion[];
+  private readonly firstAddress: number;
+  private readonly firstSize: number;
+  private readonly firstOffset: number;
+  private readonly listener: GuestMemoryListener;
+
+  /**
+   * `buffer` holds the guest's RAM at the regions' offsets. Throws ConfigError when a region leaves the buffer or is not aligned to 4 KiB,
+   * or two overlap.
+   */
+  constructor(
+    buffer: ArrayBufferLike,
+    regions: readonly [RamRegion, ...RamRegion[]],
+    listener: GuestMemoryListener = {},
+  ) {
+    let end = 0;
+    for (const { address, size, offset } of regions.toSorted((a, b) => a.address - b.address)) {
+      const aligned = address % 4096 === 0 && offset % 4096 === 0 && size % 4096 === 0;
+      if (!aligned || size <= 0 || offset < 0 || offset + size > buffer.byteLength || address < end) {
+        throw new ConfigError(`RAM region of ${size} bytes at ${address} is misaligned, overlaps or leaves its buffer`);
+      }
+      end = address + size;
+    }
+    this.bytes = new Uint8Array(buffer);
+    this.view = new DataView(buffer);
+    this.halfWords = new Uint16Array(buffer, 0, buffer.byteLength >>> 1);
+    this.regions = regions;
+    this.firstAddress = regions[0].address;
+    this.firstSize = regions[0].size;
+    this.firstOffset = regions[0].offset;
+    this.listener = listener;
+  }
+
+  /** Where `length` bytes at guest-physical `address` lie in `bytes`, or -1 unless they all lie in one region of RAM. */
+  offset(address: number, length: number): number {
+    const at = address - this.firstAddress;
+    if (at >= 0 && length >= 0 && at + length <= this.firstSize) return this.firstOffset + at;
+    return this.regions.length === 1 ? -1 : this.offsetInOthers(address, length);
+  }
+
+  /** A live view of guest memory, or undefined unless all of it is RAM. A device that writes through it says so with `written`. */
+  slice(address: number, length: number): Uint8Array | undefined {
+    const offset = this.offset(address, length);
+    return offset < 0 ? undefined : this.bytes.subarray(offset, offset + length);
+  }
+
+  /** To be called after a device has written guest memory; `SplitQueue.push` does it for the bytes it returns. */
+  written(address: number, length: number): void {
+    if (this.listener.written !== undefined && length > 0) this.listener.written(address, length);
+  }
+
+  private offsetInOthers(address: number, length: number): number {
+    for (const region of this.regions) {
+      const at = address - region.address;
+      if (at >= 0 && length >= 0 && at + length <= region.size) return region.offset + at;
+    }
+    return -1;
+  }
+}
