@@ -5,6 +5,7 @@
  *     STATE      one vCPU state of STATE_SIZE bytes (see state.ts)
  *     0x3000     kept free for the counters page
  *     JUMP_CACHE guest page address -> decoded page, direct-mapped
+ *     TLB        where there is address translation: the first-level TLB
  *     PERMISSION one byte a 4 KiB guest page: what may be done there
  *     RECORDS    the interpreter's decoded pages
  *     GUEST      guest address 0
@@ -16,6 +17,28 @@ export const JUMP_CACHE = 0x1_0000;
 export const JUMP_CACHE_ENTRIES = 1024;
 /** `i64` guest page address (tag; an odd tag is empty), `i32` address of the decoded page, `i32` unused. */
 export const JUMP_CACHE_ENTRY_SIZE = 16;
+/**
+ * The first-level TLB: TLB_CONTEXTS direct-mapped tables of TLB_ENTRIES entries, chosen by the page number's low bits. The state's `dataTlb` and
+ * `fetchTlb` hold the linear address of the table that is in force, so that a change of privilege mode flushes nothing.
+ */
+export const TLB = 0x2_0000;
+export const TLB_ENTRIES = 1024;
+export const TLB_ENTRY_SIZE = 32;
+/** User mode, supervisor mode, supervisor mode that may reach user pages, machine mode. */
+export const TLB_CONTEXTS = 4;
+/**
+ * One entry, by byte offset. A tag is the address of a guest page that may be accessed so without further ado; a tag with TLB_EMPTY set
+ * matches no address. The page's byte at guest virtual address `a` is at linear address `a + addend` modulo 2^32.
+ */
+export const TlbEntry = {
+  read: 0,
+  write: 8,
+  execute: 16,
+  addend: 24,
+  /** i32, for the tiers: what they decoded from the page, 0 for nothing. */ code: 28,
+} as const;
+/** Above the bits that a test of alignment keeps, below the page number. Memory filled with ones is an empty TLB. */
+export const TLB_EMPTY = 0x800;
 export const PERMISSION = 0x10_0000;
 export const RECORDS = 0x20_0000;
 export const RECORDS_SIZE = 0x1e0_0000;

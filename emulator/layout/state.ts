@@ -27,6 +27,10 @@ export const StateOffset = {
   arguments: 0x40,
   /** i32: bytes of the access that faulted. */
   faultWidth: 0x80,
+  /** i32: linear address of the TLB table for loads and stores (memory-map.ts), where there is address translation. */
+  dataTlb: 0x84,
+  /** i32: the same for instruction fetches. */
+  fetchTlb: 0x88,
 } as const;
 
 /** Where an ISA's registers begin. */
@@ -47,6 +51,15 @@ export const ExitReason = {
 } as const;
 export type ExitReason = (typeof ExitReason)[keyof typeof ExitReason];
 
-/** What was wrong with a memory access; ISAs map these to their own causes. */
-export const FaultKind = { load: 1, store: 2, fetch: 3, loadMisaligned: 4, storeMisaligned: 5 } as const;
+/** What was wrong with a memory access; ISAs map these to their own causes. The page faults are those of address translation. */
+export const FaultKind = {
+  load: 1,
+  store: 2,
+  fetch: 3,
+  loadMisaligned: 4,
+  storeMisaligned: 5,
+  loadPage: 6,
+  storePage: 7,
+  fetchPage: 8,
+} as const;
 export type FaultKind = (typeof FaultKind)[keyof typeof FaultKind];
