@@ -3,12 +3,15 @@ import type { RegisterFile } from '../ir/type.ts';
 import { STATE, STATE_SIZE } from '../layout/memory-map.ts';
 import { ExitReason, StateOffset } from '../layout/state.ts';
 import { Interpreter, type InterpreterCounters } from '../tier/interpreter/interpreter.ts';
+import { TieredEngine } from '../tier/tiered.ts';
 
 export interface VcpuOptions {
   /** Bytes of guest address space from guest address 0: a multiple of 64 KiB. */
   readonly guestSize: number;
   /** Nanoseconds of guest time, for instructions that read a timer; one for each retired instruction unless given. */
   readonly time?: () => bigint;
+  /** What runs guest code: the interpreter alone unless given. */
+  readonly engine?: 'interpreter' | 'tiered';
 }
 
 /** What a vCPU has done since it was made; all exact. */
@@ -24,14 +27,15 @@ export class Vcpu {
   /** The vCPU state: StateOffset and register offsets index it. */
   readonly state: DataView<ArrayBuffer>;
   readonly counters: VcpuCounters;
-  readonly #interpreter: Interpreter;
+  readonly #engine: Interpreter | TieredEngine;
 
   constructor(isa: Isa, memory: WebAssembly.Memory, options: VcpuOptions) {
     this.isa = isa;
     this.memory = memory;
     this.state = new DataView(memory.buffer as ArrayBuffer, STATE, STATE_SIZE);
-    this.#interpreter = new Interpreter(isa, memory, options);
-    this.counters = this.#interpreter.counters;
+    const Engine = options.engine === 'tiered' ? TieredEngine : Interpreter;
+    this.#engine = new Engine(isa, memory, options);
+    this.counters = this.#engine.counters;
     this.state.setBigInt64(StateOffset.reservation, -1n, true);
   }
 
@@ -73,15 +77,15 @@ export class Vcpu {
    * A trapping or faulting instruction does not retire. Any way to split a budget over calls gives the same end state.
    */
   run(budget: number): ExitReason {
-    return this.#interpreter.run(budget);
+    return this.#engine.run(budget) as ExitReason;
   }
 
   /** Drops what was decoded from guest addresses [gva, gva + length): call after writing guest code from outside, and after changing permissions. */
   flushCode(gva: number, length: number): void {
-    this.#interpreter.flushCode(gva, length);
+    this.#engine.flushCode(gva, length);
   }
 
   checkInvariants(): void {
-    this.#interpreter.checkInvariants();
+    this.#engine.checkInvariants();
   }
 }

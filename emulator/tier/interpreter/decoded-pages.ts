@@ -15,7 +15,16 @@ import type { Case } from './case.ts';
 import { Frame } from './frame.ts';
 import type { InterpreterModule } from './generate.ts';
 import type { InterpreterCounters } from './interpreter.ts';
-import { FIRST_CASE, ILLEGAL, NOT_DECODED, PAGE_END, RECORD_SIZE, RecordField, type PageLayout } from './record.ts';
+import {
+  ENTRY_BIT,
+  FIRST_CASE,
+  ILLEGAL,
+  NOT_DECODED,
+  PAGE_END,
+  RECORD_SIZE,
+  RecordField,
+  type PageLayout,
+} from './record.ts';
 
 /** Instructions decoded at most in one go; most straight-line runs end at a jump long before. */
 const LONGEST_RUN = 64;
@@ -89,6 +98,34 @@ export class DecodedPages {
     return undefined;
   }
 
+  /** Whether the instruction at a guest address has been decoded, which is when it was first about to run. */
+  isDecoded(gva: number): boolean {
+    const op = this.#opAt(gva);
+    return op !== undefined && op >= FIRST_CASE;
+  }
+
+  /** Whether translated code begins at a guest address, as `markEntry` said. */
+  isEntry(gva: number): boolean {
+    const op = this.#opAt(gva);
+    return op !== undefined && (op & ENTRY_BIT) !== 0;
+  }
+
+  /** Makes the main function come out before the decoded instruction at a guest address, or no longer. */
+  markEntry(gva: number, marked: boolean): void {
+    const op = this.#opAt(gva);
+    if (op === undefined || op < FIRST_CASE) return;
+    const offset = gva & PAGE_MASK;
+    const record = this.#bases.get(gva - offset)! + (offset << this.#layout.shift);
+    this.#view.setUint16(record + RecordField.op, marked ? op | ENTRY_BIT : op & ~ENTRY_BIT, true);
+  }
+
+  #opAt(gva: number): number | undefined {
+    const offset = gva & PAGE_MASK;
+    const base = this.#bases.get(gva - offset);
+    if (base === undefined || gva % this.#isa.alignment !== 0) return undefined;
+    return this.#view.getUint16(base + (offset << this.#layout.shift) + RecordField.op, true);
+  }
+
   /** The bytes at an address, as many as the longest instruction has there, as a little-endian number: an illegal instruction's value. */
   bitsAt(gva: number): bigint {
     const { maximumLength, alignment } = this.#isa;
@@ -112,7 +149,8 @@ export class DecodedPages {
       const record = base + (offset << shift);
       const op = this.#view.getUint16(record, true);
       if (at + maximumLength > gva) this.#view.setUint16(record, NOT_DECODED, true);
-      else if (op >= FIRST_CASE) this.#view.setUint16(record, this.#module.caseOf(op).op, true);
+      else if (op >= FIRST_CASE)
+        this.#view.setUint16(record, this.#module.caseOf(op & ~ENTRY_BIT).op | (op & ENTRY_BIT), true);
     }
   }
 
@@ -205,7 +243,7 @@ export class DecodedPages {
       const record = base + (offset << shift);
       const known = this.#view.getUint16(record, true);
       if (count > 0 && known !== NOT_DECODED) {
-        if (known >= FIRST_CASE) this.#pair(previous, known);
+        if (known >= FIRST_CASE && known < ENTRY_BIT) this.#pair(previous, known);
         return undefined;
       }
       const crosses = offset + this.#isa.maximumLength > PAGE_SIZE;
@@ -233,8 +271,9 @@ export class DecodedPages {
   /** Lets the instruction of a record run on into the next one, whose op is given, if the two are a pair. */
   #pair(record: number, nextOp: number): void {
     const { caseOf, pairOp } = this.#module;
-    const op = pairOp(caseOf(this.#view.getUint16(record, true)), caseOf(nextOp));
-    if (op !== undefined) this.#view.setUint16(record, op, true);
+    const first = this.#view.getUint16(record, true);
+    const op = pairOp(caseOf(first & ~ENTRY_BIT), caseOf(nextOp));
+    if (op !== undefined) this.#view.setUint16(record, op | (first & ENTRY_BIT), true);
   }
 
   #executable(page: number): boolean {

@@ -1,4 +1,4 @@
-import { CHECK, CheckLevel } from '../../check/assert.ts';
+import { assert, CHECK, CheckLevel } from '../../check/assert.ts';
 import type { Op } from '../../ir/block.ts';
 import type { Instruction, Isa } from '../../isa/instruction.ts';
 import { JUMP_CACHE, JUMP_CACHE_ENTRIES, JUMP_CACHE_ENTRY_SIZE, PAGE_SIZE, STATE } from '../../layout/memory-map.ts';
@@ -13,7 +13,7 @@ import { casePairs, rowCases, type Case, type Pair, type RowCases } from './case
 import { FirstOfPairSite, FunctionSite, InlineSite, JUMP_STATUS, type MainFrame } from './case-site.ts';
 import { Frame } from './frame.ts';
 import { COMMON_PAIRS } from './pairs.ts';
-import { FIRST_CASE, ILLEGAL, NOT_DECODED, PAGE_END, PageLayout, RecordField } from './record.ts';
+import { ENTRY_BIT, FIRST_CASE, ILLEGAL, NOT_DECODED, PAGE_END, PageLayout, RecordField } from './record.ts';
 
 const { i32, i64 } = ValType;
 
@@ -72,6 +72,7 @@ export function generateInterpreter(isa: Isa, options: RuntimeOptions): Interpre
   const all = [...cases.values()].flatMap((row) => row.cases);
   const pairs = casePairs(COMMON_PAIRS[isa.name] ?? [], all, FIRST_CASE + all.length);
   const byOp = [...all, ...pairs.map(({ first }) => first)];
+  assert(FIRST_CASE + byOp.length < ENTRY_BIT, 'the number of a case leaves the entry bit free');
   const table = module.table({ initial: byOp.length, maximum: byOp.length });
   const twinType = module.type([i32], [i32]);
   const missing = missingTwin(module, prepareTwin, twinType, table);
@@ -111,6 +112,8 @@ function missingTwin(module: ModuleBuilder, prepareTwin: number, type: number, t
   const op = () => {
     fn.localGet(0);
     fn.load('i32.load16_u', { offset: RecordField.op });
+    fn.i32Const(ENTRY_BIT - 1);
+    fn.op('i32.and');
   };
   op();
   fn.call(prepareTwin);
@@ -236,7 +239,10 @@ class MainFunction {
     this.#storeFrame('i64.store', Frame.pcDelta, pcDelta);
     fn.localGet(record);
     fn.localGet(record);
+    // The second of a pair comes here without having been dispatched, so the bit may be set.
     fn.load('i32.load16_u', { offset: RecordField.op });
+    fn.i32Const(ENTRY_BIT - 1);
+    fn.op('i32.and');
     fn.i32Const(FIRST_CASE);
     fn.op('i32.sub');
     fn.callIndirect(caseType, this.#table);

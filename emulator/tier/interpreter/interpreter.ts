@@ -13,6 +13,8 @@ export interface InterpreterOptions {
   readonly guestSize: number;
   /** Nanoseconds of guest time; one for each retired instruction unless given. */
   readonly time?: () => bigint;
+  /** Told of every change of decoded code: guest bytes [gva, gva + length). */
+  readonly codeChanged?: (gva: number, length: number) => void;
 }
 
 /** Exact counts since the interpreter was made. */
@@ -40,6 +42,8 @@ export interface InterpreterCounters {
  * call; at 100,000 the first, unoptimised entries end after a few milliseconds and a later one still costs 0.02 % of its time.
  */
 const SLICE = 100_000;
+/** What `Interpreter.run` gives when translated code begins at pc. */
+export const ENTERED = 64;
 
 /** Tier 0: runs guest code by generated cases over predecoded records. */
 export class Interpreter {
@@ -58,6 +62,7 @@ export class Interpreter {
   readonly #frame: DataView<ArrayBuffer>;
   readonly #enter: () => number;
   readonly #illegalInstruction: number;
+  readonly #codeChanged: (gva: number, length: number) => void;
   /** Instructions that the current entry may retire. */
   #slice = 0;
 
@@ -84,10 +89,7 @@ export class Interpreter {
         counters.helperCalls++;
         return callHelper(index);
       },
-      codeWritten: (address: number, bytes: number) => {
-        counters.codeWrites++;
-        pages.invalidate(address >>> 0, bytes);
-      },
+      codeWritten: (address: number, bytes: number) => this.codeWritten(address, bytes),
     };
     const prepareTwin = (op: number) => {
       counters.twins++;
@@ -105,13 +107,14 @@ export class Interpreter {
     const twins = instance.exports['twins'] as WebAssembly.Table;
     this.#enter = instance.exports['run'] as () => number;
     this.#pages = pages;
+    this.#codeChanged = options.codeChanged ?? (() => {});
     this.#state = state;
     this.#frame = frame;
     this.#illegalInstruction = isa.illegalInstruction;
   }
 
-  /** See Vcpu.run. */
-  run(budget: number): ExitReason {
+  /** See Vcpu.run. With `ENTERED` translated code begins at pc. */
+  run(budget: number): ExitReason | typeof ENTERED {
     const frame = this.#frame;
     const state = this.#state;
     const { counters } = this;
@@ -128,6 +131,7 @@ export class Interpreter {
       if (CHECK >= CheckLevel.full) this.checkInvariants();
       if (reason === ExitReason.budget) continue;
       if (reason === ExitReason.miss) {
+        if (this.#atEntry()) return ENTERED;
         counters.misses++;
         continue;
       }
@@ -137,6 +141,48 @@ export class Interpreter {
       return ExitReason.trap;
     }
     return ExitReason.budget;
+  }
+
+  /** As `run`, but runs on where translated code begins. */
+  runPastEntries(budget: number): ExitReason {
+    const suspended: number[] = [];
+    const { counters } = this;
+    const end = counters.instructions + budget;
+    let reason: ExitReason = ExitReason.budget;
+    for (;;) {
+      const outcome = this.#atEntry() ? ENTERED : this.run(end - counters.instructions);
+      if (outcome !== ENTERED) {
+        reason = outcome;
+        break;
+      }
+      const gva = this.#state.getUint32(StateOffset.pc, true);
+      suspended.push(gva);
+      this.#pages.markEntry(gva, false);
+    }
+    for (const gva of suspended) this.#pages.markEntry(gva, true);
+    return reason;
+  }
+
+  /** Guest bytes in a page with decoded code were written; the address comes from WebAssembly. */
+  codeWritten(address: number, bytes: number): void {
+    this.counters.codeWrites++;
+    this.#pages.invalidate(address >>> 0, bytes);
+    this.#codeChanged(address >>> 0, bytes);
+  }
+
+  isDecoded(gva: number): boolean {
+    return this.#pages.isDecoded(gva);
+  }
+
+  markEntry(gva: number, marked: boolean): void {
+    this.#pages.markEntry(gva, marked);
+  }
+
+  #atEntry(): boolean {
+    const state = this.#state;
+    return (
+      state.getUint32(StateOffset.pc + 4, true) === 0 && this.#pages.isEntry(state.getUint32(StateOffset.pc, true))
+    );
   }
 
   flushCode(gva: number, length: number): void {

@@ -24,6 +24,8 @@ export const PAGE_END = 1;
 /** The bytes are no instruction. */
 export const ILLEGAL = 2;
 export const FIRST_CASE = 3;
+/** Set in the op of an instruction where translated code begins: no case has it, so that the main function comes out. */
+export const ENTRY_BIT = 0x8000;
 
 /**
  * How an operand stands in a record: a register as the u16 offset of its slot in the state, anything else as an i32 or i64. `signed64` and

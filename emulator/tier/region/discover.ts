@@ -1,0 +1,324 @@
+import { Builder } from '../../ir/builder.ts';
+import type { Block } from '../../ir/block.ts';
+import { opRow } from '../../ir/op.ts';
+import type { Decoded, Instruction, Isa } from '../../isa/instruction.ts';
+import { regionMode } from './mode.ts';
+import type { Ending, RegionNode, Target } from './node.ts';
+
+/** What region discovery may look at. */
+export interface CodeView {
+  /** The instruction at a guest address that has been executed before, as executed (`Isa.canonical`); undefined stops discovery there. */
+  instruction(pc: number): Decoded | undefined;
+  /** Guest addresses that the indirect jump at `pc` has been seen to go to. */
+  jumpTargets(pc: number): readonly number[];
+}
+
+export interface DiscoveryLimits {
+  /** Most guest instructions in a region, inlined copies counted. */
+  readonly instructions: number;
+  /** Most instructions of a leaf function that is copied into its caller. */
+  readonly inlined: number;
+}
+
+export const LIMITS: DiscoveryLimits = { instructions: 1500, inlined: 60 };
+/** Instructions in one block, so that straight-line code of any length stays bounded. */
+const LONGEST_BLOCK = 256;
+
+interface Run {
+  readonly pc: number;
+  readonly end: number;
+  readonly instructions: readonly Decoded[];
+  /** The terminator, if the last instruction has one. */
+  readonly terminator: Terminator;
+}
+
+type Terminator =
+  | { readonly kind: 'none' }
+  | { readonly kind: 'stop' }
+  | { readonly kind: 'relative'; readonly target: number; readonly call: boolean }
+  | { readonly kind: 'branch'; readonly target: number }
+  | { readonly kind: 'indirect'; readonly hint: 'none' | 'call' | 'return' };
+
+interface RowShape {
+  readonly held: boolean;
+  readonly terminates: boolean;
+}
+
+/** Caches, by row, what can be told of an instruction without its operands. */
+const shapes = new WeakMap<Instruction, RowShape>();
+
+/**
+ * Walks the control flow from a guest address over code that has been executed, and gives the basic blocks as nodes; the first is the
+ * seed's. Small leaf functions are copied into their callers; other callees are nodes that are jumped to.
+ */
+export class Discovery {
+  readonly #isa: Isa;
+  readonly #code: CodeView;
+  readonly #limits: DiscoveryLimits;
+  readonly #runs = new Map<number, Run>();
+  readonly #leaders = new Set<number>();
+
+  constructor(isa: Isa, code: CodeView, limits: DiscoveryLimits = LIMITS) {
+    this.#isa = isa;
+    this.#code = code;
+    this.#limits = limits;
+  }
+
+  /** The nodes of the region entered at `seed`; empty when there is nothing to translate. */
+  discover(seed: number): RegionNode[] {
+    this.#findLeaders(seed);
+    if (!this.#leaders.has(seed)) return [];
+    return new NodeMaker(this.#isa, this.#code, this.#limits, (pc) => this.#run(pc)).make(seed);
+  }
+
+  /** Breadth first, so that when the limit stops it the nearest code is in. */
+  #findLeaders(seed: number): void {
+    const queue = [seed];
+    const seen = new Set(queue);
+    let instructions = 0;
+    const add = (pc: number) => {
+      if (seen.has(pc)) return;
+      seen.add(pc);
+      queue.push(pc);
+    };
+    for (let next = 0; next < queue.length && instructions < this.#limits.instructions; next++) {
+      const pc = queue[next]!;
+      const run = this.#scan(pc, undefined);
+      if (run.instructions.length === 0) continue;
+      this.#leaders.add(pc);
+      instructions += run.instructions.length;
+      switch (run.terminator.kind) {
+        case 'none':
+          add(run.end);
+          break;
+        case 'relative':
+          add(run.terminator.target);
+          if (run.terminator.call) add(run.end);
+          break;
+        case 'branch':
+          add(run.end);
+          add(run.terminator.target);
+          break;
+        case 'indirect':
+          if (run.terminator.hint === 'call') add(run.end);
+          if (run.terminator.hint !== 'return') for (const target of this.#code.jumpTargets(lastPc(run))) add(target);
+          break;
+        case 'stop':
+          break;
+      }
+    }
+  }
+
+  #run(pc: number): Run | undefined {
+    if (!this.#leaders.has(pc)) return undefined;
+    let run = this.#runs.get(pc);
+    if (run === undefined) {
+      run = this.#scan(pc, this.#leaders);
+      this.#runs.set(pc, run);
+    }
+    return run;
+  }
+
+  /** The straight-line run from `pc`, ended before the next of `leaders`. */
+  #scan(pc: number, leaders: ReadonlySet<number> | undefined): Run {
+    const instructions: Decoded[] = [];
+    let at = pc;
+    for (;;) {
+      if (at !== pc && leaders?.has(at) === true) return { pc, end: at, instructions, terminator: { kind: 'none' } };
+      const decoded = instructions.length < LONGEST_BLOCK ? this.#code.instruction(at) : undefined;
+      if (decoded === undefined) {
+        const more = instructions.length >= LONGEST_BLOCK;
+        return { pc, end: at, instructions, terminator: { kind: more ? 'none' : 'stop' } };
+      }
+      const shape = rowShape(decoded);
+      if (!shape.held) return { pc, end: at, instructions, terminator: { kind: 'stop' } };
+      instructions.push(decoded);
+      const start = at;
+      at += decoded.length;
+      if (shape.terminates) return { pc, end: at, instructions, terminator: terminatorOf(decoded, start) };
+    }
+  }
+}
+
+/** Makes nodes of runs, copying inlined callees. */
+class NodeMaker {
+  readonly #isa: Isa;
+  readonly #code: CodeView;
+  readonly #limits: DiscoveryLimits;
+  readonly #run: (pc: number) => Run | undefined;
+  readonly #nodes: RegionNode[] = [];
+  readonly #byKey = new Map<string, number>();
+  #instructions = 0;
+
+  constructor(isa: Isa, code: CodeView, limits: DiscoveryLimits, run: (pc: number) => Run | undefined) {
+    this.#isa = isa;
+    this.#code = code;
+    this.#limits = limits;
+    this.#run = run;
+  }
+
+  make(seed: number): RegionNode[] {
+    this.#node(seed, undefined);
+    return this.#nodes;
+  }
+
+  /** `context`: the node that an inlined callee returns to. */
+  #target(pc: number, context: number | undefined): Target {
+    const node = this.#node(pc, context);
+    return node === undefined ? { exit: pc } : { node };
+  }
+
+  #node(pc: number, context: number | undefined): number | undefined {
+    const key = context === undefined ? String(pc) : `${pc} ${context}`;
+    const known = this.#byKey.get(key);
+    if (known !== undefined) return known;
+    const run = this.#run(pc);
+    if (run === undefined || this.#instructions >= 2 * this.#limits.instructions) return undefined;
+    this.#instructions += run.instructions.length;
+    const index = this.#nodes.length;
+    this.#byKey.set(key, index);
+    // Its place is taken before its successors are made, which may come back to it.
+    this.#nodes.push(undefined as unknown as RegionNode);
+    let continuation: number | undefined;
+    let ending: Ending;
+    const { terminator } = run;
+    switch (terminator.kind) {
+      case 'none':
+        ending = { kind: 'goto', to: this.#target(run.end, context) };
+        break;
+      case 'stop':
+        ending = { kind: 'leave', pc: run.end };
+        break;
+      case 'branch':
+        ending = {
+          kind: 'branch',
+          fallThrough: this.#target(run.end, context),
+          taken: this.#target(terminator.target, context),
+        };
+        break;
+      case 'relative':
+        if (terminator.call && context === undefined) {
+          continuation = this.#node(run.end, undefined);
+          const inline = continuation !== undefined && this.#isSmallLeaf(terminator.target);
+          ending = { kind: 'goto', to: this.#target(terminator.target, inline ? continuation : undefined) };
+        } else {
+          ending = { kind: 'goto', to: this.#target(terminator.target, context) };
+        }
+        break;
+      case 'indirect': {
+        const isReturn = terminator.hint === 'return';
+        if (terminator.hint === 'call' && context === undefined) continuation = this.#node(run.end, undefined);
+        const known: number[] = [];
+        if (!isReturn) {
+          for (const target of this.#code.jumpTargets(lastPc(run))) {
+            const node = this.#node(target, terminator.hint === 'call' ? undefined : context);
+            if (node !== undefined) known.push(node);
+          }
+        }
+        ending = { kind: 'jump', isReturn, expected: isReturn ? context : undefined, known };
+        break;
+      }
+    }
+    this.#nodes[index] = {
+      index,
+      pc,
+      end: run.end,
+      instructions: run.instructions.length,
+      block: this.#lift(run),
+      ending,
+      continuation,
+      inlined: context !== undefined,
+    };
+    return index;
+  }
+
+  /** Whether the function at `entry` calls nothing, returns, and is small. */
+  #isSmallLeaf(entry: number): boolean {
+    const queue = [entry];
+    const seen = new Set(queue);
+    let instructions = 0;
+    let returns = false;
+    for (let next = 0; next < queue.length; next++) {
+      const run = this.#run(queue[next]!);
+      // Code that has not been executed is left through an exit.
+      if (run === undefined) continue;
+      instructions += run.instructions.length;
+      if (instructions > this.#limits.inlined) return false;
+      const { terminator } = run;
+      const add = (pc: number) => {
+        if (seen.has(pc)) return;
+        seen.add(pc);
+        queue.push(pc);
+      };
+      switch (terminator.kind) {
+        case 'none':
+          add(run.end);
+          break;
+        case 'branch':
+          add(run.end);
+          add(terminator.target);
+          break;
+        case 'relative':
+          if (terminator.call) return false;
+          add(terminator.target);
+          break;
+        case 'indirect':
+          if (terminator.hint !== 'return') return false;
+          returns = true;
+          break;
+        case 'stop':
+          break;
+      }
+    }
+    return returns;
+  }
+
+  #lift(run: Run): Block {
+    const builder = new Builder(this.#isa.name);
+    let pc = run.pc;
+    for (const { row, length, operands } of run.instructions) {
+      builder.beginInstruction(BigInt(pc), length);
+      row.lift(builder, operands);
+      pc += length;
+    }
+    return builder.block;
+  }
+}
+
+function lastPc(run: Run): number {
+  return run.end - run.instructions.at(-1)!.length;
+}
+
+function lift({ row, length, operands }: Decoded, pc: number): Block {
+  const builder = new Builder('region');
+  builder.beginInstruction(BigInt(pc), length);
+  row.lift(builder, operands);
+  return builder.block;
+}
+
+function rowShape(decoded: Decoded): RowShape {
+  let shape = shapes.get(decoded.row);
+  if (shape === undefined) {
+    const block = lift(decoded, 0);
+    shape = {
+      held: regionMode(block.ops, 0, block.ops.length) !== 'none',
+      terminates: opRow(block.ops.at(-1)!.name).terminator === true,
+    };
+    shapes.set(decoded.row, shape);
+  }
+  return shape;
+}
+
+function terminatorOf(decoded: Decoded, pc: number): Terminator {
+  const op = lift(decoded, pc).ops.at(-1)!;
+  switch (op.name) {
+    case 'jump_rel':
+      return { kind: 'relative', target: pc + Number(op.displacement), call: op.hint === 'call' };
+    case 'branch':
+      return { kind: 'branch', target: pc + Number(op.displacement) };
+    case 'jump':
+      return { kind: 'indirect', hint: op.hint ?? 'none' };
+    default:
+      return { kind: 'stop' };
+  }
+}

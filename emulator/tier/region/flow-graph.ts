@@ -1,0 +1,291 @@
+import { assert } from '../../check/assert.ts';
+import { successors, type RegionNode } from './node.ts';
+
+/** The node that stands for "anywhere the region can be entered": its number is one past the last real node's. */
+export type GraphNode = number;
+
+/**
+ * The shape of a region's control flow, made reducible. Jumps that cannot be structured go through the root, which dispatches on the
+ * number of an entry; to keep loops whole, entries inside a loop are reached through the header of every loop around them.
+ */
+export interface FlowGraph {
+  readonly root: GraphNode;
+  /** Guest nodes that the root can dispatch to; entry number i + 1 is `entries[i]`. */
+  readonly entries: readonly number[];
+  /** Entry number by node, 0 for none. */
+  readonly entryOf: Int32Array;
+  /** For the root and loop headers: where to go next towards an entry, by entry number. */
+  readonly hops: ReadonlyMap<GraphNode, ReadonlyMap<number, number>>;
+  /** Edges that must go through the root, as `from * nodes + to`. */
+  readonly throughRoot: ReadonlySet<number>;
+  /** Children in the dominator tree, in reverse postorder. */
+  readonly children: readonly (readonly number[])[];
+  /** Nodes reached by more than one forward edge, or by a dispatch: they need a label. */
+  readonly merges: Uint8Array;
+  readonly loopHeaders: Uint8Array;
+  /** Position in reverse postorder. */
+  readonly order: Int32Array;
+}
+
+interface Graph {
+  readonly successors: readonly (readonly number[])[];
+  readonly root: number;
+}
+
+interface Dominance {
+  /** Nodes in reverse postorder; unreachable ones are missing. */
+  readonly sequence: readonly number[];
+  readonly order: Int32Array;
+  readonly immediate: Int32Array;
+}
+
+const UNREACHED = -1;
+
+/**
+ * `wanted`: nodes where control must be able to enter. Every loop header becomes an entry too, so that a run that left at the end of its budget
+ * goes on where it was.
+ */
+export function analyseFlow(nodes: readonly RegionNode[], wanted: readonly number[]): FlowGraph {
+  const count = nodes.length;
+  const root = count;
+  const entries = new Set(wanted);
+  const throughRoot = new Set<number>();
+  const direct = nodes.map((node) => [...new Set(successors(node))]);
+
+  // Cut the edges that make the graph irreducible until none is left; calls count as going on at their continuation.
+  let dominance: Dominance;
+  let analysed: Graph;
+  for (;;) {
+    analysed = withRoot(nodes, direct, throughRoot, entries);
+    dominance = dominatorsOf(analysed);
+    const { order } = dominance;
+    let cut = false;
+    for (let from = 0; from < count; from++) {
+      for (const to of direct[from]!) {
+        if (throughRoot.has(from * count + to) || order[from] === UNREACHED) continue;
+        if (order[to]! > order[from]! || dominates(dominance, to, from)) continue;
+        throughRoot.add(from * count + to);
+        entries.add(to);
+        cut = true;
+      }
+    }
+    if (!cut) break;
+  }
+
+  const loopOf = innermostLoops(nodes, direct, throughRoot, dominance);
+  for (const header of loopOf.headers) entries.add(header);
+  for (const { continuation } of nodes) if (continuation !== undefined) entries.add(continuation);
+
+  const entryList = [...entries].sort((a, b) => a - b);
+  const entryOf = new Int32Array(count);
+  const hops = new Map<GraphNode, Map<number, number>>();
+  entryList.forEach((entry, position) => {
+    entryOf[entry] = position + 1;
+    const chain: number[] = [];
+    let loop = loopOf.innermost[entry]!;
+    if (loop === entry) loop = loopOf.parent.get(entry) ?? UNREACHED;
+    for (; loop !== UNREACHED; loop = loopOf.parent.get(loop) ?? UNREACHED) chain.unshift(loop);
+    let at = root;
+    for (const next of [...chain, entry]) {
+      const table = hops.get(at) ?? new Map<number, number>();
+      table.set(position + 1, next);
+      hops.set(at, table);
+      at = next;
+    }
+  });
+
+  const final: number[][] = direct.map((targets, from) => targets.filter((to) => !throughRoot.has(from * count + to)));
+  final.push([]);
+  for (const [at, table] of hops) final[at]!.push(...new Set(table.values()));
+  const graph = { successors: final, root };
+  const tree = dominatorsOf(graph);
+  return assemble(graph, tree, hops, entryList, entryOf, throughRoot);
+}
+
+function assemble(
+  { successors: edges, root }: Graph,
+  { sequence, order, immediate }: Dominance,
+  hops: FlowGraph['hops'],
+  entries: readonly number[],
+  entryOf: Int32Array,
+  throughRoot: ReadonlySet<number>,
+): FlowGraph {
+  const children: number[][] = edges.map(() => []);
+  const forward = new Int32Array(edges.length);
+  const merges = new Uint8Array(edges.length);
+  const loopHeaders = new Uint8Array(edges.length);
+  for (const node of sequence) {
+    if (node !== root) children[immediate[node]!]!.push(node);
+    for (const to of edges[node]!) {
+      if (order[to]! <= order[node]!) {
+        assert(dominates({ sequence, order, immediate }, to, node), 'the graph is reducible');
+        loopHeaders[to] = 1;
+      } else {
+        forward[to]!++;
+      }
+    }
+  }
+  for (let node = 0; node < edges.length; node++) if (forward[node]! > 1) merges[node] = 1;
+  for (const table of hops.values()) for (const to of table.values()) merges[to] = 1;
+  return { root, entries, entryOf, hops, throughRoot, children, merges, loopHeaders, order };
+}
+
+/** The graph for analysis: direct edges that are not cut, calls going on at their continuations, and a root to whatever has no way in. */
+function withRoot(
+  nodes: readonly RegionNode[],
+  direct: readonly (readonly number[])[],
+  cut: ReadonlySet<number>,
+  entries: ReadonlySet<number>,
+): Graph {
+  const count = nodes.length;
+  const edges: number[][] = nodes.map((node, from) => {
+    const targets = direct[from]!.filter((to) => !cut.has(from * count + to));
+    if (node.continuation !== undefined) targets.push(node.continuation);
+    return targets;
+  });
+  edges.push([0]);
+  const graph = { successors: edges, root: count };
+  // Entries that nothing else leads to hang on the root; in ascending order, so that one may lead to the next.
+  const seen = reach(graph, new Uint8Array(count + 1), count);
+  for (const entry of [...entries].sort((a, b) => a - b)) {
+    if (seen[entry] === 1) continue;
+    edges[count]!.push(entry);
+    reach(graph, seen, entry);
+  }
+  return graph;
+}
+
+function reach(graph: Graph, seen: Uint8Array, from: number): Uint8Array {
+  const stack = [from];
+  seen[from] = 1;
+  while (stack.length > 0) {
+    for (const to of graph.successors[stack.pop()!]!) {
+      if (seen[to] === 1) continue;
+      seen[to] = 1;
+      stack.push(to);
+    }
+  }
+  return seen;
+}
+
+/** Reverse postorder and immediate dominators (Cooper, Harvey, Kennedy, "A Simple, Fast Dominance Algorithm", 2001). */
+function dominatorsOf({ successors: edges, root }: Graph): Dominance {
+  const postorder: number[] = [];
+  const state = new Uint8Array(edges.length);
+  const position = new Int32Array(edges.length);
+  const stack = [root];
+  state[root] = 1;
+  while (stack.length > 0) {
+    const node = stack[stack.length - 1]!;
+    const targets = edges[node]!;
+    if (position[node]! < targets.length) {
+      const to = targets[position[node]!++]!;
+      if (state[to] === 0) {
+        state[to] = 1;
+        stack.push(to);
+      }
+    } else {
+      postorder.push(node);
+      stack.pop();
+    }
+  }
+  const sequence = postorder.reverse();
+  const order = new Int32Array(edges.length).fill(UNREACHED);
+  sequence.forEach((node, index) => (order[node] = index));
+  const predecessors: number[][] = edges.map(() => []);
+  for (const node of sequence) for (const to of edges[node]!) predecessors[to]!.push(node);
+  const immediate = new Int32Array(edges.length).fill(UNREACHED);
+  immediate[root] = root;
+  for (let changed = true; changed;) {
+    changed = false;
+    for (const node of sequence) {
+      if (node === root) continue;
+      let dominator = UNREACHED;
+      for (const from of predecessors[node]!) {
+        if (immediate[from] === UNREACHED) continue;
+        dominator = dominator === UNREACHED ? from : intersect(immediate, order, dominator, from);
+      }
+      if (immediate[node] !== dominator) {
+        immediate[node] = dominator;
+        changed = true;
+      }
+    }
+  }
+  return { sequence, order, immediate };
+}
+
+function intersect(immediate: Int32Array, order: Int32Array, a: number, b: number): number {
+  while (a !== b) {
+    while (order[a]! > order[b]!) a = immediate[a]!;
+    while (order[b]! > order[a]!) b = immediate[b]!;
+  }
+  return a;
+}
+
+function dominates({ immediate, order }: Dominance, a: number, b: number): boolean {
+  while (order[b]! > order[a]!) b = immediate[b]!;
+  return a === b;
+}
+
+interface Loops {
+  readonly headers: ReadonlySet<number>;
+  /** Header of the innermost loop that a node is in (a header is in its own), or -1. */
+  readonly innermost: Int32Array;
+  /** Header of the next loop outwards. */
+  readonly parent: ReadonlyMap<number, number>;
+}
+
+/** Natural loops (Aho, Lam, Sethi, Ullman, "Natural Loops"), loops with one header taken together. */
+function innermostLoops(
+  nodes: readonly RegionNode[],
+  direct: readonly (readonly number[])[],
+  cut: ReadonlySet<number>,
+  dominance: Dominance,
+): Loops {
+  const count = nodes.length;
+  const { order } = dominance;
+  const predecessors: number[][] = nodes.map(() => []);
+  const back = new Map<number, number[]>();
+  for (let from = 0; from < count; from++) {
+    if (order[from] === UNREACHED) continue;
+    const targets = direct[from]!.filter((to) => !cut.has(from * count + to));
+    const { continuation } = nodes[from]!;
+    if (continuation !== undefined) targets.push(continuation);
+    for (const to of targets) {
+      if (order[to]! <= order[from]! && dominates(dominance, to, from)) {
+        const sources = back.get(to);
+        if (sources === undefined) back.set(to, [from]);
+        else sources.push(from);
+      } else {
+        predecessors[to]!.push(from);
+      }
+    }
+  }
+  const innermost = new Int32Array(count).fill(UNREACHED);
+  const parent = new Map<number, number>();
+  // Inner headers come later in reverse postorder; their bodies are skipped as a whole when an outer loop is walked.
+  const headers = [...back.keys()].sort((a, b) => order[b]! - order[a]!);
+  const outermost = (node: number): number => {
+    let header = innermost[node]!;
+    if (header === UNREACHED) return UNREACHED;
+    for (let next = parent.get(header); next !== undefined; next = parent.get(header)) header = next;
+    return header;
+  };
+  for (const header of headers) {
+    const stack = [...back.get(header)!];
+    innermost[header] = header;
+    while (stack.length > 0) {
+      const node = stack.pop()!;
+      const outer = outermost(node);
+      if (outer === header) continue;
+      if (outer === UNREACHED) {
+        innermost[node] = header;
+        stack.push(...predecessors[node]!);
+      } else {
+        parent.set(outer, header);
+        stack.push(...predecessors[outer]!);
+      }
+    }
+  }
+  return { headers: new Set(headers), innermost, parent };
+}

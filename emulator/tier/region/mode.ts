@@ -1,0 +1,44 @@
+import type { Op, Value } from '../../ir/block.ts';
+import { opRow } from '../../ir/op.ts';
+import { floatInlinable } from '../lower-float.ts';
+
+/**
+ * How a region holds an instruction. `inline`: its common course only, and the interpreter runs it when that is not enough; so everything
+ * that may refuse comes before everything that has an effect. `full`: with its slow paths written out. `none`: not at all.
+ */
+export type RegionMode = 'inline' | 'full' | 'none';
+
+/** The mode for the ops [first, end) of a block, which are those of one instruction. */
+export function regionMode(ops: readonly Op[], first: number, end: number): RegionMode {
+  let effects = false;
+  let mode: RegionMode = 'inline';
+  const constant = (value: Value) => (ops[value]!.name === 'const' ? ops[value]!.bits : undefined);
+  for (let index = first; index < end; index++) {
+    const op = ops[index]!;
+    const { effect } = opRow(op.name);
+    if (effect === 'none' || effect === 'reads') {
+      if (op.type === 'v128' || op.name === 'fclass') mode = 'full';
+      continue;
+    }
+    if (op.name === 'call' || op.name === 'trap') return 'none';
+    const refuses = (effect === 'memory' && op.name !== 'fence') || effect === 'flags' || op.name === 'trap_if';
+    if ((refuses && effects) || needsSlowPath(op)) mode = 'full';
+    else if (effect === 'flags' && !floatInlinable(op, constant)) mode = 'full';
+    if (effect === 'writes' || op.name === 'store') effects = true;
+  }
+  return mode;
+}
+
+/** Ops without a common course short enough to be written in line, or whose own code has effects before it refuses. */
+function needsSlowPath(op: Op): boolean {
+  switch (op.name) {
+    case 'fma':
+    case 'load_reserved':
+    case 'store_conditional':
+    case 'atomic_rmw':
+    case 'atomic_cas':
+      return true;
+    default:
+      return op.type === 'v128';
+  }
+}

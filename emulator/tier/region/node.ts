@@ -1,0 +1,62 @@
+import type { Block } from '../../ir/block.ts';
+
+/** Where control goes from a node: to another node of the region, or out of it to a guest address. */
+export type Target = { readonly node: number } | { readonly exit: number };
+
+/** How a node ends. */
+export type Ending =
+  /** `jump_rel`, or no terminator: one known successor. */
+  | { readonly kind: 'goto'; readonly to: Target }
+  /** `branch`. */
+  | { readonly kind: 'branch'; readonly taken: Target; readonly fallThrough: Target }
+  /** `jump` to an address known at run time only; `known` are the nodes it has been seen to go to. */
+  | {
+      readonly kind: 'jump';
+      readonly isReturn: boolean;
+      /** Where an inlined callee returns to. */
+      readonly expected: number | undefined;
+      readonly known: readonly number[];
+    }
+  /** An instruction that regions do not hold comes next (a trap, a call of a helper, bytes that are no instruction): leave before it. */
+  | { readonly kind: 'leave'; readonly pc: number };
+
+/** A guest basic block of a region; a callee inlined at several places has nodes of its own at each. */
+export interface RegionNode {
+  readonly index: number;
+  /** Guest address of its first instruction. */
+  readonly pc: number;
+  /** Guest address behind its last instruction. */
+  readonly end: number;
+  readonly instructions: number;
+  /** Without its terminator's successors: these are in `ending`. */
+  readonly block: Block;
+  readonly ending: Ending;
+  /** The node at which a call that ends this node goes on when the callee returns. */
+  readonly continuation: number | undefined;
+  /** Part of an inlined callee: control enters it only from its caller. */
+  readonly inlined: boolean;
+}
+
+/** The nodes an ending goes to inside the region. */
+export function successors({ ending }: RegionNode): number[] {
+  const nodes: number[] = [];
+  const add = (target: Target) => {
+    if ('node' in target) nodes.push(target.node);
+  };
+  switch (ending.kind) {
+    case 'goto':
+      add(ending.to);
+      break;
+    case 'branch':
+      add(ending.taken);
+      add(ending.fallThrough);
+      break;
+    case 'jump':
+      if (ending.expected !== undefined) nodes.push(ending.expected);
+      nodes.push(...ending.known);
+      break;
+    case 'leave':
+      break;
+  }
+  return nodes;
+}

@@ -1,0 +1,135 @@
+import { assert } from '../../check/assert.ts';
+import type { RegisterFile, Slot, Type } from '../../ir/type.ts';
+import { STATE } from '../../layout/memory-map.ts';
+import type { FunctionBuilder } from '../../wasm/function.ts';
+import { ValType } from '../../wasm/type.ts';
+import { loadRegister, storeRegister } from '../register-access.ts';
+import type { RegionNode } from './node.ts';
+
+interface Kept {
+  readonly local: number;
+  readonly type: 'i64' | 'f64';
+  readonly offset: number;
+  readonly written: boolean;
+}
+
+interface Usage {
+  readonly slot: Slot;
+  asFloat: boolean;
+  written: boolean;
+}
+
+/**
+ * The guest registers that a region keeps in locals: those of files with several 64-bit registers. Others (flags, modes) stay in the
+ * state, where helpers and slow paths look for them.
+ */
+export class RegisterLocals {
+  readonly #fn: FunctionBuilder;
+  readonly #kept = new Map<number, Kept>();
+
+  constructor(fn: FunctionBuilder, nodes: readonly RegionNode[]) {
+    this.#fn = fn;
+    const usages = new Map<number, Usage>();
+    for (const { block } of nodes) {
+      for (const { name, type, slot } of block.ops) {
+        if (slot === undefined || !keepsLocals(slot.file) || isSink(slot)) continue;
+        const offset = offsetOf(slot);
+        let usage = usages.get(offset);
+        if (usage === undefined) usages.set(offset, (usage = { slot, asFloat: false, written: false }));
+        if (type === 'f64') usage.asFloat = true;
+        if (name === 'set') usage.written = true;
+      }
+    }
+    for (const [offset, { asFloat, written }] of usages) {
+      const type = asFloat ? 'f64' : 'i64';
+      this.#kept.set(offset, { local: fn.local(ValType[type]), type, offset, written });
+    }
+  }
+
+  /** Code that brings the registers in. */
+  load(): void {
+    for (const { local, type, offset } of this.#kept.values()) {
+      this.#fn.i32Const(0);
+      loadRegister(this.#fn, type, STATE + offset);
+      this.#fn.localSet(local);
+    }
+  }
+
+  /** Code that writes back those the region writes. */
+  store(): void {
+    for (const { local, type, offset, written } of this.#kept.values()) {
+      if (!written) continue;
+      this.#fn.i32Const(0);
+      this.#fn.localGet(local);
+      storeRegister(this.#fn, type, STATE + offset);
+    }
+  }
+
+  /** Pushes a register, or its low part. */
+  read(slot: Slot, type: Type): void {
+    const fn = this.#fn;
+    const kept = this.#kept.get(offsetOf(slot));
+    if (kept === undefined) {
+      fn.i32Const(0);
+      loadRegister(fn, type, STATE + offsetOf(slot));
+      return;
+    }
+    fn.localGet(kept.local);
+    if (type === kept.type) return;
+    if (kept.type === 'f64') fn.op('i64.reinterpret_f64');
+    if (type === 'i64') return;
+    fn.op('i32.wrap_i64');
+    if (type === 'f32') fn.op('f32.reinterpret_i32');
+    else assert(type === 'i32', 'a register of 64 bits is read as a scalar');
+  }
+
+  /** Writes what `push` pushes. */
+  write(slot: Slot, type: Type, push: () => void): void {
+    const fn = this.#fn;
+    if (isSink(slot)) {
+      push();
+      fn.drop();
+      return;
+    }
+    const kept = this.#kept.get(offsetOf(slot));
+    if (kept === undefined) {
+      fn.i32Const(0);
+      push();
+      storeRegister(fn, type, STATE + offsetOf(slot));
+      return;
+    }
+    push();
+    if (type !== kept.type) {
+      if (type === 'f64') fn.op('i64.reinterpret_f64');
+      else if (type !== 'i64') this.#mergeLow(kept, type);
+      if (kept.type === 'f64') fn.op('f64.reinterpret_i64');
+    }
+    fn.localSet(kept.local);
+  }
+
+  /** Makes the 64 bits of a register of the 32 pushed and its own high half. */
+  #mergeLow(kept: Kept, type: Type): void {
+    const fn = this.#fn;
+    if (type === 'f32') fn.op('i32.reinterpret_f32');
+    else assert(type === 'i32', 'a register of 64 bits is written as a scalar');
+    fn.op('i64.extend_i32_u');
+    fn.localGet(kept.local);
+    if (kept.type === 'f64') fn.op('i64.reinterpret_f64');
+    fn.i64Const(0xffff_ffff_0000_0000n);
+    fn.op('i64.and');
+    fn.op('i64.or');
+  }
+}
+
+function keepsLocals({ count, type }: RegisterFile): boolean {
+  return count > 1 && count <= 64 && (type === 'i64' || type === 'f64');
+}
+
+function isSink({ file, index }: Slot): boolean {
+  return file.sink !== undefined && index === file.sink;
+}
+
+function offsetOf({ file, index }: Slot): number {
+  assert(typeof index === 'number', 'a region knows its registers');
+  return file.offset + file.stride * index;
+}

@@ -1,0 +1,362 @@
+import { assert, CHECK, CheckLevel } from '../../check/assert.ts';
+import type { Isa } from '../../isa/instruction.ts';
+import type { Op } from '../../ir/block.ts';
+import { STATE } from '../../layout/memory-map.ts';
+import { StateOffset } from '../../layout/state.ts';
+import type { FunctionBuilder, Label } from '../../wasm/function.ts';
+import { ModuleBuilder } from '../../wasm/module.ts';
+import { ValType } from '../../wasm/type.ts';
+import { Frame } from '../interpreter/frame.ts';
+import { Lowering } from '../lower.ts';
+import { FlatMemoryPath, type MemoryPath } from '../memory-path.ts';
+import { Runtime, type RuntimeOptions } from '../runtime.ts';
+import { analyseFlow, type FlowGraph } from './flow-graph.ts';
+import type { RegionNode, Target } from './node.ts';
+import { RegisterLocals } from './register-locals.ts';
+import { RegionSite } from './region-site.ts';
+import { emitSwitch } from './switch.ts';
+import { Status } from './status.ts';
+
+/** Why a region is left at a place, and what to put right. */
+export interface Exit {
+  /** Guest address of the instruction; of an `indirect` exit, of the jump whose target is in the state. */
+  readonly pc: number;
+  /** Instructions of its block that did not retire. */
+  readonly refund: number;
+  readonly kind: 'interpret' | 'indirect';
+}
+
+/** A region as WebAssembly: the module exports `run(entry) -> status` (see status.ts). */
+export interface CompiledRegion {
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  readonly floatOps: readonly Op[];
+  readonly exits: readonly Exit[];
+  /** Guest address of each entry; the argument of `run` is the position plus one. */
+  readonly entries: readonly { readonly pc: number; readonly inlined: boolean }[];
+  /** Guest bytes that were translated, as [start, end) pairs in ascending order without overlap. */
+  readonly ranges: readonly (readonly [number, number])[];
+  /** A budget smaller than this is refused at every entry. */
+  readonly longest: number;
+  readonly counters: RegionCounters;
+}
+
+/** Exact sizes of a translation. */
+export interface RegionCounters {
+  readonly nodes: number;
+  readonly instructions: number;
+  readonly irOps: number;
+  readonly wasmOps: number;
+  readonly wasmBytes: number;
+}
+
+/** Instructions whose common course has been refused too often, by guest address: they get their slow paths in line. */
+export type Refused = ReadonlySet<number>;
+
+/** Translates a region; the first node is its main entry. */
+export function translateRegion(
+  isa: Isa,
+  nodes: readonly RegionNode[],
+  options: RuntimeOptions,
+  refused: Refused,
+): CompiledRegion {
+  const module = new ModuleBuilder({ check: CHECK >= CheckLevel.full });
+  const runtime = new Runtime(module, isa, options);
+  const fn = module.function('run', [ValType.i32], [ValType.i32]);
+  const graph = analyseFlow(nodes, [0]);
+  const emitter = new RegionEmitter(fn, nodes, graph, new FlatMemoryPath(options.guestSize), runtime, refused);
+  emitter.write();
+  module.exportFunction('run', fn);
+  const bytes = module.encode();
+  return {
+    bytes,
+    floatOps: runtime.floatOps,
+    exits: emitter.exits,
+    entries: graph.entries.map((entry) => ({ pc: nodes[entry]!.pc, inlined: nodes[entry]!.inlined })),
+    ranges: rangesOf(nodes),
+    longest: emitter.longest,
+    counters: {
+      nodes: nodes.length,
+      instructions: nodes.reduce((sum, { instructions }) => sum + instructions, 0),
+      irOps: nodes.reduce((sum, { block }) => sum + block.ops.length, 0),
+      wasmOps: fn.operators,
+      wasmBytes: bytes.length,
+    },
+  };
+}
+
+function lastInstruction({ block }: RegionNode): number {
+  return Number(block.ops.findLast(({ name }) => name === 'insn')!.pc);
+}
+
+function rangesOf(nodes: readonly RegionNode[]): (readonly [number, number])[] {
+  const sorted = nodes.map(({ pc, end }) => [pc, end] as const).sort((a, b) => a[0] - b[0]);
+  const ranges: (readonly [number, number])[] = [];
+  for (const [start, end] of sorted) {
+    const last = ranges.at(-1);
+    if (last !== undefined && start <= last[1]) ranges[ranges.length - 1] = [last[0], Math.max(last[1], end)];
+    else ranges.push([start, end]);
+  }
+  return ranges;
+}
+
+/**
+ * Writes the function: registers into locals, a dispatch on the entry, the nodes as structured control flow by their dominator tree
+ * (Ramsey, "Beyond Relooper", 2022), and one way out where registers go back to the state.
+ */
+class RegionEmitter {
+  readonly exits: Exit[] = [];
+  readonly fn: FunctionBuilder;
+  readonly #nodes: readonly RegionNode[];
+  readonly #graph: FlowGraph;
+  readonly #memory: MemoryPath;
+  readonly #runtime: Runtime;
+  readonly #registers: RegisterLocals;
+  readonly #refused: Refused;
+  readonly #resume: number;
+  readonly #budget: number;
+  readonly #status: number;
+  readonly #target: number;
+  /** The most instructions that run between two looks at the budget. */
+  readonly longest: number;
+  readonly #loops = new Map<number, Label>();
+  readonly #labels = new Map<number, Label>();
+  #exit: Label = 0;
+
+  constructor(
+    fn: FunctionBuilder,
+    nodes: readonly RegionNode[],
+    graph: FlowGraph,
+    memory: MemoryPath,
+    runtime: Runtime,
+    refused: Refused,
+  ) {
+    this.fn = fn;
+    this.#nodes = nodes;
+    this.#graph = graph;
+    this.#memory = memory;
+    this.#runtime = runtime;
+    this.#refused = refused;
+    this.#resume = 0;
+    this.#budget = fn.local(ValType.i32);
+    this.#status = fn.local(ValType.i32);
+    this.#target = fn.local(ValType.i64);
+    this.#registers = new RegisterLocals(fn, nodes);
+    this.longest = nodes.reduce((sum, { instructions }) => sum + instructions, 0);
+  }
+
+  write(): void {
+    const { fn } = this;
+    const { root } = this.#graph;
+    this.#registers.load();
+    fn.i32Const(0);
+    fn.load('i32.load', { offset: Frame.budget });
+    fn.localSet(this.#budget);
+    this.#exit = fn.block();
+    const loop = fn.loop();
+    this.#loops.set(root, loop);
+    this.#leaveWhenSpent(() => fn.localGet(this.#resume));
+    const labels = this.#openMerges(root);
+    const hops = this.#graph.hops.get(root)!;
+    const table = this.#graph.entries.map((_, position) => this.#labels.get(hops.get(position + 1)!)!);
+    fn.localGet(this.#resume);
+    fn.i32Const(1);
+    fn.op('i32.sub');
+    fn.brTable(table, table[0]!);
+    this.#closeMerges(labels);
+    fn.end(loop);
+    fn.end(this.#exit);
+    this.#registers.store();
+    fn.i32Const(0);
+    fn.localGet(this.#budget);
+    fn.store('i32.store', { offset: Frame.budget });
+    fn.localGet(this.#status);
+  }
+
+  /** Leaves with the entry that `push` pushes when the budget may not last to the next look. */
+  #leaveWhenSpent(push: () => void): void {
+    const { fn } = this;
+    fn.localGet(this.#budget);
+    fn.i32Const(this.longest);
+    fn.op('i32.lt_s');
+    const spent = fn.if();
+    push();
+    fn.i32Const(Status.spent);
+    fn.op('i32.or');
+    fn.localSet(this.#status);
+    fn.br(this.#exit);
+    fn.end(spent);
+  }
+
+  /** Opens a block for each child of `node` in the dominator tree that needs a label; the first one's is innermost. */
+  #openMerges(node: number): readonly number[] {
+    const merges = this.#graph.children[node]!.filter((child) => this.#graph.merges[child] === 1);
+    for (const child of merges.toReversed()) this.#labels.set(child, this.fn.block());
+    return merges;
+  }
+
+  #closeMerges(merges: readonly number[]): void {
+    for (const child of merges) {
+      this.fn.end(this.#labels.get(child)!);
+      this.#labels.delete(child);
+      this.#writeNode(child);
+    }
+  }
+
+  #writeNode(index: number): void {
+    const { fn } = this;
+    const { loopHeaders, hops, entryOf } = this.#graph;
+    const node = this.#nodes[index]!;
+    const isLoop = loopHeaders[index] === 1;
+    if (isLoop) this.#loops.set(index, fn.loop());
+    const merges = this.#openMerges(index);
+    const table = hops.get(index);
+    if (table !== undefined) this.#dispatch(table, entryOf[index]!);
+    if (isLoop) this.#leaveWhenSpent(() => fn.i32Const(entryOf[index]!));
+    if (entryOf[index] !== 0) {
+      fn.i32Const(0);
+      fn.localSet(this.#resume);
+    }
+    if (node.instructions > 0) {
+      fn.localGet(this.#budget);
+      fn.i32Const(node.instructions);
+      fn.op('i32.sub');
+      fn.localSet(this.#budget);
+    }
+    const site = new RegionSite(fn, node, this.#registers, this.#refused, {
+      exit: this.#exit,
+      status: this.#status,
+      newExit: (exit) => this.#newExit(exit),
+      end: () => this.#writeEnding(node),
+    });
+    new Lowering(node.block, site, this.#memory, this.#runtime).run();
+    this.#closeMerges(merges);
+    if (isLoop) {
+      fn.end(this.#loops.get(index)!);
+      this.#loops.delete(index);
+    }
+  }
+
+  /** Goes on towards the entry wished for, if there is one and it is not this node. */
+  #dispatch(table: ReadonlyMap<number, number>, own: number): void {
+    const { fn } = this;
+    const normal = fn.block();
+    const highest = Math.max(...table.keys());
+    const labels = Array.from({ length: highest + 1 }, (_, entry) => {
+      const hop = table.get(entry);
+      return hop === undefined || entry === own ? normal : this.#labels.get(hop)!;
+    });
+    fn.localGet(this.#resume);
+    fn.brTable(labels, normal);
+    fn.end(normal);
+  }
+
+  #newExit(exit: Exit): number {
+    return this.exits.push(exit);
+  }
+
+  #writeEnding(node: RegionNode): void {
+    const { fn } = this;
+    const { ending } = node;
+    switch (ending.kind) {
+      case 'goto':
+        this.#go(node, ending.to);
+        break;
+      case 'branch':
+        this.#branch(node, ending.taken, ending.fallThrough);
+        break;
+      case 'leave':
+        fn.i32Const(this.#newExit({ pc: ending.pc, refund: 0, kind: 'interpret' }));
+        fn.localSet(this.#status);
+        fn.br(this.#exit);
+        break;
+      case 'jump':
+        this.#jump(node);
+        break;
+    }
+  }
+
+  /** Goes to the address on the stack. */
+  #jump(node: RegionNode): void {
+    const { fn } = this;
+    const { ending } = node;
+    assert(ending.kind === 'jump', 'the node ends in a jump');
+    fn.localSet(this.#target);
+    const cases: { pc: number; go: () => void }[] = [];
+    if (ending.expected !== undefined) {
+      const to = ending.expected;
+      cases.push({ pc: this.#nodes[to]!.pc, go: () => this.#go(node, { node: to }) });
+    } else {
+      for (const to of ending.known) cases.push({ pc: this.#nodes[to]!.pc, go: () => this.#go(node, { node: to }) });
+    }
+    if (ending.isReturn && ending.expected === undefined) {
+      for (const { continuation } of this.#nodes) {
+        if (continuation === undefined || cases.some(({ pc }) => pc === this.#nodes[continuation]!.pc)) continue;
+        cases.push({ pc: this.#nodes[continuation]!.pc, go: () => this.#throughRoot(continuation) });
+      }
+    }
+    emitSwitch(fn, this.#target, cases);
+    fn.i32Const(0);
+    fn.localGet(this.#target);
+    fn.store('i64.store', { offset: STATE + StateOffset.pc });
+    fn.i32Const(this.#newExit({ pc: lastInstruction(node), refund: 0, kind: 'indirect' }));
+    fn.localSet(this.#status);
+    fn.br(this.#exit);
+  }
+
+  /** Pops a condition. */
+  #branch(node: RegionNode, taken: Target, fallThrough: Target): void {
+    const { fn } = this;
+    const near = this.#label(node, taken);
+    if (near !== undefined) {
+      fn.brIf(near);
+      this.#go(node, fallThrough);
+      return;
+    }
+    const next = this.#label(node, fallThrough);
+    if (next !== undefined) {
+      fn.op('i32.eqz');
+      fn.brIf(next);
+      this.#go(node, taken);
+      return;
+    }
+    const then = fn.if();
+    this.#go(node, taken);
+    fn.end(then);
+    this.#go(node, fallThrough);
+  }
+
+  /** The label that going there is a plain branch to, if it is one. */
+  #label(from: RegionNode, to: Target): Label | undefined {
+    if (!('node' in to) || this.#isThroughRoot(from, to.node)) return undefined;
+    const { order, merges } = this.#graph;
+    if (order[to.node]! <= order[from.index]!) return this.#loops.get(to.node)!;
+    return merges[to.node] === 1 ? this.#labels.get(to.node)! : undefined;
+  }
+
+  #go(from: RegionNode, to: Target): void {
+    const { fn } = this;
+    if (!('node' in to)) {
+      fn.i32Const(0);
+      fn.i64Const(to.exit);
+      fn.store('i64.store', { offset: STATE + StateOffset.pc });
+      fn.i32Const(Status.left);
+      fn.localSet(this.#status);
+      fn.br(this.#exit);
+      return;
+    }
+    if (this.#isThroughRoot(from, to.node)) return this.#throughRoot(to.node);
+    const label = this.#label(from, to);
+    if (label === undefined) this.#writeNode(to.node);
+    else fn.br(label);
+  }
+
+  #isThroughRoot(from: RegionNode, to: number): boolean {
+    return this.#graph.throughRoot.has(from.index * this.#nodes.length + to);
+  }
+
+  #throughRoot(to: number): void {
+    this.fn.i32Const(this.#graph.entryOf[to]!);
+    this.fn.localSet(this.#resume);
+    this.fn.br(this.#loops.get(this.#graph.root)!);
+  }
+}

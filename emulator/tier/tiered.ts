@@ -1,0 +1,300 @@
+import type { Isa } from '../isa/instruction.ts';
+import { STATE, STATE_SIZE, GUEST } from '../layout/memory-map.ts';
+import { ExitReason, StateOffset } from '../layout/state.ts';
+import { exactFloat } from './host-imports.ts';
+import { Frame } from './interpreter/frame.ts';
+import { ENTERED, Interpreter, type InterpreterCounters, type InterpreterOptions } from './interpreter/interpreter.ts';
+import { Profile } from './profile.ts';
+import { Discovery } from './region/discover.ts';
+import { chooseEntry } from './region/entry.ts';
+import { Region } from './region/region.ts';
+import { Status } from './region/status.ts';
+import { translateRegion } from './region/translate.ts';
+
+/** Exact counts beside the interpreter's. */
+export interface TieredCounters extends InterpreterCounters {
+  regions: number;
+  regionEntries: number;
+  /** Instructions retired in regions. */
+  regionInstructions: number;
+  /** Instructions that a region left to the interpreter. */
+  refusals: number;
+  regionsDropped: number;
+}
+
+/** Guest instructions between two samples of the interpreter. */
+const SAMPLE_INTERVAL = 10_000;
+/** Instructions in one entry of a region: V8 replaces code only between entries. */
+const SLICE = 1_000_000;
+const TRACE_LENGTH = 200;
+const HOT_SAMPLES = 2;
+const HOT_EXITS = 40;
+const MANY_REFUSALS = 50;
+
+interface Entry {
+  readonly region: Region;
+  readonly number: number;
+}
+
+/** The interpreter, and regions of hot code on top of it. */
+export class TieredEngine {
+  readonly counters: TieredCounters;
+  readonly #isa: Isa;
+  readonly #interpreter: Interpreter;
+  readonly #state: DataView<ArrayBuffer>;
+  readonly #frame: DataView<ArrayBuffer>;
+  readonly #memory: WebAssembly.Memory;
+  readonly #options: InterpreterOptions;
+  readonly #guest: Uint8Array;
+  readonly #profile = new Profile();
+  readonly #entries = new Map<number, Entry>();
+  readonly #regions = new Set<Region>();
+  readonly #samples = new Map<number, number>();
+  readonly #heat = new Map<number, number>();
+  readonly #refusedAt = new Map<number, number>();
+  readonly #refused = new Set<number>();
+  #untilSample = SAMPLE_INTERVAL;
+
+  constructor(isa: Isa, memory: WebAssembly.Memory, options: InterpreterOptions) {
+    const buffer = memory.buffer as ArrayBuffer;
+    this.#isa = isa;
+    this.#memory = memory;
+    this.#options = options;
+    this.#interpreter = new Interpreter(isa, memory, {
+      ...options,
+      codeChanged: (gva, length) => this.#drop(gva, length),
+    });
+    this.#state = new DataView(buffer, STATE, STATE_SIZE);
+    this.#frame = new DataView(buffer);
+    this.#guest = new Uint8Array(buffer, GUEST, options.guestSize);
+    this.counters = Object.assign(this.#interpreter.counters, {
+      regions: 0,
+      regionEntries: 0,
+      regionInstructions: 0,
+      refusals: 0,
+      regionsDropped: 0,
+    });
+  }
+
+  /** See Vcpu.run. */
+  run(budget: number): ExitReason {
+    const { counters } = this;
+    const interpreter = this.#interpreter;
+    const end = counters.instructions + budget;
+    for (;;) {
+      const left = end - counters.instructions;
+      if (left <= 0) return ExitReason.budget;
+      const entry = this.#entryAtPc();
+      if (entry !== undefined) {
+        if (left < entry.region.code.longest) return interpreter.runPastEntries(left);
+        const reason = this.#runRegion(entry.region, entry.number, end);
+        if (reason !== ExitReason.budget) return reason;
+        continue;
+      }
+      const slice = Math.min(left, this.#untilSample);
+      const before = counters.instructions;
+      const reason = interpreter.run(slice);
+      this.#untilSample -= counters.instructions - before;
+      if (this.#untilSample <= 0) {
+        this.#untilSample = SAMPLE_INTERVAL;
+        if (reason === ExitReason.budget) this.#sample(end);
+      }
+      if (reason === ENTERED || reason === ExitReason.budget) continue;
+      return reason;
+    }
+  }
+
+  flushCode(gva: number, length: number): void {
+    this.#drop(gva, length);
+    this.#interpreter.flushCode(gva, length);
+  }
+
+  checkInvariants(): void {
+    this.#interpreter.checkInvariants();
+  }
+
+  #pc(): number {
+    const state = this.#state;
+    return state.getUint32(StateOffset.pc, true) + 2 ** 32 * state.getUint32(StateOffset.pc + 4, true);
+  }
+
+  #setPc(pc: number): void {
+    this.#state.setUint32(StateOffset.pc, pc, true);
+    this.#state.setUint32(StateOffset.pc + 4, 0, true);
+  }
+
+  #entryAtPc(): Entry | undefined {
+    return this.#entries.get(this.#pc());
+  }
+
+  /** Runs a region until it leaves for good; `budget` means go on at pc. */
+  #runRegion(region: Region, entry: number, end: number): ExitReason {
+    const { counters } = this;
+    for (;;) {
+      const left = end - counters.instructions;
+      if (left < region.code.longest) return ExitReason.budget;
+      const slice = left < SLICE ? left : SLICE;
+      this.#frame.setInt32(Frame.budget, slice, true);
+      counters.regionEntries++;
+      const status = region.run(entry);
+      let rest = this.#frame.getInt32(Frame.budget, true);
+      if ((status & Status.spent) !== 0) {
+        entry = status & ~Status.spent;
+        this.#retire(slice - rest);
+        this.#setPc(region.code.entries[entry - 1]!.pc);
+        continue;
+      }
+      if (status === Status.left) {
+        this.#retire(slice - rest);
+        this.#noteArrival();
+        return ExitReason.budget;
+      }
+      const number = status & Status.exitMask;
+      const exit = region.exit(number);
+      rest += exit.refund;
+      this.#retire(slice - rest);
+      const count = ++region.exitCounts[number - 1]!;
+      if (exit.kind === 'indirect') {
+        const target = this.#pc();
+        this.#profile.noteJump(exit.pc, target);
+        if (count === HOT_EXITS) this.#retranslate(region);
+        else this.#noteArrival();
+        return ExitReason.budget;
+      }
+      this.#setPc(exit.pc);
+      const reason = status >>> Status.reasonShift;
+      if (reason !== 0) return reason as ExitReason;
+      counters.refusals++;
+      this.#noteRefusal(region, exit.pc);
+      return this.#interpreter.runPastEntries(1);
+    }
+  }
+
+  #retire(instructions: number): void {
+    this.counters.instructions += instructions;
+    this.counters.regionInstructions += instructions;
+  }
+
+  /** Control left a region for an address without one. */
+  #noteArrival(): void {
+    const pc = this.#pc();
+    if (this.#entries.has(pc)) return;
+    const heat = (this.#heat.get(pc) ?? 0) + 1;
+    this.#heat.set(pc, heat);
+    if (heat === HOT_EXITS && this.#interpreter.isDecoded(pc)) this.#translate(pc);
+  }
+
+  #noteRefusal(region: Region, pc: number): void {
+    const count = (this.#refusedAt.get(pc) ?? 0) + 1;
+    this.#refusedAt.set(pc, count);
+    if (count !== MANY_REFUSALS) return;
+    this.#refused.add(pc);
+    this.#retranslate(region);
+  }
+
+  /** Looks where the interpreter is, and translates what it is seen at again. */
+  #sample(end: number): void {
+    const pc = this.#pc();
+    const line = pc >>> 6;
+    const samples = (this.#samples.get(line) ?? 0) + 1;
+    this.#samples.set(line, samples);
+    if (samples < HOT_SAMPLES) return;
+    this.#samples.set(line, 0);
+    const seed = this.#trace(end);
+    if (seed !== undefined) this.#translate(seed);
+  }
+
+  /** Runs instruction by instruction and gives the address that backward jumps and calls reached most often. */
+  #trace(end: number): number | undefined {
+    const { counters } = this;
+    const seen = new Map<number, number>();
+    let best: number | undefined;
+    let most = 0;
+    for (let step = 0; step < TRACE_LENGTH && counters.instructions < end; step++) {
+      const from = this.#pc();
+      if (this.#entries.has(from)) return best;
+      const decoded = this.#decode(from);
+      if (this.#interpreter.run(1) !== ExitReason.budget || decoded === undefined) return undefined;
+      const to = this.#pc();
+      if (to === from + decoded.length) continue;
+      if (decoded.row.name === 'jalr') this.#profile.noteJump(from, to);
+      if (to > from) continue;
+      const count = (seen.get(to) ?? 0) + 1;
+      seen.set(to, count);
+      if (count > most) {
+        most = count;
+        best = to;
+      }
+    }
+    return best;
+  }
+
+  #decode(pc: number) {
+    if (pc >= this.#guest.length) return undefined;
+    const decoded = this.#isa.decode(this.#guest, pc);
+    return decoded && this.#isa.canonical(decoded);
+  }
+
+  #discovery(): Discovery {
+    return new Discovery(this.#isa, {
+      instruction: (pc) => (this.#interpreter.isDecoded(pc) ? this.#decode(pc) : undefined),
+      jumpTargets: (pc) => this.#profile.jumpTargets(pc),
+    });
+  }
+
+  #translate(seed: number): void {
+    let nodes = this.#discovery().discover(seed);
+    if (nodes.length === 0) return;
+    const entry = chooseEntry(nodes);
+    if (entry !== seed) nodes = this.#discovery().discover(entry);
+    const code = translateRegion(this.#isa, nodes, this.#options, this.#refused);
+    const { counters } = this;
+    const computeFloat = exactFloat(this.#state, code.floatOps);
+    const imports = {
+      memory: this.#memory,
+      helper: () => 0,
+      float: (index: number) => {
+        counters.floatCalls++;
+        computeFloat(index);
+      },
+      codeWritten: (address: number, bytes: number) => this.#interpreter.codeWritten(address, bytes),
+    };
+    const instance = new WebAssembly.Instance(new WebAssembly.Module(code.bytes), { env: imports });
+    const region = new Region(entry, code, instance.exports['run'] as (entry: number) => number);
+    counters.regions++;
+    this.#regions.add(region);
+    code.entries.forEach(({ pc, inlined }, position) => {
+      if (inlined) return;
+      if (position > 0 && this.#entries.has(pc)) return;
+      this.#entries.set(pc, { region, number: position + 1 });
+      this.#interpreter.markEntry(pc, true);
+    });
+  }
+
+  #retranslate(region: Region): void {
+    if (region.retranslations > 3) return;
+    this.#remove(region);
+    this.#translate(region.seed);
+    const made = this.#entries.get(region.seed)?.region;
+    if (made !== undefined) made.retranslations = region.retranslations + 1;
+  }
+
+  #drop(gva: number, length: number): void {
+    for (const region of this.#regions) {
+      if (region.code.ranges.some(([start, end]) => start < gva + length && gva < end)) {
+        this.#remove(region);
+        this.counters.regionsDropped++;
+      }
+    }
+  }
+
+  #remove(region: Region): void {
+    region.live = false;
+    this.#regions.delete(region);
+    for (const { pc } of region.code.entries) {
+      if (this.#entries.get(pc)?.region !== region) continue;
+      this.#entries.delete(pc);
+      this.#interpreter.markEntry(pc, false);
+    }
+  }
+}
