@@ -12,6 +12,8 @@ export interface RamRegion {
 export interface GuestMemoryListener {
   /** A device wrote `length` bytes at guest-physical `address`: decoded code there is stale, pages are dirty. */
   written?(address: number, length: number): void;
+  /** The guest gave pages back to the host; they read as zeroes now and may be taken from it until it writes them again. */
+  released?(address: number, length: number): void;
 }
 
 /**
@@ -74,6 +76,16 @@ export class GuestMemory {
   /** To be called after a device has written guest memory; `SplitQueue.push` does it for the bytes it returns. */
   written(address: number, length: number): void {
     if (this.listener.written !== undefined && length > 0) this.listener.written(address, length);
+  }
+
+  /** Takes RAM back from the guest: it reads as zeroes. False unless all of it is RAM. */
+  release(address: number, length: number): boolean {
+    const offset = this.offset(address, length);
+    if (offset < 0) return false;
+    this.bytes.fill(0, offset, offset + length);
+    this.written(address, length);
+    this.listener.released?.(address, length);
+    return true;
   }
 
   private offsetInOthers(address: number, length: number): number {

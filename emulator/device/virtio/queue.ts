@@ -83,7 +83,7 @@ export class SplitQueue {
   usedRing = 0;
   ready = false;
   /** Why the queue stopped. */
-  fault: QueueFault | undefined = undefined;
+  fault: string | undefined = undefined;
   /** Chains the device holds. */
   inFlight = 0;
   readonly counters: QueueCounters;
@@ -242,6 +242,11 @@ export class SplitQueue {
     this.owner.notifyDriver(this.index);
   }
 
+  /** The device met a request it cannot even answer: the queue stops as it does for a violation of the ring. `reason` is for people. */
+  refuse(reason: string): void {
+    if (this.running) this.fail(reason);
+  }
+
   /**
    * Whether the driver should notify the device of new buffers; a device that is going to look anyway says no. With the event index
    * the driver is asked again by the `pop` that finds nothing. A device that says yes again must pop until nothing is left.
@@ -374,7 +379,7 @@ export class SplitQueue {
     return undefined;
   }
 
-  private fail(fault: QueueFault): false {
+  private fail(fault: string): false {
     this.fault = fault;
     this.running = false;
     this.counters.faults++;
