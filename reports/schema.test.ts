@@ -35,12 +35,16 @@ test('attainment follows the direction', () => {
   assert.equal(of('higher', 25).ratio, 0.5);
   const failed = sampleMeasurement('a/b/c', { target, samples: [], error: 'x' });
   assert.deepEqual(sampleDocument({}, [failed]).results[0]!.attainment!.met, false);
+  const notSampled = sampleMeasurement('a/b/c', { target, samples: [], counters: { bytes: 7 } });
+  assert.equal(sampleDocument({}, [notSampled]).results[0]!.attainment, null, 'a count is held against no time');
 });
 
 test('a counter benchmark with one counter has it as its figure', () => {
   const [result] = sampleDocument({}, [sampleMeasurement('a/b/c', { samples: [], counters: { bytes: 7 } })]).results;
-  assert.equal(headlineValue(result!), 7);
-  assert.equal(headlineValue({ ...result!, counters: { a: 1, b: 2 } }), null);
+  const counted = { ...result!, kind: 'counter' } as const;
+  assert.equal(headlineValue(counted), 7);
+  assert.equal(headlineValue({ ...counted, counters: { a: 1, b: 2 } }), null);
+  assert.equal(headlineValue(result!), null, 'a time that was not taken is not the count beside it');
 });
 
 test('newer schemas are refused in one clear line, older ones go through the migration table', () => {

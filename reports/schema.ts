@@ -85,7 +85,7 @@ const benchmarkResult = z.strictObject({
   /** Null when there are no samples. */
   statistics: summary.nullable(),
   quality: z.array(qualityFlag).max(16),
-  /** Null when the benchmark has no target. */
+  /** Null when the benchmark has no target, or its figure was not taken. */
   attainment: attainment.nullable(),
   error: z.string().max(2000).exactOptional(),
 });
@@ -189,12 +189,16 @@ export function mergeShards(documents: readonly ResultDocument[]): ResultDocumen
 }
 
 /**
- * The figure a benchmark stands for: the median of its samples, or its counter when it has exactly one and no samples;
- * null when it failed or counts several things.
+ * The figure a benchmark stands for, in its unit: the median of its samples, or, when counting is all it does, its only
+ * counter; null when it failed, was not sampled or counts several things.
  */
-export function headlineValue(result: Pick<BenchmarkResult, 'statistics' | 'counters' | 'error'>): number | null {
+export function headlineValue(
+  result: Pick<BenchmarkResult, 'kind' | 'statistics' | 'counters' | 'error'>,
+): number | null {
   if (result.error !== undefined) return null;
   if (result.statistics !== null) return result.statistics.median;
+  // The unit of a timed benchmark is not that of what it counts besides.
+  if (result.kind !== 'counter') return null;
   const counters = Object.values(result.counters);
   return counters.length === 1 ? counters[0]! : null;
 }
@@ -217,7 +221,8 @@ function resultOf(measurement: Measurement): BenchmarkResult {
     // A test's message may be pages long; the first part names the cause.
     ...(error === undefined ? {} : { error: error.slice(0, 2000) }),
   };
-  return { ...result, attainment: attainmentOf(measurement, headlineValue(result)) };
+  const measured = statistics !== null || error !== undefined || result.kind === 'counter';
+  return measured ? { ...result, attainment: attainmentOf(measurement, headlineValue(result)) } : result;
 }
 
 function attainmentOf({ target, direction }: BenchmarkFacts, value: number | null): Attainment | null {

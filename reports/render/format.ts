@@ -81,11 +81,14 @@ export function rowsByUrgency(rows: readonly ComparisonRow[]): readonly Comparis
   );
 }
 
-/** `101.0 ns`, or why there is none. */
+/** `101.0 ns`, or why there is none: `8,771 bytes` by a lone counter's own name, `3 counters`. */
 export function formatResult(result: BenchmarkResult): string {
   if (result.error !== undefined) return 'failed';
   const value = headlineValue(result);
-  return value === null ? `${Object.keys(result.counters).length} counters` : `${formatFigure(value)} ${result.unit}`;
+  if (value !== null) return `${formatFigure(value)} ${result.unit}`;
+  const [first, ...more] = Object.entries(result.counters);
+  if (first === undefined) return 'not measured';
+  return more.length === 0 ? `${formatFigure(first[1])} ${first[0]}` : `${more.length + 1} counters`;
 }
 
 /** `tails, cv`: the names of rules not met. */

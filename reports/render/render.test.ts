@@ -9,7 +9,7 @@ import { sampleDocument, sampleFacts, sampleMeasurement } from '../sample-docume
 import { compareDocuments, judgePairs } from '../verdict.ts';
 import type { Comparison } from '../verdict.ts';
 import { csvCell, renderCsv } from './csv.ts';
-import { formatChange, formatFigure } from './format.ts';
+import { formatChange, formatFigure, formatResult } from './format.ts';
 import { escapeHtml } from './html.ts';
 import { escapeMarkdown, renderMarkdown } from './markdown.ts';
 import { renderTerminal } from './terminal.ts';
@@ -32,6 +32,21 @@ function comparison(label = 'head'): Comparison {
   const thresholds = () => ({ regression: 0.1, improvement: 0.05, critical: 0.2 });
   return compareDocuments(base, head, { thresholds, labels: { base: 'base', head: label } });
 }
+
+test('without samples a lone counter is shown by its own name, never in the unit of the time beside it', () => {
+  const target = { value: 5, from: 'REQUIREMENTS B2' };
+  const shown = (counters: Record<string, number>) => {
+    const measurement = sampleMeasurement('wasm/leb128/u32', { unit: 'ns/number', target, samples: [], counters });
+    const document = sampleDocument({ profile: 'counters' }, [measurement]);
+    const texts = [renderTerminal(document, undefined, { color: false }), renderMarkdown(document)];
+    for (const text of texts) assert.doesNotMatch(text, /ns\/number|missed|✖/);
+    assert.doesNotMatch(renderCsv(document), /8771,ns/);
+    return formatResult(document.results[0]!);
+  };
+  assert.equal(shown({ bytes: 8771 }), '8,771 bytes');
+  assert.equal(shown({ bytes: 8771, words: 2 }), '2 counters');
+  assert.equal(shown({}), 'not measured');
+});
 
 test('no hostile text survives Markdown as markup', () => {
   assert.ok(HOSTILE.length >= 60);
