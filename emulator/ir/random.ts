@@ -172,6 +172,10 @@ class BlockWriter {
   readonly #options: RandomBlockOptions;
   readonly #window: { readonly base: number; readonly size: number };
   readonly #byType = new Map<Type, Value[]>();
+  /** The addresses used so far. */
+  readonly #addresses: Value[] = [];
+  /** The loads and stores so far. */
+  readonly #accesses: { readonly address: Value; readonly width: number }[] = [];
 
   constructor(random: Random, options: RandomBlockOptions) {
     this.#random = random;
@@ -217,7 +221,7 @@ class BlockWriter {
     const known = this.#byType.get(type) ?? [];
     if (known.length > 0 && this.#random.chance(60)) return this.#random.pick(known.slice(-12));
     if (this.#random.chance(40)) {
-      const slot = this.#slot(type);
+      const slot = this.#readable(type);
       if (slot !== undefined) return this.#push({ name: 'get', type, args: [], slot });
     }
     return this.#push({ name: 'const', type, args: [], bits: randomBits(this.#random, type) });
@@ -245,6 +249,12 @@ class BlockWriter {
     return { file, index: this.#random.below(file.count) };
   }
 
+  /** A register that may be read: a sink never is. */
+  #readable(type: Type) {
+    const slot = this.#slot(type);
+    return slot === undefined || slot.index !== slot.file.sink ? slot : { file: slot.file, index: 0 };
+  }
+
   #emitSet(): void {
     const type = this.#random.pick(['i32', 'i64', 'f32', 'f64', 'v128'] as const);
     const slot = this.#slot(type);
@@ -253,11 +263,31 @@ class BlockWriter {
     this.#push({ name: 'set', type, args: [value], slot });
   }
 
-  /** An address near the window: usually inside it and aligned, sometimes at its edges or anywhere. */
+  /** An address: often one used before, or some bytes from it, so that accesses meet. */
   #address(bytes: number): Value {
+    const random = this.#random;
+    if (this.#addresses.length > 0 && random.chance(40)) {
+      const near = random.pick(this.#addresses);
+      if (random.chance(40)) return near;
+      const distance = BigInt.asUintN(64, BigInt(random.below(33) - 16));
+      const offset = this.#push({ name: 'const', type: 'i64', args: [], bits: distance });
+      return this.#push({ name: random.pick(['add', 'sub'] as const), type: 'i64', args: [near, offset] });
+    }
+    const address = this.#freshAddress(bytes);
+    this.#addresses.push(address);
+    return address;
+  }
+
+  /** An address near the window: usually inside it and aligned, sometimes at its edges or anywhere. */
+  #freshAddress(bytes: number): Value {
     const { base, size } = this.#window;
     const random = this.#random;
     if (random.chance(5)) return this.#value('i64');
+    // Registers hold addresses too, in tests that put them there.
+    if (random.chance(20)) {
+      const slot = this.#readable('i64');
+      if (slot !== undefined) return this.#push({ name: 'get', type: 'i64', args: [], slot });
+    }
     const edge = random.chance(15);
     const inside = base + random.below(Math.max(1, size - bytes));
     const at = edge ? base + random.pick([0, size]) + random.below(2 * bytes + 1) - bytes : inside;
@@ -275,24 +305,35 @@ class BlockWriter {
       return;
     }
     const type = row.types.length === 0 ? 'none' : random.pick(row.types);
-    const slot = name === 'get' ? this.#slot(type as Type) : undefined;
+    const slot = name === 'get' ? this.#readable(type as Type) : undefined;
     if (name === 'get' && slot === undefined) return;
+    const again = this.#accessAgain(name, type);
     const head: Omit<Op, 'args'> = {
       name,
       type,
       ...this.#attributes(name, type),
+      ...(again === undefined ? {} : { width: again.width }),
       ...(slot === undefined ? {} : { slot }),
     };
     const typings = row.args === 'variadic' ? [] : row.args;
     // Rarely taken, so that the rest of the block is reached.
     const condition = name === 'trap_if' && random.chance(90) ? this.#zero() : undefined;
     const args = typings.map((typing, index) => {
-      if (index === 0 && row.effect === 'memory') return this.#address(head.width! / 8);
+      if (index === 0 && row.effect === 'memory') return again?.address ?? this.#address(head.width! / 8);
       return (index === 0 ? condition : undefined) ?? this.#argument(typing, head);
     });
     const op: Op = { ...head, args };
     assert(!mayLeave(op) || !this.#written(), 'registers are written last');
     this.#push(op);
+    if (name === 'load' || name === 'store') this.#accesses.push({ address: op.args[0]!, width: op.width! });
+  }
+
+  /** For some loads and stores: the very place of an earlier one, when the type can have its width. */
+  #accessAgain(name: OpName, type: Type | 'none') {
+    if ((name !== 'load' && name !== 'store') || this.#accesses.length === 0 || !this.#random.chance(40))
+      return undefined;
+    const access = this.#random.pick(this.#accesses);
+    return accessWidths(name, type as Type).includes(access.width) ? access : undefined;
   }
 
   #zero(): Value {
@@ -320,7 +361,8 @@ class BlockWriter {
         shape === undefined ? name !== 'load' || type === 'i32' || type === 'i64' : SHAPES[shape].laneWidth < 32;
       attributes.signed = maybe && random.chance(50);
     }
-    if (has('order')) attributes.order = random.pick(ORDERS);
+    const plain = (name === 'load' || name === 'store') && random.chance(85);
+    if (has('order')) attributes.order = plain ? 'none' : random.pick(ORDERS);
     if (has('rmw')) attributes.rmw = random.pick(RMWS);
     if (has('alignment')) attributes.alignment = random.chance(20) ? 'natural' : 'any';
     if (has('from')) attributes.from = random.pick(row.from![type as Type]!);

@@ -75,7 +75,7 @@ function run(block: Block): Block {
       continue;
     }
     const decided = foldCondition(op, ops);
-    if (decided === 'nothing') rewriter.drop();
+    if (decided === 'nothing') rewriter.drop(index);
     else if (decided === 'same') rewriter.replace(index, foldConstant(op, ops) ?? op);
     else {
       rewriter.replace(index, decided);

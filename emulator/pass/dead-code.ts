@@ -28,7 +28,7 @@ function run(block: Block): Block {
   const rewriter = new Rewriter(block);
   for (let index = 0; index < source.length; index++) {
     if (live[index] === 1) rewriter.replace(index, rewriter.renamed(source[index]!));
-    else rewriter.drop();
+    else rewriter.drop(index);
   }
   return rewriter.finish();
 }

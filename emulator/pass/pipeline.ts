@@ -2,15 +2,32 @@ import { assert } from '../check/assert.ts';
 import type { Block } from '../ir/block.ts';
 import { printBlock } from '../ir/print.ts';
 import { verify } from '../ir/verify.ts';
+import { algebra } from './algebra.ts';
 import { constantFolding } from './constant-folding.ts';
 import { deadCode } from './dead-code.ts';
+import { deadRegisterStores } from './dead-register-stores.ts';
+import { memoryForwarding } from './memory-forwarding.ts';
 import type { Pass, PassContext } from './pass.ts';
+import { registerForwarding } from './register-forwarding.ts';
+import { valueNumbering } from './value-numbering.ts';
 
 export type { Pass, PassContext } from './pass.ts';
 export { slotName } from './pass.ts';
 
-/** The passes in the order in which they are run. Any of them may be left out: results stay the same. */
-export const PASSES: readonly Pass[] = [constantFolding, deadCode];
+/**
+ * The passes in the order in which they are run. Any of them may be left out: results stay the same. Forwarding comes first, since all
+ * others see more when values are not hidden by registers; folding comes again after algebra, which makes new constants.
+ */
+export const PASSES: readonly Pass[] = [
+  registerForwarding,
+  constantFolding,
+  memoryForwarding,
+  algebra,
+  valueNumbering,
+  constantFolding,
+  deadRegisterStores,
+  deadCode,
+];
 
 /** What a pass has done since the counters were made, by its name. */
 export interface PassCounters {

@@ -49,8 +49,9 @@ export class Rewriter {
     return this.ops.push(op) - 1;
   }
 
-  /** The op at `index` goes; its value, if it had one, has no use left. */
-  drop(): void {
+  /** The op at `index` goes; whoever uses its value, if it had one, uses `value`, a new one, instead. */
+  drop(index: Value, value: Value = -1): void {
+    this.#values[index] = value;
     this.#changed = true;
   }
 

@@ -1,0 +1,30 @@
+// hot: runs on every block that is compiled.
+import type { Block, Op } from '../ir/block.ts';
+import { ARITHMETIC_RULES } from './arithmetic-rules.ts';
+import { COMPARISON_RULES } from './comparison-rules.ts';
+import { CONVERSION_RULES } from './conversion-rules.ts';
+import type { Pass } from './pass.ts';
+import { Rewriter } from './rewriter.ts';
+import { type Rules, Simplifier } from './simplifier.ts';
+
+/** What ops are simplified by; algebra.test.ts holds each rule against the evaluator. */
+export const RULES: Rules = { ...ARITHMETIC_RULES, ...COMPARISON_RULES, ...CONVERSION_RULES };
+
+function run(block: Block): Block {
+  const rewriter = new Rewriter(block);
+  const simplifier = new Simplifier(rewriter.ops, (op) => rewriter.insert(op), RULES);
+  for (let index = 0; index < block.ops.length; index++) {
+    const op: Op = rewriter.renamed(block.ops[index]!);
+    const simpler = simplifier.simplify(op);
+    if (typeof simpler === 'number') rewriter.forward(index, op, simpler);
+    else rewriter.replace(index, simpler);
+  }
+  return rewriter.finish();
+}
+
+export const algebra: Pass = {
+  name: 'algebra',
+  prose:
+    'Simplifies ops by identities: x + 0, multiplication by powers of two, extensions of what is extended already, comparisons of comparisons.',
+  run,
+};

@@ -1,0 +1,120 @@
+// hot: runs on every block that is compiled.
+import type { Block, Op } from '../ir/block.ts';
+import { opRow } from '../ir/op.ts';
+import { isField, type Slot, type Type, WIDTH } from '../ir/type.ts';
+import { mayLeave } from '../ir/verify.ts';
+import { StateOffset } from '../layout/state.ts';
+import { type Pass, type PassContext, slotName } from './pass.ts';
+import { slotOffset } from './register-table.ts';
+import { Rewriter } from './rewriter.ts';
+
+const UNIT = 4;
+const FLAGS_UNIT = StateOffset.floatFlags / UNIT;
+
+/** The parts of the state that are written again before anyone can look at them, going backwards through a block. */
+class Overwritten {
+  #units = new Set<number>();
+  /** The parts that are read later in the block, before they are written. */
+  readonly #read = new Set<number>();
+
+  covers(slot: Slot, type: Type): boolean {
+    const offset = slotOffset(slot);
+    if (offset === undefined) return false;
+    const last = lastUnit(offset, type);
+    for (let unit = Math.floor(offset / UNIT); unit <= last; unit++) if (!this.#units.has(unit)) return false;
+    return true;
+  }
+
+  write(slot: Slot, type: Type): void {
+    const offset = slotOffset(slot);
+    // Only whole units: part of one that begins or ends inside is still to be seen.
+    if (offset === undefined || offset % UNIT !== 0) return;
+    const last = lastUnit(offset, type);
+    for (let unit = offset / UNIT; unit <= last; unit++) {
+      this.#units.add(unit);
+      this.#read.delete(unit);
+    }
+  }
+
+  read(slot: Slot, type: Type): void {
+    const offset = slotOffset(slot);
+    if (offset === undefined) return this.observe();
+    const last = lastUnit(offset, type);
+    for (let unit = Math.floor(offset / UNIT); unit <= last; unit++) this.#readUnit(unit);
+  }
+
+  readFlags(): void {
+    this.#readUnit(FLAGS_UNIT);
+  }
+
+  /** Whether any of the register is read later in the block, before it is written. */
+  isRead(slot: Slot, type: Type): boolean {
+    const offset = slotOffset(slot);
+    if (offset === undefined) return true;
+    const last = lastUnit(offset, type);
+    for (let unit = Math.floor(offset / UNIT); unit <= last; unit++) if (this.#read.has(unit)) return true;
+    return false;
+  }
+
+  /** All of the state may be seen here. */
+  observe(): void {
+    if (this.#units.size > 0) this.#units = new Set();
+  }
+
+  #readUnit(unit: number): void {
+    this.#units.delete(unit);
+    this.#read.add(unit);
+  }
+}
+
+function lastUnit(offset: number, type: Type): number {
+  return Math.floor((offset + WIDTH[type] / 8 - 1) / UNIT);
+}
+
+function run(block: Block, context: PassContext): Block {
+  const { deadOut, floatOpsStay = false } = context;
+  const source = block.ops;
+  const overwritten = new Overwritten();
+  const dead = new Uint8Array(source.length);
+  let count = 0;
+  /** No op has been met from which the block may be left: what nobody reads after it needs not be written. */
+  let atEnd = true;
+  for (let index = source.length - 1; index >= 0; index--) {
+    const op: Op = source[index]!;
+    if (op.name === 'set') {
+      const slot = op.slot!;
+      const type = op.type as Type;
+      const swallowed = !isField(slot.index) && slot.index === slot.file.sink;
+      const unread = atEnd && deadOut?.has(slotName(slot)) === true && !overwritten.isRead(slot, type);
+      if (swallowed || unread || overwritten.covers(slot, type)) {
+        dead[index] = 1;
+        count++;
+      } else overwritten.write(slot, type);
+      continue;
+    }
+    if (op.name === 'get') {
+      overwritten.read(op.slot!, op.type as Type);
+      continue;
+    }
+    const flags = opRow(op.name).effect === 'flags';
+    if (mayLeave(op) || (flags && !floatOpsStay)) {
+      overwritten.observe();
+      // A trap is the end of the block, but not the one after which nobody reads.
+      atEnd = false;
+    } else if (flags) overwritten.readFlags();
+  }
+  if (count === 0) return block;
+  const rewriter = new Rewriter(block);
+  for (let index = 0; index < source.length; index++) {
+    if (dead[index] === 1) rewriter.drop(index);
+    else rewriter.replace(index, rewriter.renamed(source[index]!));
+  }
+  return rewriter.finish();
+}
+
+export const deadRegisterStores: Pass = {
+  name: 'dead-register-stores',
+  prose:
+    'Removes writes of registers that are written again before the block can be left, that nobody reads after it, or that swallow what is written.',
+  run,
+};

@@ -1,0 +1,139 @@
+// hot: asked by the algebra pass about many values of every block.
+import type { Op, Value } from '../ir/block.ts';
+import { resultType } from '../ir/op.ts';
+import { SHAPES, type Type } from '../ir/type.ts';
+
+/** So far back a value is followed; chains in real code are short, and the work for each question stays bounded. */
+const DEPTH = 3;
+
+/** The bits of each type: WIDTH, but for tests that try all values of a narrow one. */
+export type Widths = Readonly<Record<Type, number>>;
+
+/** Bits of a number of 64 bits or fewer: 0 for 0. */
+function bitLength(bits: bigint): number {
+  const high = Number(bits >> 32n);
+  return high === 0 ? 32 - Math.clz32(Number(bits)) : 64 - Math.clz32(high);
+}
+
+/** The amount of a shift by a constant, modulo the width; undefined when it is not one. */
+function shiftAmount(op: Op, ops: readonly Op[], width: number): number | undefined {
+  const amount = ops[op.args[1]!]!;
+  return amount.name === 'const' ? Number(amount.bits!) % width : undefined;
+}
+
+/** The least number of low bits known to hold all the ones of an integer value: it is below 2^n. */
+export function unsignedWidth(value: Value, ops: readonly Op[], widths: Widths, depth = DEPTH): number {
+  const op = ops[value]!;
+  const whole = widths[resultType(op) ?? 'i64'];
+  if (op.name === 'const') return whole > 64 ? whole : bitLength(op.bits!);
+  if (depth === 0) return whole;
+  const of = (index: number) => unsignedWidth(op.args[index]!, ops, widths, depth - 1);
+  switch (op.name) {
+    case 'eq':
+    case 'ne':
+    case 'lt_s':
+    case 'lt_u':
+    case 'le_s':
+    case 'le_u':
+    case 'feq':
+    case 'flt':
+    case 'fle':
+    case 'store_conditional':
+      return 1;
+    case 'clz':
+    case 'ctz':
+    case 'popcnt':
+      return whole === 64 ? 7 : 6;
+    case 'fclass':
+      return 10;
+    case 'load':
+      return op.signed! ? whole : op.width!;
+    case 'v_extract':
+      return op.signed! ? whole : SHAPES[op.shape!].laneWidth;
+    case 'widen_u':
+    case 'wrap':
+      return Math.min(32, of(0));
+    case 'widen_s':
+    case 'extend8_s':
+    case 'extend16_s':
+    case 'extend32_s': {
+      const narrow = of(0);
+      return narrow < extendedFrom(op) ? narrow : whole;
+    }
+    case 'and':
+      return Math.min(of(0), of(1));
+    case 'or':
+    case 'xor':
+      return Math.max(of(0), of(1));
+    case 'select':
+      return Math.max(of(1), of(2));
+    case 'add':
+      return Math.min(whole, Math.max(of(0), of(1)) + 1);
+    case 'mul':
+      return Math.min(whole, of(0) + of(1));
+    case 'div_u':
+    case 'rem_u':
+      return of(0);
+    case 'shr_u': {
+      const amount = shiftAmount(op, ops, whole);
+      return amount === undefined ? of(0) : Math.max(0, of(0) - amount);
+    }
+    case 'shl': {
+      const amount = shiftAmount(op, ops, whole);
+      return amount === undefined ? whole : Math.min(whole, of(0) + amount);
+    }
+    default:
+      return whole;
+  }
+}
+
+/** The least number of low bits known to give the whole integer value when they are sign-extended. */
+export function signedWidth(value: Value, ops: readonly Op[], widths: Widths, depth = DEPTH): number {
+  const op = ops[value]!;
+  const whole = widths[resultType(op) ?? 'i64'];
+  if (op.name === 'const') return constantWidth(op.bits!, whole);
+  if (depth === 0) return whole;
+  const of = (index: number) => signedWidth(op.args[index]!, ops, widths, depth - 1);
+  switch (op.name) {
+    case 'load':
+      return op.signed! ? op.width! : Math.min(whole, op.width! + 1);
+    case 'load_reserved':
+    case 'atomic_rmw':
+    case 'atomic_cas':
+      return op.width!;
+    case 'widen_s':
+    case 'extend8_s':
+    case 'extend16_s':
+    case 'extend32_s':
+      return Math.min(extendedFrom(op), of(0));
+    case 'wrap':
+      return Math.min(32, of(0));
+    case 'shr_s': {
+      const amount = shiftAmount(op, ops, whole);
+      return amount === undefined ? of(0) : Math.max(1, of(0) - amount);
+    }
+    case 'and':
+      return Math.min(Math.max(of(0), of(1)), unsignedWidth(value, ops, widths, depth - 1) + 1, whole);
+    case 'or':
+    case 'xor':
+      return Math.max(of(0), of(1));
+    case 'select':
+      return Math.max(of(1), of(2));
+    case 'add':
+    case 'sub':
+      return Math.min(whole, Math.max(of(0), of(1)) + 1);
+    default:
+      return Math.min(whole, unsignedWidth(value, ops, widths, depth - 1) + 1);
+  }
+}
+
+function constantWidth(bits: bigint, whole: number): number {
+  if (whole > 64) return whole;
+  const negative = bits >> BigInt(whole - 1) === 1n;
+  return bitLength(negative ? BigInt.asUintN(whole, ~bits) : bits) + 1;
+}
+
+/** The bits that a sign extension starts from. */
+function extendedFrom(op: Op): number {
+  return op.name === 'extend8_s' ? 8 : op.name === 'extend16_s' ? 16 : 32;
+}

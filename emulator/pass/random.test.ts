@@ -1,0 +1,94 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { testSeed } from '../bits/float-operands.ts';
+import { IR_FILES } from '../filetests/op-case.ts';
+import type { Block } from '../ir/block.ts';
+import { OP_NAMES, type OpName, opRow } from '../ir/op.ts';
+import { Random, randomBlock } from '../ir/random.ts';
+import type { RegisterFile } from '../ir/type.ts';
+import { verify } from '../ir/verify.ts';
+import { REGISTERS, StateOffset } from '../layout/state.ts';
+import { optimize, PASSES } from './pipeline.ts';
+import { assertSame, randomContext, randomStart, WINDOW } from './trial.ts';
+
+/** Blocks tried; more with BLOCKS=100000. */
+const BLOCKS = Number(process.env['BLOCKS'] ?? 1500);
+
+/** The registers of IR corpora; a file that overlaps x, as AArch64's sp does; the accrued flags as a register; a file with a sink. */
+const FILES: readonly RegisterFile[] = [
+  ...IR_FILES,
+  { name: 'y', offset: REGISTERS + 8 * 7, stride: 8, count: 1, type: 'i64' },
+  { name: 'fflags', offset: StateOffset.floatFlags, stride: 4, count: 1, type: 'i32' },
+  { name: 's', offset: REGISTERS + 0x200, stride: 8, count: 3, type: 'i64', sink: 2 },
+];
+
+const effects = (names: readonly OpName[], ...kinds: string[]) =>
+  names.filter((name) => kinds.includes(opRow(name).effect));
+const INTEGERS = OP_NAMES.filter((name) => opRow(name).types.some((type) => type === 'i32' || type === 'i64'));
+
+/** Kinds of blocks: everything there is, and fewer ops of which more feed each other. */
+const MIXES: readonly (readonly OpName[])[] = [
+  OP_NAMES,
+  [...effects(INTEGERS, 'none', 'reads', 'writes'), 'branch', 'jump'],
+  ['add', 'sub', 'load', 'store', 'get', 'set', 'const', 'widen_s', 'wrap', 'jump_rel'],
+  ['load', 'store', 'get', 'set', 'const', 'call', 'fence', 'atomic_rmw', 'trap_if', 'branch'],
+  ['and', 'or', 'xor', 'shl', 'shr_s', 'shr_u', 'widen_u', 'widen_s', 'wrap', 'extend8_s', 'extend32_s', 'bitcast'],
+  ['eq', 'ne', 'lt_s', 'lt_u', 'le_s', 'le_u', 'widen_u', 'select', 'branch', 'trap_if', 'and', 'xor'],
+  [...effects(OP_NAMES, 'flags'), 'bitcast', 'trap_if', 'set', 'get', 'fneg', 'fabs', 'fcopysign'],
+];
+
+function blockOf(random: Random): Block {
+  return randomBlock(random, {
+    isa: 'none',
+    files: FILES,
+    instructions: 1 + random.below(8),
+    ops: random.pick(MIXES),
+    helpers: { h: 2 },
+    window: WINDOW,
+  });
+}
+
+const base = testSeed();
+
+test('random blocks do the same after each pass, after all, and after all but each one', (t) => {
+  t.diagnostic(`SEED=${base}`);
+  const changed = new Map<string, number>();
+  const outcomes = new Map<string, number>();
+  let [before, after] = [0, 0];
+  for (let seed = base; seed < base + BLOCKS; seed++) {
+    const random = new Random(seed);
+    const block = blockOf(random);
+    assert.deepEqual(verify(block), [], `seed ${seed}`);
+    const context = randomContext(random, FILES);
+    const start = randomStart(random, FILES);
+    const compare = (result: Block, what: string) => {
+      if (result === block) return;
+      changed.set(what, (changed.get(what) ?? 0) + 1);
+      const options = { context, files: FILES, what: `SEED=${seed}, ${what}, ${JSON.stringify(context)}` };
+      const { kind } = assertSame(block, result, start, options);
+      outcomes.set(kind, (outcomes.get(kind) ?? 0) + 1);
+    };
+    const copy = structuredClone(block.ops.map(({ slot, ...rest }) => ({ ...rest, index: slot?.index })));
+    for (const pass of new Set(PASSES)) compare(pass.run(block, context), pass.name);
+    const whole = optimize(block, context, { verify: true });
+    compare(whole, 'all');
+    before += block.ops.length;
+    after += whole.ops.length;
+    for (const { name } of new Set(PASSES)) {
+      compare(optimize(block, context, { disabled: new Set([name]) }), `all but ${name}`);
+    }
+    assert.deepEqual(
+      block.ops.map(({ slot, ...rest }) => ({ ...rest, index: slot?.index })),
+      copy,
+      `seed ${seed}: a pass changed its block`,
+    );
+  }
+  t.diagnostic(`${before} ops became ${after}; ${JSON.stringify(Object.fromEntries(outcomes))}`);
+  t.diagnostic(JSON.stringify(Object.fromEntries(changed)));
+  for (const { name } of PASSES) {
+    assert.ok((changed.get(name) ?? 0) > BLOCKS / 50, `${name} finds something to do`);
+  }
+  for (const kind of ['next', 'jump', 'trap', 'fault']) {
+    assert.ok((outcomes.get(kind) ?? 0) > BLOCKS / 50, `blocks end in ${kind}`);
+  }
+});

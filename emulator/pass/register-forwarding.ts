@@ -1,0 +1,71 @@
+// hot: runs on every block that is compiled.
+import type { Block, Op, Value } from '../ir/block.ts';
+import { opRow } from '../ir/op.ts';
+import type { Shape, Type } from '../ir/type.ts';
+import type { Pass } from './pass.ts';
+import { RegisterTable } from './register-table.ts';
+import { Rewriter } from './rewriter.ts';
+
+/** The vector shape that has the type as a lane. */
+const SHAPE_OF: Readonly<Partial<Record<Type, Shape>>> = { i32: 'i32x4', i64: 'i64x2', f32: 'f32x4', f64: 'f64x2' };
+
+/** The op that gives the low bits of `value` of type `from` as `type`; undefined when that takes more than one op. */
+function reinterpret(value: Value, from: Type | 'none', type: Type): Op | undefined {
+  const pair = `${from} ${type}`;
+  switch (pair) {
+    case 'i64 i32':
+      return { name: 'wrap', type, args: [value] };
+    case 'i64 f64':
+    case 'f64 i64':
+    case 'i32 f32':
+    case 'f32 i32':
+      return { name: 'bitcast', type, args: [value], from: from as Type };
+    default:
+      if (from !== 'v128') return undefined;
+      return { name: 'v_extract', type: 'v128', args: [value], shape: SHAPE_OF[type]!, lane: 0, signed: false };
+  }
+}
+
+function run(block: Block): Block {
+  const rewriter = new Rewriter(block);
+  const { ops } = rewriter;
+  const table = new RegisterTable();
+  for (let index = 0; index < block.ops.length; index++) {
+    const op = rewriter.renamed(block.ops[index]!);
+    if (op.name === 'get') {
+      const definer = table.definer(op.slot!, op.type as Type, ops);
+      if (definer < 0) {
+        table.define(op.slot!, op.type as Type, rewriter.replace(index, op));
+        continue;
+      }
+      const known = ops[definer]!;
+      const value = known.name === 'get' ? definer : known.args[0]!;
+      if (known.type === op.type) rewriter.forward(index, op, value);
+      else rewriter.replace(index, reinterpret(value, known.type, op.type as Type) ?? op);
+    } else if (op.name === 'set') {
+      const definer = table.definer(op.slot!, op.type as Type, ops);
+      const known = definer < 0 ? undefined : ops[definer]!;
+      if (known !== undefined && known.type === op.type) {
+        const held = known.name === 'get' ? definer : known.args[0]!;
+        if (held === op.args[0]) {
+          rewriter.drop(index);
+          continue;
+        }
+      }
+      table.define(op.slot!, op.type as Type, rewriter.replace(index, op));
+    } else {
+      const { effect } = opRow(op.name);
+      if (effect === 'call') table.forget();
+      else if (effect === 'flags') table.forgetFlags();
+      rewriter.replace(index, op);
+    }
+  }
+  return rewriter.finish();
+}
+
+export const registerForwarding: Pass = {
+  name: 'register-forwarding',
+  prose:
+    'Replaces reads of a register by the value last read from or written to it, and removes writes of what it already holds.',
+  run,
+};

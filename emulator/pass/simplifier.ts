@@ -1,0 +1,95 @@
+// hot: every op of every block that is compiled goes through `simplify`.
+import type { Op, Value } from '../ir/block.ts';
+import type { OpName } from '../ir/op.ts';
+import { type Type, WIDTH } from '../ir/type.ts';
+import { constant, foldConstant } from './constant-folding.ts';
+import { signedWidth, unsignedWidth, type Widths } from './known-width.ts';
+
+/** What an op may be replaced by: a value there already is, another op, or, with undefined, nothing. */
+export type Simpler = Value | Op | undefined;
+
+/** What one op is when its arguments allow it to be something simpler. May insert constants and ops that the result needs. */
+export type Rule = (op: Op, simplifier: Simplifier) => Simpler;
+
+export type Rules = Readonly<Partial<Record<OpName, Rule>>>;
+
+/** A rule's result may be simplified again; this often, so that rules that undo each other do no harm. */
+const ROUNDS = 4;
+
+/** What rules see of the block being written, and what they write. */
+export class Simplifier {
+  readonly #ops: readonly Op[];
+  readonly #insert: (op: Op) => Value;
+  readonly #rules: Rules;
+  readonly #widths: Widths;
+
+  /** `ops`: the new block so far; `insert` appends to it. */
+  constructor(ops: readonly Op[], insert: (op: Op) => Value, rules: Rules, widths: Widths = WIDTH) {
+    this.#ops = ops;
+    this.#insert = insert;
+    this.#rules = rules;
+    this.#widths = widths;
+  }
+
+  /** The simplest form of an op that rules find: the op itself when it is as simple as can be. */
+  simplify(op: Op): Value | Op {
+    let current = op;
+    for (let round = 0; round < ROUNDS; round++) {
+      const rule = this.#rules[current.name];
+      const simpler = rule?.(current, this);
+      if (simpler === undefined) return current;
+      if (typeof simpler === 'number') return simpler;
+      current = foldConstant(simpler, this.#ops) ?? simpler;
+    }
+    return current;
+  }
+
+  op(value: Value): Op {
+    return this.#ops[value]!;
+  }
+
+  /** The bits of a constant; undefined when the value is not one. */
+  bits(value: Value): bigint | undefined {
+    const op = this.#ops[value]!;
+    return op.name === 'const' ? op.bits : undefined;
+  }
+
+  width(type: Type | 'none'): number {
+    return this.#widths[type as Type];
+  }
+
+  unsignedWidth(value: Value): number {
+    return unsignedWidth(value, this.#ops, this.#widths);
+  }
+
+  signedWidth(value: Value): number {
+    return signedWidth(value, this.#ops, this.#widths);
+  }
+
+  /** A constant of the type, whose bits may be any integer; not in the block yet. */
+  constantOp(type: Type | 'none', bits: bigint): Op {
+    return constant(type as Type, BigInt.asUintN(this.#widths[type as Type], bits));
+  }
+
+  /** The same in the block. */
+  constant(type: Type | 'none', bits: bigint): Value {
+    return this.#insert(this.constantOp(type, bits));
+  }
+
+  /** An op in the block that the result needs as argument. */
+  value(name: OpName, type: Type, args: readonly Value[]): Value {
+    const op: Op = { name, type, args };
+    return this.#insert(foldConstant(op, this.#ops) ?? op);
+  }
+}
+
+/** An op of the same type with other arguments. */
+export function op(name: OpName, type: Type | 'none', ...args: Value[]): Op {
+  return { name, type, args };
+}
+
+/** Whether the value with the given bits is 2^n, and n. */
+export function powerOfTwo(bits: bigint): number | undefined {
+  if (bits === 0n || (bits & (bits - 1n)) !== 0n) return undefined;
+  return bits < 0x8000_0000n ? 31 - Math.clz32(Number(bits)) : bits.toString(2).length - 1;
+}

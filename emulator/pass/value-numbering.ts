@@ -1,0 +1,142 @@
+// hot: runs on every block that is compiled.
+import type { Block, Op, Value } from '../ir/block.ts';
+import { OP_NAMES, type OpName, opRow } from '../ir/op.ts';
+import { isField, type Type } from '../ir/type.ts';
+import { StateOffset } from '../layout/state.ts';
+import type { Pass } from './pass.ts';
+import { slotOffset } from './register-table.ts';
+import { Rewriter } from './rewriter.ts';
+
+/** Ops that give the same for the same arguments. Those that raise flags do too, and raising them once more changes nothing. */
+const REPEATABLE: ReadonlyMap<OpName, 'none' | 'flags' | 'check'> = new Map(
+  OP_NAMES.map((name) => [name, repeatable(name)] as const).filter(
+    (pair): pair is [OpName, 'none' | 'flags' | 'check'] => pair[1] !== undefined,
+  ),
+);
+
+function repeatable(name: OpName): 'none' | 'flags' | 'check' | undefined {
+  const { effect, args } = opRow(name);
+  if (name === 'trap_if') return 'check';
+  return (effect === 'none' || effect === 'flags') && args.length > 0 ? effect : undefined;
+}
+
+const COMMUTATIVE: ReadonlySet<OpName> = new Set<OpName>([
+  'add',
+  'mul',
+  'mulh_s',
+  'mulh_u',
+  'and',
+  'or',
+  'xor',
+  'eq',
+  'ne',
+  'v_and',
+  'v_or',
+  'v_xor',
+]);
+
+const NONE = -1;
+/** So many ops with the same last argument are looked at; a block in which everything is added to one value stays linear. */
+const CANDIDATES = 16;
+
+/** The ops of the new block that might be had again. They are found by the last defined of their arguments. */
+class Known {
+  readonly #ops: readonly Op[];
+  readonly #latest: Int32Array;
+  readonly #earlier: Int32Array;
+  readonly #constants = new Map<Type | 'none', Map<bigint, Value>>();
+
+  /** `size`: the most ops the new block will have. */
+  constructor(ops: readonly Op[], size: number) {
+    this.#ops = ops;
+    this.#latest = new Int32Array(size).fill(NONE);
+    this.#earlier = new Int32Array(size);
+  }
+
+  /** The latest op that is the same, at or after `since`; NONE when there is none. */
+  find(op: Op, since: number): Value {
+    let left = CANDIDATES;
+    for (let at = this.#latest[lastArgument(op)]!; at >= since && left > 0; at = this.#earlier[at]!) {
+      if (same(op, this.#ops[at]!)) return at;
+      left--;
+    }
+    return NONE;
+  }
+
+  add(op: Op, value: Value): void {
+    const last = lastArgument(op);
+    this.#earlier[value] = this.#latest[last]!;
+    this.#latest[last] = value;
+  }
+
+  constant(op: Op): Value {
+    return this.#constants.get(op.type)?.get(op.bits!) ?? NONE;
+  }
+
+  addConstant(op: Op, value: Value): void {
+    const known = this.#constants.get(op.type);
+    if (known === undefined) this.#constants.set(op.type, new Map([[op.bits!, value]]));
+    else known.set(op.bits!, value);
+  }
+}
+
+/** The argument by which the op is found; of a check only the condition matters. */
+function lastArgument({ name, args }: Op): Value {
+  if (name === 'trap_if') return args[0]!;
+  let last = NONE;
+  for (let index = 0; index < args.length; index++) if (args[index]! > last) last = args[index]!;
+  return last;
+}
+
+function same(a: Op, b: Op): boolean {
+  if (a.name !== b.name || a.type !== b.type) return false;
+  if (a.name === 'trap_if') return a.args[0] === b.args[0];
+  if (a.from !== b.from || a.signed !== b.signed || a.shape !== b.shape || a.lane !== b.lane) return false;
+  const { args } = a;
+  let equal = true;
+  for (let index = 0; index < args.length; index++) if (args[index] !== b.args[index]) equal = false;
+  if (!equal) return COMMUTATIVE.has(a.name) && args[0] === b.args[1] && args[1] === b.args[0];
+  return a.lanes === b.lanes || (a.lanes?.every((lane, index) => lane === b.lanes?.[index]) ?? false);
+}
+
+/** Whether the op may take accrued flags back, so that an op that raises them has to raise them again. */
+function clearsFlags(op: Op): boolean {
+  if (op.name === 'call') return true;
+  if (op.name !== 'set') return false;
+  const { slot } = op;
+  return isField(slot!.index) || Math.abs(slotOffset(slot!)! - StateOffset.floatFlags) < 16;
+}
+
+function run(block: Block): Block {
+  const rewriter = new Rewriter(block);
+  const { ops } = rewriter;
+  const known = new Known(ops, block.ops.length);
+  let flagsSince = 0;
+  for (let index = 0; index < block.ops.length; index++) {
+    const op = rewriter.renamed(block.ops[index]!);
+    if (op.name === 'const') {
+      const found = known.constant(op);
+      if (found === NONE) known.addConstant(op, rewriter.replace(index, op));
+      else rewriter.forward(index, op, found);
+      continue;
+    }
+    const kind = REPEATABLE.get(op.name);
+    if (kind === undefined) {
+      if (clearsFlags(op)) flagsSince = ops.length;
+      rewriter.replace(index, op);
+      continue;
+    }
+    const found = known.find(op, kind === 'flags' ? flagsSince : 0);
+    if (found === NONE) known.add(op, rewriter.replace(index, op));
+    else if (kind === 'none') rewriter.forward(index, op, found);
+    else rewriter.drop(index, found);
+  }
+  return rewriter.finish();
+}
+
+export const valueNumbering: Pass = {
+  name: 'value-numbering',
+  prose:
+    'Computes what is computed twice once: ops with the same arguments, floating-point ops and their flags included, and traps whose condition has been tested.',
+  run,
+};
