@@ -1,0 +1,194 @@
+// hot: refilled on every miss of generated code.
+import { assert } from '../check/assert.ts';
+import {
+  PAGE_SIZE,
+  STATE,
+  TLB,
+  TLB_CONTEXTS,
+  TLB_EMPTY,
+  TLB_ENTRIES,
+  TLB_ENTRY_SIZE,
+  TlbEntry,
+} from '../layout/memory-map.ts';
+import { StateOffset } from '../layout/state.ts';
+import { Access } from './regime.ts';
+
+/** Which of the tables is in force (layout/memory-map.ts, "TLB"). */
+export const TlbContext = { user: 0, supervisor: 1, supervisorUserMemory: 2, machine: 3 } as const;
+export type TlbContext = (typeof TlbContext)[keyof typeof TlbContext];
+
+const CONTEXT_SIZE = TLB_ENTRIES * TLB_ENTRY_SIZE;
+const INDEX_MASK = TLB_ENTRIES - 1;
+const WORDS = TLB_ENTRY_SIZE / 4;
+const PAGE_MASK = -PAGE_SIZE;
+/** Entries that a table may take from large pages before it no longer remembers them one by one. */
+const LARGE_PAGES = 16;
+
+/**
+ * The first-level TLB: tables in the linear memory that generated code probes inline (tier/tlb-path.ts). JavaScript fills and empties
+ * them. Large pages are entered 4 KiB at a time; that they were is remembered, since a fence for one address takes away all of their parts.
+ */
+export class L1Tlb {
+  readonly #words: Int32Array<ArrayBuffer>;
+  readonly #state: DataView<ArrayBuffer>;
+  /** First and last page number (low 32 bits, unsigned) of the large pages entered since each table was last emptied. */
+  readonly #largeFirst = new Float64Array(TLB_CONTEXTS * LARGE_PAGES);
+  readonly #largeLast = new Float64Array(TLB_CONTEXTS * LARGE_PAGES);
+  readonly #largeCount = new Int32Array(TLB_CONTEXTS);
+  /** Whether anything was entered since the table was last emptied. */
+  readonly #used = new Uint8Array(TLB_CONTEXTS);
+
+  constructor(memory: WebAssembly.Memory) {
+    this.#words = new Int32Array(memory.buffer as ArrayBuffer);
+    this.#state = new DataView(memory.buffer as ArrayBuffer, STATE);
+    this.#used.fill(1);
+    this.flushAll();
+  }
+
+  /** Puts tables in force. */
+  select(data: TlbContext, fetch: TlbContext): void {
+    this.#state.setInt32(StateOffset.dataTlb, TLB + data * CONTEXT_SIZE, true);
+    this.#state.setInt32(StateOffset.fetchTlb, TLB + fetch * CONTEXT_SIZE, true);
+  }
+
+  /** Index of the first 32-bit word of a table in the linear memory. */
+  firstWord(context: TlbContext): number {
+    return (TLB + context * CONTEXT_SIZE) / 4;
+  }
+
+  /**
+   * Enters a page: virtual address as halves, linear address of its first byte, what may be done (Access bits). `levelPages` is the size
+   * in 4 KiB pages of the large page it is part of, 1 for none.
+   */
+  fill(context: TlbContext, low: number, high: number, linear: number, allowed: number, levelPages: number): void {
+    const words = this.#words;
+    const at = entryWord(context, low);
+    const page = low & PAGE_MASK;
+    const addend = (linear - page) | 0;
+    const known = words[at + TlbEntry.execute / 4] === page && words[at + TlbEntry.execute / 4 + 1] === high;
+    if (!known || words[at + TlbEntry.addend / 4] !== addend) words[at + TlbEntry.code / 4] = 0;
+    tag(words, at + TlbEntry.read / 4, page, high, (allowed & Access.read) !== 0);
+    tag(words, at + TlbEntry.write / 4, page, high, (allowed & Access.write) !== 0);
+    tag(words, at + TlbEntry.execute / 4, page, high, (allowed & Access.execute) !== 0);
+    words[at + TlbEntry.addend / 4] = addend;
+    this.#used[context] = 1;
+    if (levelPages > 1) this.#rememberLarge(context, page >>> 12, levelPages);
+  }
+
+  /** Linear address (int32) of an address that may be accessed so, or 0: what generated code does inline. */
+  probe(context: TlbContext, low: number, high: number, access: Access): number {
+    const words = this.#words;
+    const at = entryWord(context, low);
+    const offset = access === Access.read ? TlbEntry.read : access === Access.write ? TlbEntry.write : TlbEntry.execute;
+    if (words[at + offset / 4] !== (low & PAGE_MASK) || words[at + offset / 4 + 1] !== high) return 0;
+    return (low + words[at + TlbEntry.addend / 4]!) | 0;
+  }
+
+  flushAll(): void {
+    for (let context = 0; context < TLB_CONTEXTS; context++) this.flush(context as TlbContext);
+  }
+
+  flush(context: TlbContext): void {
+    this.#largeCount[context] = 0;
+    if (this.#used[context] === 0) return;
+    this.#used[context] = 0;
+    const begin = (TLB + context * CONTEXT_SIZE) / 4;
+    this.#words.fill(-1, begin, begin + CONTEXT_SIZE / 4);
+  }
+
+  /** Forgets the page at an address in a table, and all of the large page around it. */
+  flushPage(context: TlbContext, low: number, high: number): void {
+    const page = low >>> 12;
+    const first = context * LARGE_PAGES;
+    for (let i = first; i < first + this.#largeCount[context]!; i++) {
+      if (page < this.#largeFirst[i]! || page > this.#largeLast[i]!) continue;
+      this.flush(context);
+      return;
+    }
+    const words = this.#words;
+    const at = entryWord(context, low);
+    for (let tagAt = at; tagAt < at + TlbEntry.addend / 4; tagAt += 2) {
+      if (words[tagAt] === (low & PAGE_MASK) && words[tagAt + 1] === high) words[tagAt] = words[tagAt + 1] = -1;
+    }
+  }
+
+  /** Makes stores to a page of RAM, by linear address, miss: under whatever virtual address it is entered. */
+  protectWrites(linear: number): void {
+    this.#forEachAlias(linear, (at) => {
+      this.#words[at + TlbEntry.write / 4] = -1;
+      this.#words[at + TlbEntry.write / 4 + 1] = -1;
+    });
+  }
+
+  /** Clears what the tiers noted as decoded from a page of RAM. */
+  unlinkCode(linear: number): void {
+    this.#forEachAlias(linear, (at) => {
+      this.#words[at + TlbEntry.code / 4] = 0;
+    });
+  }
+
+  checkInvariants(): void {
+    const words = this.#words;
+    for (let context = 0; context < TLB_CONTEXTS; context++) {
+      for (let index = 0; index < TLB_ENTRIES; index++) {
+        const at = entryWord(context as TlbContext, index << 12);
+        for (let tagAt = at; tagAt < at + TlbEntry.addend / 4; tagAt += 2) {
+          const low = words[tagAt]!;
+          if ((low & TLB_EMPTY) !== 0) continue;
+          assert((low & ~PAGE_MASK) === 0, 'a tag is a page address');
+          assert(((low >>> 12) & INDEX_MASK) === index, 'a page is entered where it is looked for');
+          assert(this.#used[context] !== 0, 'a table with entries is known to be used');
+          assert(((low + words[at + TlbEntry.addend / 4]!) & ~PAGE_MASK) === 0, 'an addend moves whole pages');
+        }
+      }
+    }
+  }
+
+  #forEachAlias(linear: number, act: (at: number) => void): void {
+    const words = this.#words;
+    for (let context = 0; context < TLB_CONTEXTS; context++) {
+      if (this.#used[context] === 0) continue;
+      for (let index = 0; index < TLB_ENTRIES; index++) {
+        const at = entryWord(context as TlbContext, index << 12);
+        for (let tagAt = at; tagAt < at + TlbEntry.addend / 4; tagAt += 2) {
+          const low = words[tagAt]!;
+          if ((low & TLB_EMPTY) !== 0 || low + words[at + TlbEntry.addend / 4]! !== (linear | 0)) continue;
+          act(at);
+          break;
+        }
+      }
+    }
+  }
+
+  #rememberLarge(context: TlbContext, page: number, levelPages: number): void {
+    // Only the low 32 bits of page numbers are kept: at worst too much is taken away.
+    const whole = levelPages >= 2 ** 20;
+    const first = whole ? 0 : page - (page % levelPages);
+    const last = whole ? 2 ** 20 : first + levelPages - 1;
+    const begin = context * LARGE_PAGES;
+    const count = this.#largeCount[context]!;
+    for (let i = begin; i < begin + count; i++) {
+      if (this.#largeFirst[i]! <= first && last <= this.#largeLast[i]!) return;
+    }
+    if (count < LARGE_PAGES) {
+      this.#largeFirst[begin + count] = first;
+      this.#largeLast[begin + count] = last;
+      this.#largeCount[context] = count + 1;
+      return;
+    }
+    // Too many to tell apart: any address may lie in one.
+    this.#largeFirst[begin] = 0;
+    this.#largeLast[begin] = 2 ** 20;
+    this.#largeCount[context] = 1;
+  }
+}
+
+/** Index of an entry's first word. */
+function entryWord(context: TlbContext, low: number): number {
+  return (TLB + context * CONTEXT_SIZE) / 4 + ((low >>> 12) & INDEX_MASK) * WORDS;
+}
+
+function tag(words: Int32Array<ArrayBuffer>, at: number, page: number, high: number, allowed: boolean): void {
+  words[at] = allowed ? page : -1;
+  words[at + 1] = allowed ? high : -1;
+}
