@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import { parseIpv4 } from './address.ts';
 import { finishChecksum, sumWords } from './checksum.ts';
 import { MAXIMUM_FRAME, transportChecksum, udpFrame } from './frame.ts';
-import { GuestTcp, arpRequestFrame, echoRequestFrame, guestRoute } from './scripted-guest.ts';
+import { GuestTcp, arpRequestFrame, echoRequestFrame, guestRoute } from './scripted-guest.test-support.ts';
 import { EchoStream, ServiceTable } from './service-table.ts';
 import { GATEWAY_ADDRESS, NAME_SERVER_ADDRESS, UserNetwork } from './user-network.ts';
 

@@ -6,7 +6,14 @@ import { PacketCapture } from './capture.ts';
 import { finishChecksum, sumWords } from './checksum.ts';
 import { DhcpMessage } from './dhcp.ts';
 import { Protocol, parseDatagram, parseIpv4Packet, udpFrame, type Datagram } from './frame.ts';
-import { GUEST_MAC, PEER_MAC, arpRequestFrame, echoRequestFrame, guestRoute, packetOf } from './scripted-guest.ts';
+import {
+  GUEST_MAC,
+  PEER_MAC,
+  arpRequestFrame,
+  echoRequestFrame,
+  guestRoute,
+  packetOf,
+} from './scripted-guest.test-support.ts';
 import { EchoStream, ServiceTable, builtinService, parseService } from './service-table.ts';
 import { GATEWAY_ADDRESS, GUEST_ADDRESS, NAME_SERVER_ADDRESS, UserNetwork } from './user-network.ts';
 

@@ -120,7 +120,7 @@ export class TcpConnection {
 
   /** Time passes: sends again what was not acknowledged, gives up on a guest that never answers. */
   advance(now: number): void {
-    if (this.#state === 'time-wait' && now >= this.#timeWaitEnds) this.#state = 'closed';
+    if (this.#state === 'time-wait' && now >= this.#timeWaitEnds) this.#end('closed');
     if (this.#state === 'closed' || !this.#timer.expired(now)) return;
     if (!this.#timer.backOff(now)) {
       this.abort();

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { ByteRing } from './byte-ring.ts';
 import { parseIpv4 } from './address.ts';
-import { GuestTcp, guestRoute, segmentOf, type GuestTcpOptions } from './scripted-guest.ts';
+import { GuestTcp, guestRoute, segmentOf, type GuestTcpOptions } from './scripted-guest.test-support.ts';
 import { DiscardStream, EchoStream, HttpStream, ServiceTable } from './service-table.ts';
 import type { Stream } from './service.ts';
 import { TcpFlag, tcpFrame, type TcpHeader } from './tcp-segment.ts';

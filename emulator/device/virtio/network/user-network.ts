@@ -68,6 +68,8 @@ export class UserNetwork {
     ignored: 0,
     malformed: 0,
   };
+  /** Called when a service woke a connection; whoever owns the network sets it. */
+  onReady: () => void = () => {};
   readonly #services: Services;
   readonly #names: ReadonlyMap<string, Ipv4Address>;
   readonly #replies: Uint8Array[] = [];
@@ -256,7 +258,9 @@ export class UserNetwork {
   #open(key: string, packet: Ipv4Packet, syn: TcpSegment, route: Route, now: number): TcpConnection | undefined {
     if (this.#connections.size >= MAXIMUM_CONNECTIONS) return undefined;
     const wake = () => {
-      if (this.#connections.has(key)) this.#ready.add(key);
+      if (!this.#connections.has(key)) return;
+      this.#ready.add(key);
+      this.onReady();
     };
     const stream = this.#services.connect(packet.destination, syn.destinationPort, wake);
     if (stream === undefined) return undefined;
