@@ -19,15 +19,25 @@ export interface MemoryPath {
   storeForUpdate(lowering: Lowering, address: number, width: number, value: number): void;
 }
 
-interface AccessKind {
+/** What is moved between guest memory and a value. */
+export interface Transfer {
   readonly type: Type;
+  /** Bits in memory. */
   readonly width: number;
   readonly signed: boolean;
+}
+
+interface AccessKind extends Transfer {
   /** SlowAccess bits. */
   readonly flags: number;
   /** Permission bits that must be set; others of `mask` must be clear. */
   readonly need: number;
   readonly mask: number;
+}
+
+/** What a `load` or `store` op moves. */
+export function accessOf(op: Op): Transfer {
+  return { type: op.type as Type, width: op.width!, signed: op.signed === true };
 }
 
 const NOT_CODE = Permission.write | Permission.code;
@@ -203,7 +213,7 @@ export class FlatMemoryPath implements MemoryPath {
 }
 
 /** The address is on the stack. */
-function loadInstruction({ fn }: Lowering, kind: AccessKind, offset: number): void {
+export function loadInstruction({ fn }: Lowering, kind: Transfer, offset: number): void {
   const { type, width } = kind;
   if (type === 'v128') {
     fn.load(width === 128 ? 'v128.load' : width === 64 ? 'v128.load64_zero' : 'v128.load32_zero', { offset, align: 1 });
@@ -214,7 +224,7 @@ function loadInstruction({ fn }: Lowering, kind: AccessKind, offset: number): vo
 }
 
 /** Address and value are on the stack. */
-function storeInstruction({ fn }: Lowering, kind: AccessKind, offset: number): void {
+export function storeInstruction({ fn }: Lowering, kind: Transfer, offset: number): void {
   const { type, width } = kind;
   if (type === 'v128' && width < 128) {
     fn.memoryLane(width === 64 ? 'v128.store64_lane' : 'v128.store32_lane', { offset, align: 1 }, 0);

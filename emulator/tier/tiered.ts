@@ -1,10 +1,12 @@
 import type { Isa } from '../isa/instruction.ts';
-import { STATE, STATE_SIZE, GUEST } from '../layout/memory-map.ts';
+import { GUEST, PAGE_SIZE, STATE, STATE_SIZE } from '../layout/memory-map.ts';
 import { ExitReason, StateOffset } from '../layout/state.ts';
 import { exactFloat } from './host-imports.ts';
 import { Frame } from './interpreter/frame.ts';
 import { ENTERED, Interpreter, type InterpreterCounters, type InterpreterOptions } from './interpreter/interpreter.ts';
 import { Profile } from './profile.ts';
+import { planAccesses } from './region/access-plan.ts';
+import { AddressSampler } from './region/address-sampler.ts';
 import { Discovery } from './region/discover.ts';
 import { chooseEntry } from './region/entry.ts';
 import { Region } from './region/region.ts';
@@ -47,6 +49,7 @@ export class TieredEngine {
   readonly #options: InterpreterOptions;
   readonly #guest: Uint8Array;
   readonly #profile = new Profile();
+  readonly #addresses: AddressSampler;
   readonly #entries = new Map<number, Entry>();
   readonly #regions = new Set<Region>();
   readonly #samples = new Map<number, number>();
@@ -62,8 +65,13 @@ export class TieredEngine {
     this.#options = options;
     this.#interpreter = new Interpreter(isa, memory, {
       ...options,
-      codeChanged: (gva, length) => this.#drop(gva, length),
+      codeChanged: (gva, length) => this.#drop(gva, length, 'code'),
+      codePageAdded: (page) => {
+        this.#addresses.forget();
+        this.#drop(page, PAGE_SIZE, 'writes');
+      },
     });
+    this.#addresses = new AddressSampler(isa, buffer, options.guestSize);
     this.#state = new DataView(buffer, STATE, STATE_SIZE);
     this.#frame = new DataView(buffer);
     this.#guest = new Uint8Array(buffer, GUEST, options.guestSize);
@@ -105,7 +113,8 @@ export class TieredEngine {
   }
 
   flushCode(gva: number, length: number): void {
-    this.#drop(gva, length);
+    this.#drop(gva, length, 'all');
+    this.#addresses.forget();
     this.#interpreter.flushCode(gva, length);
   }
 
@@ -136,7 +145,9 @@ export class TieredEngine {
       const slice = left < SLICE ? left : SLICE;
       this.#frame.setInt32(Frame.budget, slice, true);
       counters.regionEntries++;
+      const t0 = performance.now();
       const status = region.run(entry);
+      (region as any).ms = ((region as any).ms ?? 0) + performance.now() - t0;
       let rest = this.#frame.getInt32(Frame.budget, true);
       if ((status & Status.spent) !== 0) {
         entry = status & ~Status.spent;
@@ -154,10 +165,9 @@ export class TieredEngine {
       rest += exit.refund;
       this.#retire(slice - rest);
       const count = ++region.exitCounts[number - 1]!;
-      if (exit.kind === 'indirect') {
-        const target = this.#pc();
-        this.#profile.noteJump(exit.pc, target);
-        if (count === HOT_EXITS) this.#retranslate(region);
+      if (exit.kind !== 'interpret') {
+        if (exit.kind === 'indirect') this.#profile.noteJump(exit.pc, this.#pc());
+        if (exit.kind === 'indirect' && count === HOT_EXITS) this.#retranslate(region);
         else this.#noteArrival();
         return ExitReason.budget;
       }
@@ -187,8 +197,14 @@ export class TieredEngine {
   #noteRefusal(region: Region, pc: number): void {
     const count = (this.#refusedAt.get(pc) ?? 0) + 1;
     this.#refusedAt.set(pc, count);
-    if (count !== MANY_REFUSALS) return;
-    this.#refused.add(pc);
+    if (count % MANY_REFUSALS !== 0) return;
+    if (process.env['DBG']) console.log('refused', pc.toString(16), count, region.retranslations);
+    // A function that is called with addresses of another kind has more such instructions.
+    if (count === MANY_REFUSALS && !this.#addresses.distrusted(pc)) {
+      for (const [low, high] of region.code.ranges) if (pc >= low && pc < high) this.#addresses.distrust(low, high);
+    } else {
+      this.#refused.add(pc);
+    }
     this.#retranslate(region);
   }
 
@@ -214,6 +230,7 @@ export class TieredEngine {
       const from = this.#pc();
       if (this.#entries.has(from)) return best;
       const decoded = this.#decode(from);
+      if (decoded !== undefined) this.#addresses.note(from, decoded);
       if (this.#interpreter.run(1) !== ExitReason.budget || decoded === undefined) return undefined;
       const to = this.#pc();
       if (to === from + decoded.length) continue;
@@ -247,7 +264,22 @@ export class TieredEngine {
     if (nodes.length === 0) return;
     const entry = chooseEntry(nodes);
     if (entry !== seed) nodes = this.#discovery().discover(entry);
-    const code = translateRegion(this.#isa, nodes, this.#options, this.#refused);
+    if (process.env['DBG']) {
+      let k: any = {};
+      for (const n of nodes)
+        for (const c of planAccesses(n.block, this.#addresses).values()) k[c.kind] = (k[c.kind] ?? 0) + 1;
+      console.log(
+        'translate',
+        seed.toString(16),
+        entry.toString(16),
+        nodes.length,
+        'nodes',
+        nodes.reduce((s, n) => s + n.instructions, 0),
+        JSON.stringify(k),
+        this.counters.instructions,
+      );
+    }
+    const code = translateRegion(this.#isa, nodes, this.#options, this.#refused, this.#addresses);
     const { counters } = this;
     const computeFloat = exactFloat(this.#state, code.floatOps);
     const imports = {
@@ -263,6 +295,10 @@ export class TieredEngine {
     const region = new Region(entry, code, instance.exports['run'] as (entry: number) => number);
     counters.regions++;
     this.#regions.add(region);
+    if (process.env['DBG'])
+      process.on('exit', () =>
+        console.log(entry.toString(16), (region as any).ms?.toFixed(1), 'ms', 'instr', code.counters.instructions),
+      );
     code.entries.forEach(({ pc, inlined }, position) => {
       if (inlined) return;
       if (position > 0 && this.#entries.has(pc)) return;
@@ -272,19 +308,25 @@ export class TieredEngine {
   }
 
   #retranslate(region: Region): void {
-    if (region.retranslations > 3) return;
+    if (region.retranslations > 8) return;
     this.#remove(region);
     this.#translate(region.seed);
     const made = this.#entries.get(region.seed)?.region;
     if (made !== undefined) made.retranslations = region.retranslations + 1;
   }
 
-  #drop(gva: number, length: number): void {
+  /** Drops regions whose code, assumptions about writable memory, or any of these meet the guest bytes [gva, gva + length). */
+  #drop(gva: number, length: number, what: 'code' | 'writes' | 'all'): void {
+    const end = gva + length;
     for (const region of this.#regions) {
-      if (region.code.ranges.some(([start, end]) => start < gva + length && gva < end)) {
-        this.#remove(region);
-        this.counters.regionsDropped++;
-      }
+      const { ranges, assumptions } = region.code;
+      const hit =
+        (what !== 'writes' && ranges.some(([low, high]) => low < end && gva < high)) ||
+        (what !== 'code' &&
+          assumptions.some(({ low, high, write }) => (write || what === 'all') && low < end && gva < high));
+      if (!hit) continue;
+      this.#remove(region);
+      this.counters.regionsDropped++;
     }
   }
 

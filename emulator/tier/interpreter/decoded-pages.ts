@@ -49,6 +49,7 @@ export class DecodedPages {
   /** Linear-memory address of the records of each decoded page, by page address. */
   readonly #bases = new Map<number, number>();
   readonly #free: number[] = [];
+  readonly #codePageAdded: (page: number) => void;
   #fresh = RECORDS;
 
   constructor(
@@ -57,7 +58,9 @@ export class DecodedPages {
     buffer: ArrayBuffer,
     guestSize: number,
     counters: InterpreterCounters,
+    codePageAdded: (page: number) => void,
   ) {
+    this.#codePageAdded = codePageAdded;
     this.#isa = isa;
     this.#module = module;
     this.#layout = module.layout;
@@ -209,10 +212,17 @@ export class DecodedPages {
       }
     }
     this.#bases.set(page, base);
-    this.#permission[page / PAGE_SIZE]! |= Permission.code;
+    this.#markCode(page);
     for (let at = base + records * RECORD_SIZE; at < base + size; at += RECORD_SIZE)
       this.#view.setUint16(at, PAGE_END, true);
     return base;
+  }
+
+  /** Stores to the page leave generated code from now on. */
+  #markCode(page: number): void {
+    if ((this.#permission[page / PAGE_SIZE]! & Permission.code) !== 0) return;
+    this.#permission[page / PAGE_SIZE]! |= Permission.code;
+    this.#codePageAdded(page);
   }
 
   #dropPage(page: number): void {
@@ -252,7 +262,7 @@ export class DecodedPages {
       // Cut off, as far as can be told: the rest of the bytes cannot be fetched.
       if (decoded === undefined && available !== this.#guest) return count === 0 ? following : undefined;
       if (decoded !== undefined && offset + decoded.length > PAGE_SIZE) {
-        this.#permission[following / PAGE_SIZE]! |= Permission.code;
+        this.#markCode(following);
       }
       this.#counters.decoded++;
       if (decoded === undefined) {

@@ -15,6 +15,8 @@ export interface InterpreterOptions {
   readonly time?: () => bigint;
   /** Told of every change of decoded code: guest bytes [gva, gva + length). */
   readonly codeChanged?: (gva: number, length: number) => void;
+  /** Told of every guest page that begins to hold decoded code. */
+  readonly codePageAdded?: (page: number) => void;
 }
 
 /** Exact counts since the interpreter was made. */
@@ -72,7 +74,7 @@ export class Interpreter {
     assert(buffer.byteLength >= GUEST + guestSize, 'guest memory lies in the linear memory');
     const { counters } = this;
     const made = interpreterModule(isa, { guestSize });
-    const pages = new DecodedPages(isa, made, buffer, guestSize, counters);
+    const pages = new DecodedPages(isa, made, buffer, guestSize, counters, options.codePageAdded ?? (() => {}));
     const state = new DataView(buffer, STATE, STATE_SIZE);
     const frame = new DataView(buffer);
     const retired = () => BigInt(counters.instructions + this.#slice - frame.getInt32(Frame.budget, true) - 1);

@@ -8,22 +8,23 @@ import { ModuleBuilder } from '../../wasm/module.ts';
 import { ValType } from '../../wasm/type.ts';
 import { Frame } from '../interpreter/frame.ts';
 import { Lowering } from '../lower.ts';
-import { FlatMemoryPath, type MemoryPath } from '../memory-path.ts';
 import { Runtime, type RuntimeOptions } from '../runtime.ts';
 import { analyseFlow, type FlowGraph } from './flow-graph.ts';
 import type { RegionNode, Target } from './node.ts';
 import { RegisterLocals } from './register-locals.ts';
 import { RegionSite } from './region-site.ts';
 import { emitSwitch } from './switch.ts';
+import { planAccesses, type AccessKnowledge, type Assumption } from './access-plan.ts';
+import { RegionMemoryPath } from './region-memory-path.ts';
 import { Status } from './status.ts';
 
 /** Why a region is left at a place, and what to put right. */
 export interface Exit {
-  /** Guest address of the instruction; of an `indirect` exit, of the jump whose target is in the state. */
+  /** Guest address of the instruction; of an `indirect` exit or `return`, of the jump whose target is in the state. */
   readonly pc: number;
   /** Instructions of its block that did not retire. */
   readonly refund: number;
-  readonly kind: 'interpret' | 'indirect';
+  readonly kind: 'interpret' | 'indirect' | 'return';
 }
 
 /** A region as WebAssembly: the module exports `run(entry) -> status` (see status.ts). */
@@ -37,6 +38,8 @@ export interface CompiledRegion {
   readonly ranges: readonly (readonly [number, number])[];
   /** A budget smaller than this is refused at every entry. */
   readonly longest: number;
+  /** What must stay so for the translation to be right. */
+  readonly assumptions: readonly Assumption[];
   readonly counters: RegionCounters;
 }
 
@@ -58,12 +61,21 @@ export function translateRegion(
   nodes: readonly RegionNode[],
   options: RuntimeOptions,
   refused: Refused,
+  knowledge: AccessKnowledge,
 ): CompiledRegion {
   const module = new ModuleBuilder({ check: CHECK >= CheckLevel.full });
   const runtime = new Runtime(module, isa, options);
   const fn = module.function('run', [ValType.i32], [ValType.i32]);
   const graph = analyseFlow(nodes, [0]);
-  const emitter = new RegionEmitter(fn, nodes, graph, new FlatMemoryPath(options.guestSize), runtime, refused);
+  const emitter = new RegionEmitter(
+    fn,
+    nodes,
+    graph,
+    new RegionMemoryPath(options.guestSize),
+    knowledge,
+    runtime,
+    refused,
+  );
   emitter.write();
   module.exportFunction('run', fn);
   const bytes = module.encode();
@@ -74,6 +86,7 @@ export function translateRegion(
     entries: graph.entries.map((entry) => ({ pc: nodes[entry]!.pc, inlined: nodes[entry]!.inlined })),
     ranges: rangesOf(nodes),
     longest: emitter.longest,
+    assumptions: [...emitter.assumptions],
     counters: {
       nodes: nodes.length,
       instructions: nodes.reduce((sum, { instructions }) => sum + instructions, 0),
@@ -105,10 +118,12 @@ function rangesOf(nodes: readonly RegionNode[]): (readonly [number, number])[] {
  */
 class RegionEmitter {
   readonly exits: Exit[] = [];
+  readonly assumptions = new Set<Assumption>();
   readonly fn: FunctionBuilder;
   readonly #nodes: readonly RegionNode[];
   readonly #graph: FlowGraph;
-  readonly #memory: MemoryPath;
+  readonly #memory: RegionMemoryPath;
+  readonly #knowledge: AccessKnowledge;
   readonly #runtime: Runtime;
   readonly #registers: RegisterLocals;
   readonly #refused: Refused;
@@ -126,7 +141,8 @@ class RegionEmitter {
     fn: FunctionBuilder,
     nodes: readonly RegionNode[],
     graph: FlowGraph,
-    memory: MemoryPath,
+    memory: RegionMemoryPath,
+    knowledge: AccessKnowledge,
     runtime: Runtime,
     refused: Refused,
   ) {
@@ -134,6 +150,7 @@ class RegionEmitter {
     this.#nodes = nodes;
     this.#graph = graph;
     this.#memory = memory;
+    this.#knowledge = knowledge;
     this.#runtime = runtime;
     this.#refused = refused;
     this.#resume = 0;
@@ -228,6 +245,9 @@ class RegionEmitter {
       newExit: (exit) => this.#newExit(exit),
       end: () => this.#writeEnding(node),
     });
+    const plan = planAccesses(node.block, this.#knowledge);
+    for (const check of plan.values()) if (check.kind === 'range') this.assumptions.add(check.range);
+    this.#memory.follow(plan);
     new Lowering(node.block, site, this.#memory, this.#runtime).run();
     this.#closeMerges(merges);
     if (isLoop) {
@@ -298,7 +318,7 @@ class RegionEmitter {
     fn.i32Const(0);
     fn.localGet(this.#target);
     fn.store('i64.store', { offset: STATE + StateOffset.pc });
-    fn.i32Const(this.#newExit({ pc: lastInstruction(node), refund: 0, kind: 'indirect' }));
+    fn.i32Const(this.#newExit({ pc: lastInstruction(node), refund: 0, kind: ending.isReturn ? 'return' : 'indirect' }));
     fn.localSet(this.#status);
     fn.br(this.#exit);
   }

@@ -1,0 +1,187 @@
+import type { Block, Op, Value } from '../../ir/block.ts';
+import { Permission } from '../../layout/memory-map.ts';
+
+/** Guest bytes [low, high) that may all be read, and written unless `need` is `read` only, without leaving for a store to code. */
+export interface Assumption {
+  readonly low: number;
+  readonly high: number;
+  readonly write: boolean;
+}
+
+/** How an access is checked. */
+export type Check =
+  /** An access before it has checked its bytes too. */
+  | { readonly kind: 'covered' }
+  /** Bytes [low, high) from this access's address must lie in memory assumed to be all right. */
+  | { readonly kind: 'range'; readonly low: number; readonly high: number; readonly range: Assumption }
+  /** Bytes [low, high) from this access's address, at most a page, are looked up in the pages' permissions. */
+  | { readonly kind: 'pages'; readonly low: number; readonly high: number; readonly write: boolean };
+
+export type AccessPlan = ReadonlyMap<Op, Check>;
+
+/** What is known of where accesses go. */
+export interface AccessKnowledge {
+  /** Guest address that the instruction at `pc` has accessed, if any was seen. */
+  observed(pc: number): number | undefined;
+  /** The memory around an address that may be accessed like it. */
+  around(address: number, write: boolean): Assumption | undefined;
+  /** Whether the instruction's assumption has failed too often. */
+  distrusted(pc: number): boolean;
+}
+
+interface Known {
+  readonly root: string;
+  readonly offset: number;
+}
+
+interface Member {
+  readonly op: Op;
+  readonly pc: number;
+  readonly offset: number;
+  readonly bytes: number;
+  readonly write: boolean;
+}
+
+/** Offsets further apart are checked apart when pages are looked up: the first and the last page are all that is. */
+const PAGE = 4096;
+/** Further apart than this, addresses are hardly one object. */
+const WIDEST = 1 << 16;
+
+/**
+ * Plans the checks of a block's loads and stores: those at constant distances from one another are checked at once, by the first. A check
+ * that fails leaves the region before that instruction, so it may cover accesses that the block does not come to.
+ */
+export function planAccesses(block: Block, knowledge: AccessKnowledge): AccessPlan {
+  const plan = new Map<Op, Check>();
+  for (const members of groups(block)) planGroup(members, knowledge, plan);
+  return plan;
+}
+
+function planGroup(members: readonly Member[], knowledge: AccessKnowledge, plan: Map<Op, Check>): void {
+  let start = 0;
+  while (start < members.length) {
+    const first = members[start]!;
+    const observed = members.map(({ pc, offset }) => {
+      const address = knowledge.observed(pc);
+      return address === undefined ? undefined : address - offset;
+    });
+    const base = knowledge.distrusted(first.pc) ? undefined : observed.find((address) => address !== undefined);
+    const limit = base === undefined ? PAGE : WIDEST;
+    let low = first.offset;
+    let high = first.offset + first.bytes;
+    let write = first.write;
+    let end = start + 1;
+    for (; end < members.length; end++) {
+      const { offset, bytes, write: writes } = members[end]!;
+      const nextLow = Math.min(low, offset);
+      const nextHigh = Math.max(high, offset + bytes);
+      if (nextHigh - nextLow > limit) break;
+      low = nextLow;
+      high = nextHigh;
+      write ||= writes;
+    }
+    const range = base === undefined ? undefined : knowledge.around(base + first.offset, write);
+    const relative = { low: low - first.offset, high: high - first.offset };
+    plan.set(
+      first.op,
+      range !== undefined && range.high - range.low >= high - low
+        ? { kind: 'range', ...relative, range }
+        : high - low <= PAGE
+          ? { kind: 'pages', ...relative, write }
+          : { kind: 'pages', low: 0, high: first.bytes, write: first.write },
+    );
+    const wide = range === undefined && high - low > PAGE;
+    if (wide) end = start + 1;
+    for (let index = start + 1; index < end; index++) plan.set(members[index]!.op, { kind: 'covered' });
+    start = end;
+  }
+}
+
+/** The plain loads and stores of a block, those with addresses at known distances together, in order. */
+function groups(block: Block): Iterable<readonly Member[]> {
+  const values: (Known | undefined)[] = [];
+  const registers = new Map<string, Known>();
+  const found = new Map<string, Member[]>();
+  const versions = new Map<string, number>();
+  let pc = 0;
+  block.ops.forEach((op, index) => {
+    switch (op.name) {
+      case 'insn':
+        pc = Number(op.pc);
+        break;
+      case 'const':
+        values[index] = asOffset(op);
+        break;
+      case 'get': {
+        if (op.type !== 'i64') break;
+        const key = registerKey(op);
+        let known = registers.get(key);
+        if (known === undefined) {
+          known = { root: `${key} ${versions.get(key) ?? 0}`, offset: 0 };
+          registers.set(key, known);
+        }
+        values[index] = known;
+        break;
+      }
+      case 'set': {
+        const key = registerKey(op);
+        const known = op.type === 'i64' ? known0(values, op.args[0]!) : undefined;
+        versions.set(key, (versions.get(key) ?? 0) + 1);
+        if (known === undefined) registers.delete(key);
+        else registers.set(key, known);
+        break;
+      }
+      case 'add':
+        if (op.type === 'i64') values[index] = sum(block, values, op.args[0]!, op.args[1]!);
+        break;
+      case 'load':
+      case 'store': {
+        if (op.alignment === 'natural') break;
+        const { root, offset } = known0(values, op.args[0]!);
+        let members = found.get(root);
+        if (members === undefined) found.set(root, (members = []));
+        members.push({ op, pc, offset, bytes: op.width! / 8, write: op.name === 'store' });
+        break;
+      }
+      default:
+        break;
+    }
+  });
+  return found.values();
+}
+
+/** What a value is known as: itself, when nothing better. */
+function known0(values: readonly (Known | undefined)[], value: Value): Known {
+  return values[value] ?? { root: String(value), offset: 0 };
+}
+
+function sum(block: Block, values: readonly (Known | undefined)[], a: Value, b: Value): Known | undefined {
+  const constant = small(block.ops[b]!) ?? small(block.ops[a]!);
+  if (constant === undefined) return undefined;
+  const other = small(block.ops[b]!) === undefined ? b : a;
+  const { root, offset } = known0(values, other);
+  const total = offset + constant;
+  return Math.abs(total) < 2 ** 31 ? { root, offset: total } : undefined;
+}
+
+function small(op: Op): number | undefined {
+  if (op.name !== 'const' || op.type !== 'i64') return undefined;
+  const value = BigInt.asIntN(64, op.bits!);
+  return value >= -(2n ** 31n) && value < 2n ** 31n ? Number(value) : undefined;
+}
+
+function asOffset(op: Op): Known | undefined {
+  const offset = small(op);
+  return offset === undefined ? undefined : { root: 'constant', offset };
+}
+
+function registerKey({ slot }: Op): string {
+  return `${slot!.file.name}${String(slot!.index)}`;
+}
+
+/** The permissions of a page that an access needs, and those that must be as said. */
+export function pageNeeds(write: boolean): { readonly mask: number; readonly need: number } {
+  return write
+    ? { mask: Permission.read | Permission.write | Permission.code, need: Permission.read | Permission.write }
+    : { mask: Permission.read, need: Permission.read };
+}

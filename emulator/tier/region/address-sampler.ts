@@ -1,0 +1,98 @@
+import { Builder } from '../../ir/builder.ts';
+import type { Block, Value } from '../../ir/block.ts';
+import type { Decoded, Isa } from '../../isa/instruction.ts';
+import { PAGE_SIZE, PERMISSION, STATE, STATE_SIZE } from '../../layout/memory-map.ts';
+import { type AccessKnowledge, type Assumption, pageNeeds } from './access-plan.ts';
+
+/** Base register and displacement of an instruction's first access. */
+interface Operand {
+  /** Offset in the state. */
+  readonly register: number;
+  readonly displacement: number;
+}
+
+/** Where memory instructions have been seen to go, and what memory is like there. */
+export class AddressSampler implements AccessKnowledge {
+  readonly #isa: Isa;
+  readonly #state: DataView<ArrayBuffer>;
+  readonly #permission: Uint8Array<ArrayBuffer>;
+  readonly #seen = new Map<number, number>();
+  readonly #distrusted = new Set<number>();
+  readonly #ranges: Assumption[] = [];
+
+  constructor(isa: Isa, buffer: ArrayBuffer, guestSize: number) {
+    this.#isa = isa;
+    this.#state = new DataView(buffer, STATE, STATE_SIZE);
+    this.#permission = new Uint8Array(buffer, PERMISSION, guestSize / PAGE_SIZE);
+  }
+
+  /** Notes where the instruction, which is about to run at `pc`, accesses memory. */
+  note(pc: number, decoded: Decoded): void {
+    if (this.#seen.has(pc)) return;
+    const operand = this.#operand(decoded);
+    if (operand === undefined) return;
+    const base = this.#state.getBigUint64(operand.register, true);
+    if (base < 2n ** 32n) this.#seen.set(pc, Number(base) + operand.displacement);
+  }
+
+  observed(pc: number): number | undefined {
+    return this.#seen.get(pc);
+  }
+
+  distrusted(pc: number): boolean {
+    return this.#distrusted.has(pc);
+  }
+
+  /** Instructions in [low, high) go to memory of several kinds. */
+  distrust(low: number, high: number): void {
+    for (let pc = low; pc < high; pc += this.#isa.alignment) this.#distrusted.add(pc);
+  }
+
+  /** The pages around an address that all allow what is needed. */
+  around(address: number, write: boolean): Assumption | undefined {
+    const known = this.#ranges.find((range) => range.write === write && address >= range.low && address < range.high);
+    if (known !== undefined) return known;
+    const { mask, need } = pageNeeds(write);
+    const allows = (page: number) => (this.#permission[page]! & mask) === need;
+    const page = Math.floor(address / PAGE_SIZE);
+    if (page < 0 || page >= this.#permission.length || !allows(page)) return undefined;
+    let first = page;
+    let last = page;
+    while (first > 0 && allows(first - 1)) first--;
+    while (last + 1 < this.#permission.length && allows(last + 1)) last++;
+    const range = { low: first * PAGE_SIZE, high: (last + 1) * PAGE_SIZE, write };
+    this.#ranges.push(range);
+    return range;
+  }
+
+  /** Permissions have changed. */
+  forget(): void {
+    this.#ranges.length = 0;
+  }
+
+  #operand(decoded: Decoded): Operand | undefined {
+    const builder = new Builder(this.#isa.name);
+    builder.beginInstruction(0n, decoded.length);
+    decoded.row.lift(builder, decoded.operands);
+    const { block } = builder;
+    const access = block.ops.find(({ name }) => name === 'load' || name === 'store');
+    return access && operandOf(block, access.args[0]!);
+  }
+}
+
+function operandOf(block: Block, value: Value): Operand | undefined {
+  const op = block.ops[value]!;
+  if (op.name === 'get') {
+    const { file, index } = op.slot!;
+    return { register: file.offset + file.stride * Number(index), displacement: 0 };
+  }
+  if (op.name !== 'add') return undefined;
+  const base = block.ops[op.args[0]!]!;
+  const displacement = block.ops[op.args[1]!]!;
+  if (base.name !== 'get' || displacement.name !== 'const') return undefined;
+  const { file, index } = base.slot!;
+  return {
+    register: file.offset + file.stride * Number(index),
+    displacement: Number(BigInt.asIntN(64, displacement.bits!)),
+  };
+}

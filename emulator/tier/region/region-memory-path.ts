@@ -1,0 +1,94 @@
+import type { Op } from '../../ir/block.ts';
+import { GUEST, PAGE_SIZE, PERMISSION } from '../../layout/memory-map.ts';
+import type { Lowering } from '../lower.ts';
+import { accessOf, FlatMemoryPath, loadInstruction, type MemoryPath, storeInstruction } from '../memory-path.ts';
+import { type AccessPlan, type Check, pageNeeds } from './access-plan.ts';
+
+/** The flat memory path with the checks planned for a block; what refuses them leaves the region. */
+export class RegionMemoryPath implements MemoryPath {
+  readonly #flat: FlatMemoryPath;
+  readonly #guestSize: number;
+  #plan: AccessPlan = new Map();
+
+  constructor(guestSize: number) {
+    this.#flat = new FlatMemoryPath(guestSize);
+    this.#guestSize = guestSize;
+  }
+
+  /** The accesses lowered from now on are this plan's. */
+  follow(plan: AccessPlan): void {
+    this.#plan = plan;
+  }
+
+  load(lowering: Lowering, op: Op): void {
+    const check = lowering.site.inline ? this.#plan.get(op) : undefined;
+    if (check === undefined) return this.#flat.load(lowering, op);
+    const { fn } = lowering;
+    lowering.push(op.args[0]!);
+    this.#checked(lowering, check);
+    fn.op('i32.wrap_i64');
+    loadInstruction(lowering, accessOf(op), GUEST);
+  }
+
+  store(lowering: Lowering, op: Op): void {
+    const check = lowering.site.inline ? this.#plan.get(op) : undefined;
+    if (check === undefined) return this.#flat.store(lowering, op);
+    const { fn } = lowering;
+    lowering.push(op.args[0]!);
+    this.#checked(lowering, check);
+    fn.op('i32.wrap_i64');
+    lowering.push(op.args[1]!);
+    storeInstruction(lowering, accessOf(op), GUEST);
+  }
+
+  loadForUpdate(lowering: Lowering, address: number, width: number, access: 'update' | 'reserve'): void {
+    this.#flat.loadForUpdate(lowering, address, width, access);
+  }
+
+  storeForUpdate(lowering: Lowering, address: number, width: number, value: number): void {
+    this.#flat.storeForUpdate(lowering, address, width, value);
+  }
+
+  /** Checks the guest address on the stack and leaves it there. */
+  #checked(lowering: Lowering, check: Check): void {
+    if (check.kind === 'covered') return;
+    const { fn, site } = lowering;
+    lowering.scratch(['i64'], (address) => {
+      fn.localTee(address);
+      // address + low >= range.low and address + high <= range.high, as one unsigned comparison.
+      const bytes = check.high - check.low;
+      const [low, high] = check.kind === 'range' ? [check.range.low, check.range.high] : [0, this.#guestSize];
+      fn.localGet(address);
+      this.#add(lowering, check.low - low);
+      fn.i64Const(high - low - bytes);
+      fn.op('i64.gt_u');
+      if (check.kind === 'range') {
+        site.bailIf();
+        return;
+      }
+      site.bailIf();
+      const { mask, need } = pageNeeds(check.write);
+      const page = (offset: number) => {
+        fn.localGet(address);
+        this.#add(lowering, offset);
+        fn.op('i32.wrap_i64');
+        fn.i32Const(Math.log2(PAGE_SIZE));
+        fn.op('i32.shr_u');
+        fn.load('i32.load8_u', { offset: PERMISSION });
+        fn.i32Const(mask);
+        fn.op('i32.and');
+        fn.i32Const(need);
+        fn.op('i32.ne');
+        site.bailIf();
+      };
+      page(check.low);
+      if (bytes > 1) page(check.high - 1);
+    });
+  }
+
+  #add({ fn }: Lowering, amount: number): void {
+    if (amount === 0) return;
+    fn.i64Const(amount);
+    fn.op('i64.add');
+  }
+}
