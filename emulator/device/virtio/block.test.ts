@@ -4,7 +4,7 @@ import { ConfigError } from '../../check/errors.ts';
 import { MemoryDisk, SparseDisk } from './block-backend.ts';
 import type { BlockBackend } from './block-backend.ts';
 import { VirtioBlock } from './block.ts';
-import { TestMachine } from './driver.test-support.ts';
+import { TestMachine, TRANSPORTS } from './driver.test-support.ts';
 import type { Segment, TransportName } from './driver.test-support.ts';
 
 const IN = 0;
@@ -76,8 +76,8 @@ function transfer(
   return driver.contents(status)[0]!;
 }
 
-for (const transport of ['mmio', 'pci'] as const) {
-  test(`reads and writes go to their sectors over virtio-${transport}`, () => {
+for (const transport of TRANSPORTS) {
+  test(`reads and writes go to their sectors over ${transport}`, () => {
     const backend = new MemoryDisk(numbered());
     const disk = attach(backend, { transport });
     const { driver } = disk.machine;

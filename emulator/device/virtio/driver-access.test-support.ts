@@ -1,8 +1,12 @@
 /** How a test driver reaches its device: the registers of either transport, as a driver would use them. */
+import { assert } from '../../check/assert.ts';
+import { UNCONNECTED } from '../device.ts';
 import type { InterruptLine } from '../device.ts';
+import { PciHost } from '../pci/host.ts';
 import type { VirtioDevice } from './device.ts';
 import type { GuestMemory } from './guest-memory.ts';
 import { VirtioMmio } from './mmio.ts';
+import { VirtioPci } from './pci.ts';
 import type { TransportState } from './transport.ts';
 
 export interface DriverAccess {
@@ -24,6 +28,9 @@ export interface DriverAccess {
   /** How often the interrupt line rose. */
   interrupts(): number;
 }
+
+/** Where the driver asks messages to be sent. */
+const MESSAGE_ADDRESS = 0x2800_0000;
 
 class CountingLine implements InterruptLine {
   level = false;
@@ -93,6 +100,109 @@ export function mmioAccess(device: VirtioDevice, memory: GuestMemory): DriverAcc
   };
 }
 
-export function pciAccess(device: VirtioDevice, memory: GuestMemory): DriverAccess {
-  return mmioAccess(device, memory);
+const WINDOW = { address: 0x4000_0000, size: 0x10_0000 } as const;
+const SLOT = 3;
+const VENDOR_CAPABILITY = 9;
+const MSIX_CAPABILITY = 0x11;
+
+/** Finds the device as an operating system does: from slot to capabilities to structures in a BAR. With `messages`, interrupts come by MSI-X. */
+export function pciAccess(device: VirtioDevice, memory: GuestMemory, messages = false): DriverAccess {
+  const line = new CountingLine();
+  let sent = 0;
+  let pendingBits = 0;
+  const transport = new VirtioPci(device, memory, (address, data) => {
+    assert(address === MESSAGE_ADDRESS, 'messages go where the driver said');
+    sent++;
+    pendingBits |= data;
+  });
+  const others: [InterruptLine, InterruptLine] = [UNCONNECTED, UNCONNECTED];
+  // Slot 3, INTA: the fourth line.
+  const host = new PciHost([WINDOW], [...others, UNCONNECTED, line]);
+  host.add(SLOT, transport.pciFunction);
+  host.assignAddresses();
+
+  const config = (offset: number, width: 1 | 2 | 4): number => Number(host.ecam.read(SLOT * 8 * 4096 + offset, width));
+  const structures = new Map<number, number>();
+  let msixControl = 0;
+  let multiplier = 0;
+  for (let at = config(0x34, 1); at !== 0; at = config(at + 1, 1)) {
+    if (config(at, 1) === MSIX_CAPABILITY) msixControl = at + 2;
+    if (config(at, 1) !== VENDOR_CAPABILITY) continue;
+    const type = config(at + 3, 1);
+    structures.set(type, config(0x10 + 4 * config(at + 4, 1), 4) - WINDOW.address + config(at + 8, 4));
+    if (type === 2) multiplier = config(at + 16, 4);
+  }
+  const [window] = host.windows;
+  const get = (type: number, offset: number, width: 1 | 2 | 4): number =>
+    Number(window!.read(structures.get(type)! + offset, width));
+  const put = (type: number, offset: number, width: 1 | 2 | 4, value: number): void =>
+    window!.write(structures.get(type)! + offset, width, value);
+  const common = 1;
+  const select = (index: number): void => put(common, 22, 2, index);
+  if (messages) {
+    const table = config(0x14, 4) - WINDOW.address;
+    for (let vector = 0; vector < 2; vector++) {
+      window!.write(table + 16 * vector, 4, MESSAGE_ADDRESS);
+      // The data says what happened as the ISR status would.
+      window!.write(table + 16 * vector + 8, 4, vector === 0 ? 2 : 1);
+      window!.write(table + 16 * vector + 12, 4, 0);
+    }
+    host.ecam.write(SLOT * 8 * 4096 + msixControl, 2, 0x8000);
+  }
+  return {
+    state: transport.state,
+    readStatus: () => get(common, 20, 1),
+    writeStatus(value) {
+      put(common, 20, 1, value);
+      if (messages && value === 0) put(common, 16, 2, 0);
+    },
+    readFeatures(word) {
+      put(common, 0, 4, word);
+      return get(common, 4, 4);
+    },
+    writeFeatures(word, value) {
+      put(common, 8, 4, word);
+      put(common, 12, 4, value);
+    },
+    queueSizeMax(index) {
+      select(index);
+      return get(common, 24, 2);
+    },
+    setQueue(index, size, table, avail, used) {
+      select(index);
+      put(common, 24, 2, size);
+      if (messages) put(common, 26, 2, 1);
+      for (const [offset, address] of [
+        [32, table],
+        [40, avail],
+        [48, used],
+      ] as const) {
+        put(common, offset, 4, low(address));
+        put(common, offset + 4, 4, high(address));
+      }
+    },
+    enableQueue(index) {
+      select(index);
+      put(common, 28, 2, 1);
+    },
+    queueEnabled(index) {
+      select(index);
+      return get(common, 28, 2) === 1;
+    },
+    notify(index) {
+      select(index);
+      const place = index < get(common, 18, 2) ? get(common, 30, 2) : index;
+      put(2, place * multiplier, 2, index);
+    },
+    readConfig: (offset, width) => get(4, offset, width),
+    writeConfig: (offset, width, value) => put(4, offset, width, value),
+    takeInterruptStatus() {
+      if (!messages) return get(3, 0, 1);
+      const bits = pendingBits;
+      pendingBits = 0;
+      return bits;
+    },
+    lineLevel: () => line.level,
+    interrupts: () => (messages ? sent : line.raised),
+  };
 }

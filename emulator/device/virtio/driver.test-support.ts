@@ -15,7 +15,9 @@ export const SECOND_RAM = { address: RAM.address + RAM.size, size: 0x1_0000 } as
 const RAM_OFFSET = 0x2_0000;
 const SECOND_RAM_OFFSET = RAM_OFFSET + RAM.size + 0x1000;
 
-export type TransportName = 'mmio' | 'pci';
+/** `pci` uses INTx, `pci-msix` message-signalled interrupts. */
+export type TransportName = 'mmio' | 'pci' | 'pci-msix';
+export const TRANSPORTS: readonly TransportName[] = ['mmio', 'pci', 'pci-msix'];
 
 /** A buffer of a request. */
 export interface Segment {
@@ -54,7 +56,10 @@ export class TestMachine {
     );
     this.clock = new AlarmClock(1_000_000_000, () => this.ticks);
     this.device = create(this.clock);
-    const access = transport === 'mmio' ? mmioAccess(this.device, this.memory) : pciAccess(this.device, this.memory);
+    const access =
+      transport === 'mmio'
+        ? mmioAccess(this.device, this.memory)
+        : pciAccess(this.device, this.memory, transport === 'pci-msix');
     this.driver = new TestDriver(access, this.memory);
   }
 
