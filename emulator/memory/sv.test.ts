@@ -26,7 +26,7 @@ function randomPte(random: Random): bigint {
   let pte = BigInt(random.below(1024)) | 1n;
   if (random.chance(75)) pte |= 0xcfn;
   let page = BigInt(RAM / 4096 + random.below(PAGES));
-  if (random.chance(30)) page = 0x80000n & ~((1n << BigInt(9 * random.below(3))) - 1n);
+  if (random.chance(65)) page = 0x80000n & ~((1n << BigInt(9 * random.below(3))) - 1n);
   if (random.chance(10)) page = 0n;
   if (random.chance(3)) page = random.next() & ((1n << 44n) - 1n);
   if (random.chance(8)) {
