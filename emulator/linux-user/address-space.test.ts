@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import { Permission } from '../layout/memory-map.ts';
 import { FlatMemory } from '../memory/flat.ts';
 import { AddressSpace } from './address-space.ts';
-import { Errno } from './errno.ts';
+import { Errno } from '../check/errno.ts';
 
 const SIZE = 4 * 2 ** 20;
 const PAGE = 4096;

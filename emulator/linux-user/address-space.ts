@@ -1,7 +1,7 @@
 import { assert } from '../check/assert.ts';
 import { PAGE_SIZE, Permission } from '../layout/memory-map.ts';
 import type { FlatMemory } from '../memory/flat.ts';
-import { Errno } from './errno.ts';
+import { Errno } from '../check/errno.ts';
 
 /** `prot` bits of mmap(2); the permission bits of the layout have the same meaning in another order. */
 const Protection = { read: 1, write: 2, execute: 4 } as const;

@@ -1,5 +1,5 @@
 import fs from 'node:fs';
-import { Errno, errnoOf } from './errno.ts';
+import { Errno, errnoOf } from '../check/errno.ts';
 
 /** File type bits of a mode (inode(7)). */
 export const FileType = {

@@ -5,7 +5,7 @@ import path from 'node:path';
 import { after, test } from 'node:test';
 import fc from 'fast-check';
 import { ConfigError } from '../check/errors.ts';
-import { Errno } from './errno.ts';
+import { Errno } from '../check/errno.ts';
 import { FileSystem, OpenFlag, parseMount, type Place } from './filesystem.ts';
 import type { OpenFile } from './file.ts';
 

@@ -2,7 +2,7 @@ import crypto from 'node:crypto';
 import fs from 'node:fs';
 import nodePath from 'node:path';
 import { ConfigError } from '../check/errors.ts';
-import { Errno, errnoOf } from './errno.ts';
+import { Errno, errnoOf } from '../check/errno.ts';
 import {
   BLANK_STATUS,
   CharacterDevice,

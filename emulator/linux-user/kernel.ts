@@ -3,7 +3,7 @@ import { ExitReason, FaultKind } from '../layout/state.ts';
 import { FlatMemory } from '../memory/flat.ts';
 import type { Abi } from './abi.ts';
 import { AddressSpace } from './address-space.ts';
-import { Errno } from './errno.ts';
+import { Errno } from '../check/errno.ts';
 import type { OpenFile } from './file.ts';
 import type { FileSystem } from './filesystem.ts';
 import { loadProgram, parseProgram } from './image.ts';

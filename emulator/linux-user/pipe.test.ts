@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { Errno } from './errno.ts';
+import { Errno } from '../check/errno.ts';
 import { WOULD_BLOCK } from './file.ts';
 import { createPipe } from './pipe.ts';
 

@@ -1,4 +1,4 @@
-import { Errno } from './errno.ts';
+import { Errno } from '../check/errno.ts';
 import { BasicFile, BLANK_STATUS, FileType, WOULD_BLOCK, type FileStatus, type Transfer } from './file.ts';
 
 /** Linux's default capacity of a pipe and the size up to which a write is atomic (pipe(7)). */

@@ -1,7 +1,7 @@
 import type { ExitReason } from '../layout/state.ts';
 import type { FlatMemory } from '../memory/flat.ts';
 import type { AddressSpace } from './address-space.ts';
-import { Errno } from './errno.ts';
+import { Errno } from '../check/errno.ts';
 import type { OpenFile } from './file.ts';
 import type { SignalState } from './signal.ts';
 

@@ -1,4 +1,4 @@
-import { Errno } from './errno.ts';
+import { Errno } from '../check/errno.ts';
 
 /** Signal numbers that this room names (asm-generic). */
 export const Signal = {

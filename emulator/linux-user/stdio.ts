@@ -1,6 +1,6 @@
 import fs from 'node:fs';
 import tty from 'node:tty';
-import { Errno, errnoOf } from './errno.ts';
+import { Errno, errnoOf } from '../check/errno.ts';
 import { BasicFile, BLANK_STATUS, FileType, statusOf, WOULD_BLOCK, type FileStatus, type Transfer } from './file.ts';
 
 /** Standard input, output or error of the host, passed through. */

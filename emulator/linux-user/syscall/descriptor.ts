@@ -1,6 +1,6 @@
 import fs from 'node:fs';
 import { writeNumber } from '../abi.ts';
-import { Errno, errnoOf } from '../errno.ts';
+import { Errno, errnoOf } from '../../check/errno.ts';
 import { Directory } from '../file.ts';
 import { OpenFlag } from '../filesystem.ts';
 import { createPipe } from '../pipe.ts';

@@ -1,6 +1,6 @@
 import fs from 'node:fs';
 import { readNumber, writeNumber } from '../abi.ts';
-import { Errno, errnoOf } from '../errno.ts';
+import { Errno, errnoOf } from '../../check/errno.ts';
 import { Directory, FileType, type FileStatus, type OpenFile } from '../file.ts';
 import { OpenFlag, type Place } from '../filesystem.ts';
 import type { Process } from '../process.ts';

@@ -1,4 +1,4 @@
-import { Errno } from '../errno.ts';
+import { Errno } from '../../check/errno.ts';
 import { WOULD_BLOCK } from '../file.ts';
 import type { Process } from '../process.ts';
 import type { Handler } from '../services.ts';

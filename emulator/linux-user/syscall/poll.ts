@@ -1,4 +1,4 @@
-import { Errno } from '../errno.ts';
+import { Errno } from '../../check/errno.ts';
 import type { OpenFile } from '../file.ts';
 import type { Process, Waiting } from '../process.ts';
 import type { Handler, Services } from '../services.ts';

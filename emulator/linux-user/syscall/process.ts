@@ -1,6 +1,6 @@
 import { ImageError } from '../../check/errors.ts';
 import { readNumber, writeNumber } from '../abi.ts';
-import { Errno } from '../errno.ts';
+import { Errno } from '../../check/errno.ts';
 import type { Process, ProcessEnd, Waiting } from '../process.ts';
 import { NO_RESULT, type Handler, type Services } from '../services.ts';
 import { placeOf, selfOf, AT } from './file.ts';

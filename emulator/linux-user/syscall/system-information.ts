@@ -1,5 +1,5 @@
 import { writeNumber } from '../abi.ts';
-import { Errno } from '../errno.ts';
+import { Errno } from '../../check/errno.ts';
 import type { Process } from '../process.ts';
 import type { Handler } from '../services.ts';
 

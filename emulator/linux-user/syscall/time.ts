@@ -1,5 +1,5 @@
 import { readNumber, writeNumber } from '../abi.ts';
-import { Errno } from '../errno.ts';
+import { Errno } from '../../check/errno.ts';
 import type { Process } from '../process.ts';
 import type { Handler, Services } from '../services.ts';
 

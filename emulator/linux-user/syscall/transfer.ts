@@ -1,5 +1,5 @@
 import { readNumber, writeNumber } from '../abi.ts';
-import { Errno } from '../errno.ts';
+import { Errno } from '../../check/errno.ts';
 import { WOULD_BLOCK, type OpenFile, type Transfer } from '../file.ts';
 import { OpenFlag } from '../filesystem.ts';
 import type { Process, Waiting } from '../process.ts';
