@@ -90,6 +90,20 @@ export class Lowering {
     return op.name === 'const' ? op.bits : undefined;
   }
 
+  /** An address as a value to push and a constant to add to it; the constant is 0 when the sum is kept for others too. */
+  splitAddress(value: Value): { readonly base: Value; readonly displacement: number } {
+    const op = this.block.ops[value]!;
+    if (op.name === 'add' && op.type === 'i64' && this.#placement.delayed[value] === 1) {
+      const bits = this.constant(op.args[1]!);
+      if (bits !== undefined) {
+        const displacement = BigInt.asIntN(64, bits);
+        if (displacement >= -4096n && displacement < 4096n)
+          return { base: op.args[0]!, displacement: Number(displacement) };
+      }
+    }
+    return { base: value, displacement: 0 };
+  }
+
   /** Runs `body` with scratch locals of the given types. */
   scratch(types: readonly Type[], body: (...locals: number[]) => void): void {
     const locals = types.map((type) => this.fn.takeLocal(ValType[type]));

@@ -9,6 +9,7 @@ import { planAccesses } from './region/access-plan.ts';
 import { AddressSampler } from './region/address-sampler.ts';
 import { Discovery } from './region/discover.ts';
 import { chooseEntry } from './region/entry.ts';
+import type { RegionNode } from './region/node.ts';
 import { Region } from './region/region.ts';
 import { Status } from './region/status.ts';
 import { translateRegion } from './region/translate.ts';
@@ -29,6 +30,7 @@ const SAMPLE_INTERVAL = 10_000;
 /** Instructions in one entry of a region: V8 replaces code only between entries. */
 const SLICE = 1_000_000;
 const TRACE_LENGTH = 200;
+const OBSERVED_STEPS = 400;
 const HOT_SAMPLES = 2;
 const HOT_EXITS = 40;
 const MANY_REFUSALS = 50;
@@ -57,6 +59,8 @@ export class TieredEngine {
   readonly #refusedAt = new Map<number, number>();
   readonly #refused = new Set<number>();
   #untilSample = SAMPLE_INTERVAL;
+  /** Instructions retired when the present budget is used up. */
+  #end = 0;
 
   constructor(isa: Isa, memory: WebAssembly.Memory, options: InterpreterOptions) {
     const buffer = memory.buffer as ArrayBuffer;
@@ -89,6 +93,7 @@ export class TieredEngine {
     const { counters } = this;
     const interpreter = this.#interpreter;
     const end = counters.instructions + budget;
+    this.#end = end;
     for (;;) {
       const left = end - counters.instructions;
       if (left <= 0) return ExitReason.budget;
@@ -264,6 +269,7 @@ export class TieredEngine {
     if (nodes.length === 0) return;
     const entry = chooseEntry(nodes);
     if (entry !== seed) nodes = this.#discovery().discover(entry);
+    this.#observe(nodes);
     if (process.env['DBG']) {
       let k: any = {};
       for (const n of nodes)
@@ -305,6 +311,26 @@ export class TieredEngine {
       this.#entries.set(pc, { region, number: position + 1 });
       this.#interpreter.markEntry(pc, true);
     });
+  }
+
+  /** Runs some instructions one by one to see where those of the nodes access memory. */
+  #observe(nodes: readonly RegionNode[]): void {
+    const wanted = new Set<number>();
+    for (const { block } of nodes) {
+      let pc = 0;
+      for (const op of block.ops) {
+        if (op.name === 'insn') pc = Number(op.pc);
+        else if ((op.name === 'load' || op.name === 'store') && this.#addresses.observed(pc) === undefined) wanted.add(pc);
+      }
+    }
+    const { counters } = this;
+    for (let step = 0; step < OBSERVED_STEPS && wanted.size > 0 && counters.instructions < this.#end; step++) {
+      const pc = this.#pc();
+      const decoded = this.#decode(pc);
+      if (decoded === undefined) return;
+      if (wanted.delete(pc)) this.#addresses.note(pc, decoded);
+      if (this.#interpreter.runPastEntries(1) !== ExitReason.budget) return;
+    }
   }
 
   #retranslate(region: Region): void {

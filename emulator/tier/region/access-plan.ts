@@ -8,14 +8,14 @@ export interface Assumption {
   readonly write: boolean;
 }
 
-/** How an access is checked. */
+/** How an access is checked. `base`: when the check has passed, its address is at least this. */
 export type Check =
   /** An access before it has checked its bytes too. */
-  | { readonly kind: 'covered' }
+  | { readonly kind: 'covered'; readonly base: number }
   /** Bytes [low, high) from this access's address must lie in memory assumed to be all right. */
-  | { readonly kind: 'range'; readonly low: number; readonly high: number; readonly range: Assumption }
+  | { readonly kind: 'range'; readonly low: number; readonly high: number; readonly range: Assumption; readonly base: number }
   /** Bytes [low, high) from this access's address, at most a page, are looked up in the pages' permissions. */
-  | { readonly kind: 'pages'; readonly low: number; readonly high: number; readonly write: boolean };
+  | { readonly kind: 'pages'; readonly low: number; readonly high: number; readonly write: boolean; readonly base: number };
 
 export type AccessPlan = ReadonlyMap<Op, Check>;
 
@@ -23,6 +23,8 @@ export type AccessPlan = ReadonlyMap<Op, Check>;
 export interface AccessKnowledge {
   /** Guest address that the instruction at `pc` has accessed, if any was seen. */
   observed(pc: number): number | undefined;
+  /** What a register, given as a state offset, holds now: a guess for code that is about to run. */
+  register(offset: number | undefined): number | undefined;
   /** The memory around an address that may be accessed like it. */
   around(address: number, write: boolean): Assumption | undefined;
   /** Whether the instruction's assumption has failed too often. */
@@ -32,9 +34,12 @@ export interface AccessKnowledge {
 interface Known {
   readonly root: string;
   readonly offset: number;
+  readonly register?: number;
 }
 
 interface Member {
+  /** The register, as a state offset, that the offset counts from; undefined when it is none that the block is entered with. */
+  readonly root: number | undefined;
   readonly op: Op;
   readonly pc: number;
   readonly offset: number;
@@ -65,7 +70,9 @@ function planGroup(members: readonly Member[], knowledge: AccessKnowledge, plan:
       const address = knowledge.observed(pc);
       return address === undefined ? undefined : address - offset;
     });
-    const base = knowledge.distrusted(first.pc) ? undefined : observed.find((address) => address !== undefined);
+    const base = knowledge.distrusted(first.pc)
+      ? undefined
+      : (observed.find((address) => address !== undefined) ?? knowledge.register(first.root));
     const limit = base === undefined ? PAGE : WIDEST;
     let low = first.offset;
     let high = first.offset + first.bytes;
@@ -80,19 +87,22 @@ function planGroup(members: readonly Member[], knowledge: AccessKnowledge, plan:
       high = nextHigh;
       write ||= writes;
     }
-    const range = base === undefined ? undefined : knowledge.around(base + first.offset, write);
     const relative = { low: low - first.offset, high: high - first.offset };
-    plan.set(
-      first.op,
-      range !== undefined && range.high - range.low >= high - low
-        ? { kind: 'range', ...relative, range }
-        : high - low <= PAGE
-          ? { kind: 'pages', ...relative, write }
-          : { kind: 'pages', low: 0, high: first.bytes, write: first.write },
-    );
-    const wide = range === undefined && high - low > PAGE;
-    if (wide) end = start + 1;
-    for (let index = start + 1; index < end; index++) plan.set(members[index]!.op, { kind: 'covered' });
+    const range = base === undefined ? undefined : knowledge.around(base + first.offset, write);
+    if (range !== undefined && range.high - range.low >= high - low) {
+      plan.set(first.op, { kind: 'range', ...relative, range, base: range.low - relative.low });
+    } else if (high - low <= PAGE) {
+      plan.set(first.op, { kind: 'pages', ...relative, write, base: -relative.low });
+    } else {
+      plan.set(first.op, { kind: 'pages', low: 0, high: first.bytes, write: first.write, base: 0 });
+      end = start + 1;
+    }
+    // The lowest byte checked is no lower than where the memory begins.
+    const lowest = (range?.low ?? 0) - low;
+    for (let index = start + 1; index < end; index++) {
+      const { op, offset } = members[index]!;
+      plan.set(op, { kind: 'covered', base: lowest + offset });
+    }
     start = end;
   }
 }
@@ -117,7 +127,10 @@ function groups(block: Block): Iterable<readonly Member[]> {
         const key = registerKey(op);
         let known = registers.get(key);
         if (known === undefined) {
-          known = { root: `${key} ${versions.get(key) ?? 0}`, offset: 0 };
+          const { file, index: number } = op.slot!;
+          known = versions.has(key)
+            ? { root: `${key} ${versions.get(key)}`, offset: 0 }
+            : { root: key, offset: 0, register: file.offset + file.stride * Number(number) };
           registers.set(key, known);
         }
         values[index] = known;
@@ -137,10 +150,10 @@ function groups(block: Block): Iterable<readonly Member[]> {
       case 'load':
       case 'store': {
         if (op.alignment === 'natural') break;
-        const { root, offset } = known0(values, op.args[0]!);
+        const { root, offset, register } = known0(values, op.args[0]!);
         let members = found.get(root);
         if (members === undefined) found.set(root, (members = []));
-        members.push({ op, pc, offset, bytes: op.width! / 8, write: op.name === 'store' });
+        members.push({ root: register, op, pc, offset, bytes: op.width! / 8, write: op.name === 'store' });
         break;
       }
       default:
@@ -159,9 +172,9 @@ function sum(block: Block, values: readonly (Known | undefined)[], a: Value, b: 
   const constant = small(block.ops[b]!) ?? small(block.ops[a]!);
   if (constant === undefined) return undefined;
   const other = small(block.ops[b]!) === undefined ? b : a;
-  const { root, offset } = known0(values, other);
-  const total = offset + constant;
-  return Math.abs(total) < 2 ** 31 ? { root, offset: total } : undefined;
+  const known = known0(values, other);
+  const total = known.offset + constant;
+  return Math.abs(total) < 2 ** 31 ? { ...known, offset: total } : undefined;
 }
 
 function small(op: Op): number | undefined {

@@ -39,6 +39,12 @@ export class AddressSampler implements AccessKnowledge {
     return this.#seen.get(pc);
   }
 
+  register(offset: number | undefined): number | undefined {
+    if (offset === undefined) return undefined;
+    const value = this.#state.getBigUint64(offset, true);
+    return value < 2n ** 32n ? Number(value) : undefined;
+  }
+
   distrusted(pc: number): boolean {
     return this.#distrusted.has(pc);
   }

@@ -23,22 +23,16 @@ export class RegionMemoryPath implements MemoryPath {
   load(lowering: Lowering, op: Op): void {
     const check = lowering.site.inline ? this.#plan.get(op) : undefined;
     if (check === undefined) return this.#flat.load(lowering, op);
-    const { fn } = lowering;
-    lowering.push(op.args[0]!);
-    this.#checked(lowering, check);
-    fn.op('i32.wrap_i64');
-    loadInstruction(lowering, accessOf(op), GUEST);
+    const offset = this.#address(lowering, op, check);
+    loadInstruction(lowering, accessOf(op), GUEST + offset);
   }
 
   store(lowering: Lowering, op: Op): void {
     const check = lowering.site.inline ? this.#plan.get(op) : undefined;
     if (check === undefined) return this.#flat.store(lowering, op);
-    const { fn } = lowering;
-    lowering.push(op.args[0]!);
-    this.#checked(lowering, check);
-    fn.op('i32.wrap_i64');
+    const offset = this.#address(lowering, op, check);
     lowering.push(op.args[1]!);
-    storeInstruction(lowering, accessOf(op), GUEST);
+    storeInstruction(lowering, accessOf(op), GUEST + offset);
   }
 
   loadForUpdate(lowering: Lowering, address: number, width: number, access: 'update' | 'reserve'): void {
@@ -49,8 +43,21 @@ export class RegionMemoryPath implements MemoryPath {
     this.#flat.storeForUpdate(lowering, address, width, value);
   }
 
-  /** Checks the guest address on the stack and leaves it there. */
-  #checked(lowering: Lowering, check: Check): void {
+  /** Checks an access and pushes the i32 to which the offset that is returned must be added. */
+  #address(lowering: Lowering, op: Op, check: Check): number {
+    const { fn } = lowering;
+    const { base, displacement } = lowering.splitAddress(op.args[0]!);
+    // The sum of an i32 and an offset does not wrap around, so the base itself must be a guest address.
+    const folds = displacement !== 0 && check.base >= displacement;
+    const distance = folds ? displacement : 0;
+    lowering.push(folds ? base : op.args[0]!);
+    this.#checked(lowering, check, distance);
+    fn.op('i32.wrap_i64');
+    return distance;
+  }
+
+  /** Checks the guest address that is on the stack, less `distance`, and leaves that there. */
+  #checked(lowering: Lowering, check: Check, distance: number): void {
     if (check.kind === 'covered') return;
     const { fn, site } = lowering;
     lowering.scratch(['i64'], (address) => {
@@ -59,18 +66,15 @@ export class RegionMemoryPath implements MemoryPath {
       const bytes = check.high - check.low;
       const [low, high] = check.kind === 'range' ? [check.range.low, check.range.high] : [0, this.#guestSize];
       fn.localGet(address);
-      this.#add(lowering, check.low - low);
+      this.#add(lowering, check.low + distance - low);
       fn.i64Const(high - low - bytes);
       fn.op('i64.gt_u');
-      if (check.kind === 'range') {
-        site.bailIf();
-        return;
-      }
       site.bailIf();
+      if (check.kind === 'range') return;
       const { mask, need } = pageNeeds(check.write);
       const page = (offset: number) => {
         fn.localGet(address);
-        this.#add(lowering, offset);
+        this.#add(lowering, offset + distance);
         fn.op('i32.wrap_i64');
         fn.i32Const(Math.log2(PAGE_SIZE));
         fn.op('i32.shr_u');
