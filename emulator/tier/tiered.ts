@@ -320,7 +320,8 @@ export class TieredEngine {
       let pc = 0;
       for (const op of block.ops) {
         if (op.name === 'insn') pc = Number(op.pc);
-        else if ((op.name === 'load' || op.name === 'store') && this.#addresses.observed(pc) === undefined) wanted.add(pc);
+        else if ((op.name === 'load' || op.name === 'store') && this.#addresses.observed(pc) === undefined)
+          wanted.add(pc);
       }
     }
     const { counters } = this;

@@ -13,9 +13,21 @@ export type Check =
   /** An access before it has checked its bytes too. */
   | { readonly kind: 'covered'; readonly base: number }
   /** Bytes [low, high) from this access's address must lie in memory assumed to be all right. */
-  | { readonly kind: 'range'; readonly low: number; readonly high: number; readonly range: Assumption; readonly base: number }
+  | {
+      readonly kind: 'range';
+      readonly low: number;
+      readonly high: number;
+      readonly range: Assumption;
+      readonly base: number;
+    }
   /** Bytes [low, high) from this access's address, at most a page, are looked up in the pages' permissions. */
-  | { readonly kind: 'pages'; readonly low: number; readonly high: number; readonly write: boolean; readonly base: number };
+  | {
+      readonly kind: 'pages';
+      readonly low: number;
+      readonly high: number;
+      readonly write: boolean;
+      readonly base: number;
+    };
 
 export type AccessPlan = ReadonlyMap<Op, Check>;
 

@@ -16,8 +16,12 @@ export interface FlowGraph {
   readonly entryOf: Int32Array;
   /** For the root and loop headers: where to go next towards an entry, by entry number. */
   readonly hops: ReadonlyMap<GraphNode, ReadonlyMap<number, number>>;
-  /** Edges that must go through the root, as `from * nodes + to`. */
-  readonly throughRoot: ReadonlySet<number>;
+  /** Edges that must go through a dispatch, as `from * nodes + to`. */
+  readonly dispatched: ReadonlySet<number>;
+  /** Header of the innermost loop around a node (a header is in its own), or -1. */
+  readonly innermost: Int32Array;
+  /** Header of the next loop outwards. */
+  readonly parent: ReadonlyMap<number, number>;
   /** Children in the dominator tree, in reverse postorder. */
   readonly children: readonly (readonly number[])[];
   /** Nodes reached by more than one forward edge, or by a dispatch: they need a label. */
@@ -49,30 +53,23 @@ export function analyseFlow(nodes: readonly RegionNode[], wanted: readonly numbe
   const count = nodes.length;
   const root = count;
   const entries = new Set(wanted);
-  const throughRoot = new Set<number>();
+  const dispatched = new Set<number>();
   const direct = nodes.map((node) => [...new Set(successors(node))]);
 
-  // Cut the edges that make the graph irreducible until none is left; calls count as going on at their continuation.
-  let dominance: Dominance;
-  let analysed: Graph;
-  for (;;) {
-    analysed = withRoot(nodes, direct, throughRoot, entries);
-    dominance = dominatorsOf(analysed);
-    const { order } = dominance;
-    let cut = false;
-    for (let from = 0; from < count; from++) {
-      for (const to of direct[from]!) {
-        if (throughRoot.has(from * count + to) || order[from] === UNREACHED) continue;
-        if (order[to]! > order[from]! || dominates(dominance, to, from)) continue;
-        throughRoot.add(from * count + to);
-        entries.add(to);
-        cut = true;
-      }
-    }
-    if (!cut) break;
+  // Calls count as going on at their continuation, so that loops with calls in them are loops.
+  const analysed = withRoot(nodes, direct, entries);
+  for (const edge of sideEntries(nodes, analysed)) {
+    dispatched.add(edge);
+    entries.add(edge % count);
   }
+  const reducible = {
+    root,
+    successors: analysed.successors.map((targets, from) => targets.filter((to) => !dispatched.has(from * count + to))),
+  };
+  hangUnreached(reducible, entries);
+  const dominance = dominatorsOf(reducible);
 
-  const loopOf = innermostLoops(nodes, direct, throughRoot, dominance);
+  const loopOf = innermostLoops(count, reducible, dominance);
   for (const header of loopOf.headers) entries.add(header);
   for (const { continuation } of nodes) if (continuation !== undefined) entries.add(continuation);
 
@@ -94,12 +91,13 @@ export function analyseFlow(nodes: readonly RegionNode[], wanted: readonly numbe
     }
   });
 
-  const final: number[][] = direct.map((targets, from) => targets.filter((to) => !throughRoot.has(from * count + to)));
+  const final: number[][] = direct.map((targets, from) => targets.filter((to) => !dispatched.has(from * count + to)));
   final.push([]);
   for (const [at, table] of hops) final[at]!.push(...new Set(table.values()));
   const graph = { successors: final, root };
   const tree = dominatorsOf(graph);
-  return assemble(graph, tree, hops, entryList, entryOf, throughRoot);
+  const { innermost, parent } = loopOf;
+  return { ...assemble(graph, tree, hops, entryList, entryOf, dispatched), innermost, parent };
 }
 
 function assemble(
@@ -108,8 +106,8 @@ function assemble(
   hops: FlowGraph['hops'],
   entries: readonly number[],
   entryOf: Int32Array,
-  throughRoot: ReadonlySet<number>,
-): FlowGraph {
+  dispatched: ReadonlySet<number>,
+): Omit<FlowGraph, 'innermost' | 'parent'> {
   const children: number[][] = edges.map(() => []);
   const forward = new Int32Array(edges.length);
   const merges = new Uint8Array(edges.length);
@@ -127,32 +125,131 @@ function assemble(
   }
   for (let node = 0; node < edges.length; node++) if (forward[node]! > 1) merges[node] = 1;
   for (const table of hops.values()) for (const to of table.values()) merges[to] = 1;
-  return { root, entries, entryOf, hops, throughRoot, children, merges, loopHeaders, order };
+  return { root, entries, entryOf, hops, dispatched, children, merges, loopHeaders, order };
 }
 
-/** The graph for analysis: direct edges that are not cut, calls going on at their continuations, and a root to whatever has no way in. */
-function withRoot(
-  nodes: readonly RegionNode[],
-  direct: readonly (readonly number[])[],
-  cut: ReadonlySet<number>,
-  entries: ReadonlySet<number>,
-): Graph {
-  const count = nodes.length;
+/** The graph for analysis: direct edges, calls going on at their continuations, and a root to whatever has no way in. */
+function withRoot(nodes: readonly RegionNode[], direct: readonly (readonly number[])[], entries: ReadonlySet<number>) {
   const edges: number[][] = nodes.map((node, from) => {
-    const targets = direct[from]!.filter((to) => !cut.has(from * count + to));
-    if (node.continuation !== undefined) targets.push(node.continuation);
+    const targets = [...direct[from]!];
+    if (node.continuation !== undefined && !targets.includes(node.continuation)) targets.push(node.continuation);
     return targets;
   });
   edges.push([0]);
-  const graph = { successors: edges, root: count };
-  // Entries that nothing else leads to hang on the root; in ascending order, so that one may lead to the next.
-  const seen = reach(graph, new Uint8Array(count + 1), count);
+  const graph = { successors: edges, root: nodes.length };
+  hangUnreached(graph, entries);
+  return graph;
+}
+
+/** Entries that nothing else leads to hang on the root; in ascending order, so that one may lead to the next. */
+function hangUnreached(
+  graph: { readonly successors: number[][]; readonly root: number },
+  entries: ReadonlySet<number>,
+) {
+  const { root } = graph;
+  const seen = reach(graph, new Uint8Array(root + 1), root);
   for (const entry of [...entries].sort((a, b) => a - b)) {
     if (seen[entry] === 1) continue;
-    edges[count]!.push(entry);
+    graph.successors[root]!.push(entry);
     reach(graph, seen, entry);
   }
-  return graph;
+}
+
+/**
+ * The edges, as `from * nodes + to`, that enter a loop elsewhere than at its header; without them the graph is reducible. Of a loop with
+ * several ways in, the header is the first address that a jump back goes to.
+ */
+function sideEntries(nodes: readonly RegionNode[], { successors: edges }: Graph): Set<number> {
+  const count = nodes.length;
+  const cut = new Set<number>();
+  const isCut = (from: number, to: number) => cut.has(from * count + to);
+  const work: Uint8Array[] = [new Uint8Array(count).fill(1)];
+  /** Headers found: edges to them from inside their loop are its back edges. */
+  const headers = new Uint8Array(count);
+  while (work.length > 0) {
+    const within = work.pop()!;
+    for (const component of components(edges, within, headers, isCut)) {
+      const inside = new Uint8Array(count);
+      for (const node of component) inside[node] = 1;
+      const ways = new Set<number>();
+      edges.forEach((targets, from) => {
+        if (from < count && inside[from] === 1) return;
+        for (const to of targets) if (inside[to] === 1 && (from === count || !isCut(from, to))) ways.add(to);
+      });
+      let header = component[0]!;
+      if (ways.size === 1) {
+        header = [...ways][0]!;
+      } else {
+        let best = Infinity;
+        for (const from of component) {
+          for (const to of edges[from]!) {
+            if (inside[to] === 0 || nodes[to]!.pc > nodes[from]!.pc || nodes[to]!.pc >= best) continue;
+            best = nodes[to]!.pc;
+            header = to;
+          }
+        }
+        edges.forEach((targets, from) => {
+          if (from < count && inside[from] === 1) return;
+          for (const to of targets) if (inside[to] === 1 && to !== header) cut.add(from * count + to);
+        });
+      }
+      headers[header] = 1;
+      inside[header] = 0;
+      work.push(inside);
+    }
+  }
+  return cut;
+}
+
+/** Strongly connected components that hold a cycle, of the nodes `within`; edges to headers found earlier do not count (Tarjan, 1972). */
+function components(
+  edges: readonly (readonly number[])[],
+  within: Uint8Array,
+  headers: Uint8Array,
+  isCut: (from: number, to: number) => boolean,
+): number[][] {
+  const index = new Int32Array(within.length).fill(UNREACHED);
+  const low = new Int32Array(within.length);
+  const onStack = new Uint8Array(within.length);
+  const path: number[] = [];
+  const found: number[][] = [];
+  let next = 0;
+  const targetsOf = (node: number) =>
+    edges[node]!.filter((to) => within[to] === 1 && headers[to] === 0 && !isCut(node, to));
+  for (let start = 0; start < within.length; start++) {
+    if (within[start] === 0 || index[start] !== UNREACHED) continue;
+    const stack: { readonly node: number; readonly targets: readonly number[]; at: number }[] = [];
+    const visit = (node: number) => {
+      index[node] = low[node] = next++;
+      onStack[node] = 1;
+      path.push(node);
+      stack.push({ node, targets: targetsOf(node), at: 0 });
+    };
+    visit(start);
+    while (stack.length > 0) {
+      const frame = stack[stack.length - 1]!;
+      if (frame.at < frame.targets.length) {
+        const to = frame.targets[frame.at++]!;
+        if (index[to] === UNREACHED) visit(to);
+        else if (onStack[to] === 1) low[frame.node] = Math.min(low[frame.node]!, index[to]!);
+        continue;
+      }
+      stack.pop();
+      const { node, targets } = frame;
+      const above = stack[stack.length - 1];
+      if (above !== undefined) low[above.node] = Math.min(low[above.node]!, low[node]!);
+      if (low[node] !== index[node]) continue;
+      const component: number[] = [];
+      for (;;) {
+        const member = path.pop()!;
+        onStack[member] = 0;
+        component.push(member);
+        if (member === node) break;
+      }
+      if (component.length > 1 || targets.includes(node)) found.push(component);
+    }
+  }
+  return found;
 }
 
 function reach(graph: Graph, seen: Uint8Array, from: number): Uint8Array {
@@ -236,22 +333,13 @@ interface Loops {
 }
 
 /** Natural loops (Aho, Lam, Sethi, Ullman, "Natural Loops"), loops with one header taken together. */
-function innermostLoops(
-  nodes: readonly RegionNode[],
-  direct: readonly (readonly number[])[],
-  cut: ReadonlySet<number>,
-  dominance: Dominance,
-): Loops {
-  const count = nodes.length;
+function innermostLoops(count: number, { successors: edges }: Graph, dominance: Dominance): Loops {
   const { order } = dominance;
-  const predecessors: number[][] = nodes.map(() => []);
+  const predecessors: number[][] = Array.from({ length: count }, () => []);
   const back = new Map<number, number[]>();
   for (let from = 0; from < count; from++) {
     if (order[from] === UNREACHED) continue;
-    const targets = direct[from]!.filter((to) => !cut.has(from * count + to));
-    const { continuation } = nodes[from]!;
-    if (continuation !== undefined) targets.push(continuation);
-    for (const to of targets) {
+    for (const to of edges[from]!) {
       if (order[to]! <= order[from]! && dominates(dominance, to, from)) {
         const sources = back.get(to);
         if (sources === undefined) back.set(to, [from]);

@@ -311,7 +311,7 @@ class RegionEmitter {
     if (ending.isReturn && ending.expected === undefined) {
       for (const { continuation } of this.#nodes) {
         if (continuation === undefined || cases.some(({ pc }) => pc === this.#nodes[continuation]!.pc)) continue;
-        cases.push({ pc: this.#nodes[continuation]!.pc, go: () => this.#throughRoot(continuation) });
+        cases.push({ pc: this.#nodes[continuation]!.pc, go: () => this.#dispatchTo(node.index, continuation) });
       }
     }
     emitSwitch(fn, this.#target, cases);
@@ -347,7 +347,7 @@ class RegionEmitter {
 
   /** The label that going there is a plain branch to, if it is one. */
   #label(from: RegionNode, to: Target): Label | undefined {
-    if (!('node' in to) || this.#isThroughRoot(from, to.node)) return undefined;
+    if (!('node' in to) || this.#isDispatched(from, to.node)) return undefined;
     const { order, merges } = this.#graph;
     if (order[to.node]! <= order[from.index]!) return this.#loops.get(to.node)!;
     return merges[to.node] === 1 ? this.#labels.get(to.node)! : undefined;
@@ -364,19 +364,28 @@ class RegionEmitter {
       fn.br(this.#exit);
       return;
     }
-    if (this.#isThroughRoot(from, to.node)) return this.#throughRoot(to.node);
+    if (this.#isDispatched(from, to.node)) return this.#dispatchTo(from.index, to.node);
     const label = this.#label(from, to);
     if (label === undefined) this.#writeNode(to.node);
     else fn.br(label);
   }
 
-  #isThroughRoot(from: RegionNode, to: number): boolean {
-    return this.#graph.throughRoot.has(from.index * this.#nodes.length + to);
+  #isDispatched(from: RegionNode, to: number): boolean {
+    return this.#graph.dispatched.has(from.index * this.#nodes.length + to);
   }
 
-  #throughRoot(to: number): void {
-    this.fn.i32Const(this.#graph.entryOf[to]!);
+  /** Goes by way of the header of the innermost loop that both are in, or of the root. */
+  #dispatchTo(from: number, to: number): void {
+    const { innermost, parent, root, entryOf } = this.#graph;
+    const around = new Set<number>();
+    for (let header = innermost[from]; header !== undefined && header >= 0; header = parent.get(header))
+      around.add(header);
+    let header: number | undefined = innermost[to];
+    // A header is entered from outside its own loop's table.
+    if (header === to) header = parent.get(to);
+    while (header !== undefined && header >= 0 && !around.has(header)) header = parent.get(header);
+    this.fn.i32Const(entryOf[to]!);
     this.fn.localSet(this.#resume);
-    this.fn.br(this.#loops.get(this.#graph.root)!);
+    this.fn.br(this.#loops.get(header !== undefined && header >= 0 ? header : root)!);
   }
 }
