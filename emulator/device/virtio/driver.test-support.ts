@@ -10,7 +10,7 @@ import { GuestMemory } from './guest-memory.ts';
 export const DescriptorFlag = { next: 1, write: 2, indirect: 4 } as const;
 
 /** Where the test machine's RAM lies: two regions side by side in guest addresses, apart in the host's bytes. */
-export const RAM = { address: 0x8000_0000, size: 0x40_0000 } as const;
+export const RAM = { address: 0x8000_0000, size: 0x80_0000 } as const;
 export const SECOND_RAM = { address: RAM.address + RAM.size, size: 0x1_0000 } as const;
 const RAM_OFFSET = 0x2_0000;
 const SECOND_RAM_OFFSET = RAM_OFFSET + RAM.size + 0x1000;
@@ -145,13 +145,14 @@ export class TestDriver {
     return features;
   }
 
-  setUpQueues(queueSize = 64): void {
+  /** Sets up and enables every queue with up to `queueSize` entries; `change` may give one other values than its own. */
+  setUpQueues(queueSize = 64, change: (queue: TestQueue) => Partial<QueueSetting> = () => ({}), enable = true): void {
     const { access } = this;
     for (let index = 0; access.queueSizeMax(index) > 0; index++) {
-      const size = Math.min(queueSize, access.queueSizeMax(index));
-      const queue = new TestQueue(this, index, size);
-      access.setQueue(index, size, queue.table, queue.avail, queue.used);
-      access.enableQueue(index);
+      const queue = new TestQueue(this, index, Math.min(queueSize, access.queueSizeMax(index)));
+      const { size, table, avail, used } = { ...settingOf(queue), ...change(queue) };
+      access.setQueue(index, size, table, avail, used);
+      if (enable) access.enableQueue(index);
       this.queues.push(queue);
     }
   }
@@ -187,6 +188,16 @@ export class TestDriver {
     return this.bytes(Number(segment.address), segment.length);
   }
 }
+
+/** What a driver tells the device about a queue. */
+export interface QueueSetting {
+  readonly size: number;
+  readonly table: number | bigint;
+  readonly avail: number | bigint;
+  readonly used: number | bigint;
+}
+
+const settingOf = ({ size, table, avail, used }: TestQueue): QueueSetting => ({ size, table, avail, used });
 
 /** The driver's side of a split virtqueue. Nothing is checked: tests write nonsense through it. */
 export class TestQueue {
