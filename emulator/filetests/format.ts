@@ -49,11 +49,15 @@ export interface Corpus {
   readonly tests: readonly string[];
   /** Guest address of each case's first instruction. */
   readonly address: bigint;
+  /** `pass`: names of the passes to run, or `all`. */
+  readonly passes: readonly string[];
+  /** `pass`: what is known around the blocks (`PassContext`): `ordinaryMemory`, `deadOut=x1,x2`. */
+  readonly context: readonly string[];
   readonly cases: readonly Case[];
 }
 
 /**
- * Reads a corpus: header lines (`isa`, `test`, `at`), then cases parted by blank lines; `#` begins a comment line. A case is source lines
+ * Reads a corpus: header lines (`isa`, `test`, `at`, `passes`, `context`), then cases parted by blank lines; `#` begins a comment line. A case is source lines
  * and directives: `; bytes: …`, `; illegal`, `; ir:` with its golden lines, `; error: …`, `; run: … => …`.
  * @throws CorpusError at the first mistake.
  */
@@ -64,7 +68,7 @@ export function parseCorpus(path: string, text: string): Corpus {
   for (; at < lines.length; at++) {
     const line = lines[at]!;
     if (line.trim() === '' || line.startsWith('#')) continue;
-    const [, key, value] = /^(isa|test|at)\s+(.+)$/.exec(line) ?? [];
+    const [, key, value] = /^(isa|test|at|passes|context)\s+(.+)$/.exec(line) ?? [];
     if (key === undefined || value === undefined) break;
     if (header.has(key)) throw new CorpusError(`${key} is given twice`, path, at + 1);
     header.set(key, value.trim());
@@ -85,8 +89,10 @@ export function parseCorpus(path: string, text: string): Corpus {
     path,
     lines,
     isa: header.get('isa') ?? '',
-    tests: header.get('test')?.split(/\s+/) ?? [],
+    tests: words(header.get('test')),
     address: BigInt(address),
+    passes: words(header.get('passes')),
+    context: words(header.get('context')),
     cases,
   };
   if (corpus.isa === '') throw new CorpusError("there is no header line 'isa NAME'", path, 1);
@@ -94,6 +100,8 @@ export function parseCorpus(path: string, text: string): Corpus {
   if (cases.length === 0) throw new CorpusError('there are no cases', path, lines.length);
   return corpus;
 }
+
+const words = (text: string | undefined) => text?.split(/\s+/) ?? [];
 
 function parseCase(path: string, lines: readonly string[], block: readonly number[]): Case {
   const source: Line[] = [];

@@ -1,6 +1,7 @@
 import { printBlock } from '../ir/print.ts';
 import { parseBlock } from '../ir/parse.ts';
 import type { Block } from '../ir/block.ts';
+import type { RegisterFile } from '../ir/type.ts';
 import { verify } from '../ir/verify.ts';
 import { UserFacingError } from '../check/errors.ts';
 import type { Decoded, Isa } from '../isa/instruction.ts';
@@ -10,6 +11,7 @@ import type { Case, Corpus } from './format.ts';
 import { Image } from './image.ts';
 import { liftInstructions } from './lift.ts';
 import { type OpCase, IR_FILES, parseOpCase } from './op-case.ts';
+import { corpusPasses, type Optimizer } from './pass-kind.ts';
 import { runCase, type Subject } from './run-case.ts';
 
 export interface RunnerOptions {
@@ -30,7 +32,7 @@ export interface Report {
 }
 
 /** Kinds of test that are no executors. */
-const KINDS = new Set(['decode', 'lift', 'print']);
+const KINDS = new Set(['decode', 'lift', 'print', 'pass']);
 
 /** Runs all that the corpus asks for. */
 export function checkCorpus(corpus: Corpus, options: RunnerOptions): Report {
@@ -75,23 +77,48 @@ function checkCase(corpus: Corpus, each: Case, isa: Isa | undefined, executors: 
     const subject = irSubject(each);
     const problems = verify(subject.block);
     if (problems.length > 0) report(problems.join('; '));
-    if (wants('print')) {
-      checkGolden(each, printBlock(subject.block), report);
+    const optimizer = optimizerOf(corpus);
+    if (wants('print') || optimizer !== undefined) {
+      checkGolden(each, printBlock(optimizer?.(subject.block) ?? subject.block), report);
       checks++;
     }
-    return problems.length > 0 ? checks : checks + runCase(image(), each, subject, executors, report);
+    if (problems.length > 0) return checks;
+    if (optimizer !== undefined) return checks + runBoth(each, subject.block, optimizer, IR_FILES, executors, report);
+    return checks + runCase(image(), each, subject, executors, report);
   }
   const code = assembleCase(each, isa, corpus.address);
   if (wants('decode')) checks += checkDecode(each, isa, code, report);
-  const block = wants('lift') ? liftCase(isa, code) : undefined;
+  const optimizer = optimizerOf(corpus);
+  const block = wants('lift') || optimizer !== undefined ? liftCase(isa, code) : undefined;
   if (block !== undefined) {
     const problems = verify(block);
     if (problems.length > 0) report(problems.join('; '));
-    checkGolden(each, printBlock(block), report);
+    checkGolden(each, printBlock(optimizer?.(block) ?? block), report);
     checks++;
+    if (optimizer !== undefined) return checks + runBoth(each, block, optimizer, isa.files, executors, report);
   }
   const subject: Subject = { kind: 'code', isa, code, files: isa.files };
   return checks + runCase(image(), each, subject, executors, report);
+}
+
+function optimizerOf(corpus: Corpus): Optimizer | undefined {
+  return corpus.tests.includes('pass') ? corpusPasses(corpus) : undefined;
+}
+
+/** Runs a case on a block as it is and as the passes make it. */
+function runBoth(
+  each: Case,
+  block: Block,
+  optimizer: Optimizer,
+  files: readonly RegisterFile[],
+  executors: readonly Executor[],
+  report: Reporter,
+): number {
+  const blocks = { before: block, after: optimizer(block) };
+  return Object.entries(blocks).reduce((checks, [when, subject]) => {
+    const reportWhen: Reporter = (message, line) => report(`${when} the passes: ${message}`, line);
+    return checks + runCase(image(), each, { kind: 'block', block: subject, files }, executors, reportWhen);
+  }, 0);
 }
 
 let sharedImage: Image | undefined;
@@ -151,15 +178,16 @@ export function lineDifference(expected: readonly string[], actual: readonly str
 /** The corpus with the IR that there is now in place of its goldens: the same text when nothing differs. */
 export function blessCorpus(corpus: Corpus, isas: ReadonlyMap<string, Isa>): string {
   const isa = isas.get(corpus.isa);
-  const golden = corpus.tests.includes('lift') || corpus.tests.includes('print');
+  const golden = ['lift', 'print', 'pass'].some((kind) => corpus.tests.includes(kind));
   if (!golden || (isa === undefined && corpus.isa !== 'none')) return corpus.lines.join('\n');
+  const optimizer = optimizerOf(corpus);
   const lines: string[] = [];
   let copied = 0;
   for (const each of corpus.cases) {
     if (each.error !== undefined) continue;
     const block = isa === undefined ? irSubject(each).block : liftCase(isa, assembleCase(each, isa, corpus.address));
     if (block === undefined) continue;
-    const text = printBlock(block)
+    const text = printBlock(optimizer?.(block) ?? block)
       .trimEnd()
       .split('\n')
       .map((line) => `;   ${line}`);

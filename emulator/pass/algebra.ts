@@ -13,13 +13,22 @@ export const RULES: Rules = { ...ARITHMETIC_RULES, ...COMPARISON_RULES, ...CONVE
 function run(block: Block): Block {
   const rewriter = new Rewriter(block);
   const simplifier = new Simplifier(rewriter.ops, (op) => rewriter.insert(op), RULES);
+  const uses = countUses(block);
   for (let index = 0; index < block.ops.length; index++) {
     const op: Op = rewriter.renamed(block.ops[index]!);
     const simpler = simplifier.simplify(op);
-    if (typeof simpler === 'number') rewriter.forward(index, op, simpler);
-    else rewriter.replace(index, simpler);
+    if (typeof simpler === 'number') {
+      rewriter.forward(index, op, simpler);
+      simplifier.uses[simpler] = (simplifier.uses[simpler] ?? 1) + uses[index]!;
+    } else simplifier.uses[rewriter.replace(index, simpler)] = uses[index]!;
   }
   return rewriter.finish();
+}
+
+function countUses(block: Block): Uint32Array {
+  const uses = new Uint32Array(block.ops.length);
+  for (const { args } of block.ops) for (let place = 0; place < args.length; place++) uses[args[place]!]!++;
+  return uses;
 }
 
 export const algebra: Pass = {

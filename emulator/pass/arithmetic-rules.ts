@@ -9,11 +9,14 @@ function constantLast(given: Op, s: Simplifier): Op | undefined {
   return s.bits(a) !== undefined && s.bits(b) === undefined ? { ...given, args: [b, a] } : undefined;
 }
 
-/** `(x op c1) op c2` as `x op (c1 op c2)`, for associative ops. */
+/**
+ * `(x op c1) op c2` as `x op (c1 op c2)`, for associative ops, when the value in the middle is of no other use: else nothing would be saved,
+ * and x would have to be kept beside it.
+ */
 function reassociate(given: Op, s: Simplifier, combine: (a: bigint, b: bigint) => bigint): Op | undefined {
   const [a, b] = given.args as readonly [Value, Value];
   const inner = s.op(a);
-  if (inner.name !== given.name) return undefined;
+  if (inner.name !== given.name || !s.usedOnce(a)) return undefined;
   const first = s.bits(inner.args[1]!);
   const second = s.bits(b);
   if (first === undefined || second === undefined) return undefined;

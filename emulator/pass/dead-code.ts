@@ -5,7 +5,7 @@ import type { Pass } from './pass.ts';
 import { Rewriter } from './rewriter.ts';
 
 /** Ops that do nothing but give a value. A load may fault and a floating-point op raises flags: they stay without uses too. */
-const VALUE_ONLY: ReadonlySet<OpName> = new Set(
+export const VALUE_ONLY: ReadonlySet<OpName> = new Set(
   OP_NAMES.filter((name) => ['none', 'reads'].includes(opRow(name).effect)),
 );
 

@@ -4,6 +4,7 @@ import { opRow } from '../ir/op.ts';
 import { isField, type Slot, type Type, WIDTH } from '../ir/type.ts';
 import { mayLeave } from '../ir/verify.ts';
 import { StateOffset } from '../layout/state.ts';
+import { VALUE_ONLY } from './dead-code.ts';
 import { type Pass, type PassContext, slotName } from './pass.ts';
 import { slotOffset } from './register-table.ts';
 import { Rewriter } from './rewriter.ts';
@@ -76,11 +77,14 @@ function run(block: Block, context: PassContext): Block {
   const source = block.ops;
   const overwritten = new Overwritten();
   const dead = new Uint8Array(source.length);
+  /** Values that are used further on: a read that forwarding has made superfluous sees nothing. */
+  const live = new Uint8Array(source.length);
   let count = 0;
   /** No op has been met from which the block may be left: what nobody reads after it needs not be written. */
   let atEnd = true;
   for (let index = source.length - 1; index >= 0; index--) {
     const op: Op = source[index]!;
+    if (live[index] === 0 && VALUE_ONLY.has(op.name)) continue;
     if (op.name === 'set') {
       const slot = op.slot!;
       const type = op.type as Type;
@@ -89,9 +93,13 @@ function run(block: Block, context: PassContext): Block {
       if (swallowed || unread || overwritten.covers(slot, type)) {
         dead[index] = 1;
         count++;
-      } else overwritten.write(slot, type);
+      } else {
+        overwritten.write(slot, type);
+        live[op.args[0]!] = 1;
+      }
       continue;
     }
+    for (let place = 0; place < op.args.length; place++) live[op.args[place]!] = 1;
     if (op.name === 'get') {
       overwritten.read(op.slot!, op.type as Type);
       continue;

@@ -5,6 +5,8 @@ import type { Slot } from '../ir/type.ts';
 export interface PassContext {
   /** Registers (`slotName`) that nobody reads after the block has been left at its end; a trap or fault inside still needs them. */
   readonly deadOut?: ReadonlySet<string>;
+  /** What registers (`slotName`) hold whenever the block is entered: unsigned, of the register file's type. */
+  readonly knownIn?: ReadonlyMap<string, bigint>;
   /**
    * Every address that can be loaded from or stored to is ordinary memory: no device register, whose reading or writing does something.
    * True of user processes. Without it no access is left out.

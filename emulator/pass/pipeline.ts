@@ -6,6 +6,7 @@ import { algebra } from './algebra.ts';
 import { constantFolding } from './constant-folding.ts';
 import { deadCode } from './dead-code.ts';
 import { deadRegisterStores } from './dead-register-stores.ts';
+import { floatMoves } from './float-moves.ts';
 import { memoryForwarding } from './memory-forwarding.ts';
 import type { Pass, PassContext } from './pass.ts';
 import { registerForwarding } from './register-forwarding.ts';
@@ -16,16 +17,18 @@ export { slotName } from './pass.ts';
 
 /**
  * The passes in the order in which they are run. Any of them may be left out: results stay the same. Forwarding comes first, since all
- * others see more when values are not hidden by registers; folding comes again after algebra, which makes new constants.
+ * others see more when values are not hidden by registers; registers that need not be written count no longer as uses in algebra;
+ * folding comes again after it, since it makes new constants.
  */
 export const PASSES: readonly Pass[] = [
   registerForwarding,
   constantFolding,
   memoryForwarding,
+  deadRegisterStores,
   algebra,
   valueNumbering,
   constantFolding,
-  deadRegisterStores,
+  floatMoves,
   deadCode,
 ];
 

@@ -34,6 +34,7 @@ const MIXES: readonly (readonly OpName[])[] = [
   ['load', 'store', 'get', 'set', 'const', 'call', 'fence', 'atomic_rmw', 'trap_if', 'branch'],
   ['and', 'or', 'xor', 'shl', 'shr_s', 'shr_u', 'widen_u', 'widen_s', 'wrap', 'extend8_s', 'extend32_s', 'bitcast'],
   ['eq', 'ne', 'lt_s', 'lt_u', 'le_s', 'le_u', 'widen_u', 'select', 'branch', 'trap_if', 'and', 'xor'],
+  ['load', 'store', 'get', 'set', 'const', 'bitcast', 'branch'],
   [...effects(OP_NAMES, 'flags'), 'bitcast', 'trap_if', 'set', 'get', 'fneg', 'fabs', 'fcopysign'],
 ];
 
@@ -59,8 +60,8 @@ test('random blocks do the same after each pass, after all, and after all but ea
     const random = new Random(seed);
     const block = blockOf(random);
     assert.deepEqual(verify(block), [], `seed ${seed}`);
-    const context = randomContext(random, FILES);
     const start = randomStart(random, FILES);
+    const context = randomContext(random, FILES, start);
     const compare = (result: Block, what: string) => {
       if (result === block) return;
       changed.set(what, (changed.get(what) ?? 0) + 1);
@@ -86,7 +87,7 @@ test('random blocks do the same after each pass, after all, and after all but ea
   t.diagnostic(`${before} ops became ${after}; ${JSON.stringify(Object.fromEntries(outcomes))}`);
   t.diagnostic(JSON.stringify(Object.fromEntries(changed)));
   for (const { name } of PASSES) {
-    assert.ok((changed.get(name) ?? 0) > BLOCKS / 50, `${name} finds something to do`);
+    assert.ok((changed.get(name) ?? 0) > BLOCKS / 150, `${name} finds something to do`);
   }
   for (const kind of ['next', 'jump', 'trap', 'fault']) {
     assert.ok((outcomes.get(kind) ?? 0) > BLOCKS / 50, `blocks end in ${kind}`);

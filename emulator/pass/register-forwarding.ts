@@ -1,8 +1,9 @@
 // hot: runs on every block that is compiled.
 import type { Block, Op, Value } from '../ir/block.ts';
 import { opRow } from '../ir/op.ts';
-import type { Shape, Type } from '../ir/type.ts';
-import type { Pass } from './pass.ts';
+import { type Shape, type Type, WIDTH } from '../ir/type.ts';
+import { constant } from './constant-folding.ts';
+import { type Pass, type PassContext, slotName } from './pass.ts';
 import { RegisterTable } from './register-table.ts';
 import { Rewriter } from './rewriter.ts';
 
@@ -26,7 +27,15 @@ function reinterpret(value: Value, from: Type | 'none', type: Type): Op | undefi
   }
 }
 
-function run(block: Block): Block {
+/** What a register that is read holds since the block was entered, as far as the context tells. */
+function heldAtEntry(op: Op, table: RegisterTable, knownIn: ReadonlyMap<string, bigint>): bigint | undefined {
+  const type = op.type as Type;
+  if (WIDTH[type] > WIDTH[op.slot!.file.type] || !table.untouched(op.slot!, type)) return undefined;
+  const held = knownIn.get(slotName(op.slot!));
+  return held === undefined ? undefined : BigInt.asUintN(WIDTH[type], held);
+}
+
+function run(block: Block, { knownIn }: PassContext): Block {
   const rewriter = new Rewriter(block);
   const { ops } = rewriter;
   const table = new RegisterTable();
@@ -35,6 +44,11 @@ function run(block: Block): Block {
     if (op.name === 'get') {
       const definer = table.definer(op.slot!, op.type as Type, ops);
       if (definer < 0) {
+        const held = knownIn === undefined ? undefined : heldAtEntry(op, table, knownIn);
+        if (held !== undefined) {
+          rewriter.replace(index, constant(op.type as Type, held));
+          continue;
+        }
         table.define(op.slot!, op.type as Type, rewriter.replace(index, op));
         continue;
       }
@@ -66,6 +80,6 @@ function run(block: Block): Block {
 export const registerForwarding: Pass = {
   name: 'register-forwarding',
   prose:
-    'Replaces reads of a register by the value last read from or written to it, and removes writes of what it already holds.',
+    'Replaces reads of a register by the value last read from or written to it, or known at the start, and removes writes of what it already holds.',
   run,
 };

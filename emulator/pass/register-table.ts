@@ -16,6 +16,7 @@ export function slotOffset(slot: Slot): number | undefined {
 /** For each part of the state, the last op that said what is there; all of it is forgotten where nothing can be known any more. */
 export class RegisterTable {
   #definers: Value[] = [];
+  #forgotten = false;
 
   /** `definer`, the number of a `get` or `set`, tells what is in the register from now on. */
   define(slot: Slot, type: Type, definer: Value): void {
@@ -41,13 +42,25 @@ export class RegisterTable {
     return definer;
   }
 
+  /** Whether nothing has changed any of the register since the block was entered, or told what it holds. */
+  untouched(slot: Slot, type: Type): boolean {
+    const offset = slotOffset(slot);
+    if (offset === undefined || this.#forgotten) return false;
+    const last = Math.floor((offset + WIDTH[type] / 8 - 1) / UNIT);
+    for (let unit = Math.floor(offset / UNIT); unit <= last; unit++) {
+      if (this.#definers[unit] !== undefined) return false;
+    }
+    return true;
+  }
+
   /** Any register may have changed. */
   forget(): void {
     this.#definers = [];
+    this.#forgotten = true;
   }
 
   /** The accrued floating-point flags may have changed; some ISAs have them as a register. */
   forgetFlags(): void {
-    if (this.#definers.length > FLAGS_UNIT) this.#definers[FLAGS_UNIT] = NOBODY;
+    this.#definers[FLAGS_UNIT] = NOBODY;
   }
 }

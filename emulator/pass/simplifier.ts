@@ -22,6 +22,8 @@ export class Simplifier {
   readonly #insert: (op: Op) => Value;
   readonly #rules: Rules;
   readonly #widths: Widths;
+  /** How often each value of the new block is used, as far as is known: once when nothing is said. */
+  readonly uses: number[] = [];
 
   /** `ops`: the new block so far; `insert` appends to it. */
   constructor(ops: readonly Op[], insert: (op: Op) => Value, rules: Rules, widths: Widths = WIDTH) {
@@ -52,6 +54,11 @@ export class Simplifier {
   bits(value: Value): bigint | undefined {
     const op = this.#ops[value]!;
     return op.name === 'const' ? op.bits : undefined;
+  }
+
+  /** Whether only one op uses the value: it need not be computed when that op does without it. */
+  usedOnce(value: Value): boolean {
+    return (this.uses[value] ?? 1) <= 1;
   }
 
   width(type: Type | 'none'): number {

@@ -5,7 +5,7 @@ import { evaluate, type Environment, type Outcome } from '../ir/evaluate.ts';
 import type { EvaluatorMemory } from '../ir/evaluator-memory.ts';
 import { printBlock } from '../ir/print.ts';
 import { type Random, randomBits } from '../ir/random.ts';
-import type { RegisterFile, Type } from '../ir/type.ts';
+import { type RegisterFile, type Type, WIDTH } from '../ir/type.ts';
 import { verify } from '../ir/verify.ts';
 import { StateOffset } from '../layout/state.ts';
 import { type PassContext, slotName } from './pass.ts';
@@ -175,11 +175,21 @@ function seen(state: Uint8Array, ended: boolean, context: PassContext, files: re
   return bytes;
 }
 
-/** A context that says more or less. Some registers may be dead. */
-export function randomContext(random: Random, files: readonly RegisterFile[]): PassContext {
+/** A context that says more or less, and the truth about the start. Some registers may be dead. */
+export function randomContext(random: Random, files: readonly RegisterFile[], start: Start): PassContext {
+  const view = new DataView(start.state.buffer);
+  const known = new Map<string, bigint>();
+  for (const file of random.chance(30) ? files : []) {
+    for (let index = 0; index < file.count; index++) {
+      if (!random.chance(30) || file.type === 'v128') continue;
+      const bits = view.getBigUint64(file.offset + file.stride * index, true);
+      known.set(slotName({ file, index }), BigInt.asUintN(WIDTH[file.type], bits));
+    }
+  }
   const slots = files.flatMap((file) => Array.from({ length: file.count }, (_, index) => slotName({ file, index })));
   return {
     ...(random.chance(50) ? { deadOut: new Set(slots.filter(() => random.chance(30))) } : {}),
+    ...(known.size > 0 ? { knownIn: known } : {}),
     ordinaryMemory: random.chance(70),
     writableIsReadable: random.chance(50),
     floatOpsStay: random.chance(50),
