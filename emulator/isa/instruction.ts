@@ -82,14 +82,31 @@ export interface HelperContext {
   readonly state: DataView;
   /** Instructions retired so far, this one not counted. */
   readonly retired: () => bigint;
-  /** Nanoseconds of guest time. */
+  /** Guest time: ticks of the machine's time base, nanoseconds where there is no machine around the vCPU. */
   readonly time: () => bigint;
   /** Drops decoded or translated code (`fence.i`). */
   readonly flushCode: () => void;
+  /** What else of a machine depends on control registers; absent where memory is flat, and then there is no address translation. */
+  readonly system?: SystemHooks;
 }
 
-/** What a helper says: go on, or leave with a guest trap. */
-export type HelperOutcome = { readonly result: bigint } | { readonly trap: number; readonly value: bigint };
+/** Parts of a machine that act on control registers, whose values they read from the state. */
+export interface SystemHooks {
+  /** Something that translation depends on has changed: the page table, the privilege mode, or what they may do. */
+  readonly translationChanged: () => void;
+  /** Physical memory protection has changed. */
+  readonly protectionChanged: () => void;
+  /** Translations are to be forgotten: all, or those of an address, in one address space or in all. */
+  readonly fence: (address: bigint | undefined, asid: number | undefined) => void;
+}
+
+/**
+ * What a helper says: go on, or leave with a guest trap. With `stop` the instruction is completed, and then control goes back to whoever
+ * runs the vCPU (ExitReason.helper): an interrupt can be taken now, or instructions are fetched from elsewhere.
+ */
+export type HelperOutcome =
+  | { readonly result: bigint; readonly stop?: boolean }
+  | { readonly trap: number; readonly value: bigint };
 
 export interface Helper {
   readonly doc: string;

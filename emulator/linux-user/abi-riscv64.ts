@@ -28,6 +28,7 @@ export const riscv64Abi: Abi = {
     state.setUint32(PRIVILEGE.offset, Privilege.user, true);
     // Linux lets programs read cycle, time and instret.
     writeCsrSlot(state, Slot.mcounteren, 7n);
+    writeCsrSlot(state, Slot.scounteren, 7n);
   },
   callNumber: (state) => readNumber(state, x(A7)),
   argument: (state, index) => readNumber(state, x(A0 + index)),

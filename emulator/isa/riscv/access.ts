@@ -1,7 +1,7 @@
 import type { Value } from '../../ir/block.ts';
 import type { Builder } from '../../ir/builder.ts';
 import { isField, type Operand } from '../../ir/type.ts';
-import { F, FRM, X } from './registers.ts';
+import { F, FLOAT_OFF, FRM, X } from './registers.ts';
 import { Cause } from './trap.ts';
 
 /** Reads an integer register; a register known to be x0 is the constant 0. */
@@ -29,6 +29,11 @@ export function address(b: Builder, base: Operand, displacement: Operand): Value
 }
 
 export type FloatType = 'f32' | 'f64';
+
+/** Begins every floating-point instruction: it is illegal while the unit is off (Privileged ISA, "Extension Context Status in mstatus Register"). */
+export function requireFloat(b: Builder): void {
+  b.trapIf(b.get(FLOAT_OFF, 0, 'i32'), Cause.illegalInstruction, b.const('i64', 0n));
+}
 
 const BOX = 0xffff_ffff_0000_0000n;
 

@@ -1,70 +1,132 @@
 import { StateOffset } from '../../layout/state.ts';
 import type { HelperContext, HelperOutcome } from '../instruction.ts';
-import { readCsrSlot, Slot, writeCsrSlot } from './csr-storage.ts';
-import { Privilege, PRIVILEGE } from './registers.ts';
+import {
+  counter,
+  counterInhibit,
+  type Csr,
+  Effect,
+  EVERY_BIT,
+  fixed,
+  readOnlyView,
+  stored,
+  view,
+  word,
+} from './csr-row.ts';
+import { readCsrSlot, readCsrWord, Slot, writeCsrSlot } from './csr-storage.ts';
+import {
+  ALL_INTERRUPTS,
+  Interrupt,
+  pendingBits,
+  pendingInterrupt,
+  SUPERVISOR_INTERRUPTS,
+  updateSupervisorTimer,
+} from './interrupt.ts';
+import { PMP_CSRS } from './pmp-csr.ts';
+import { FLOAT_OFF, Privilege, PRIVILEGE } from './registers.ts';
+import { readStatus, readSupervisorStatus, Status, statusHas, writeStatus, writeSupervisorStatus } from './status.ts';
 import { Cause } from './trap.ts';
 
 /** How a CSR instruction changes the register (Unprivileged ISA, "Zicsr"). */
 export const CsrOperation = { read: 0, write: 1, set: 2, clear: 3, setImmediate: 4, clearImmediate: 5 } as const;
 
-/** One control and status register. A register without `write` ignores writes (WARL with one legal value). */
-interface Csr {
-  readonly name: string;
-  readonly read: (context: HelperContext) => bigint;
-  readonly write?: (context: HelperContext, value: bigint) => void;
+/** RV64 with A, B, C, D, F, I, M, S and U. */
+const MISA =
+  (2n << 62n) | [...'ABCDFIMSU'].reduce((bits, letter) => bits | (1n << BigInt(letter.charCodeAt(0) - 65)), 0n);
+/** Exceptions that supervisor mode may be given: all but calls from machine mode, and none that do not exist. */
+const DELEGABLE = 0xb3ffn;
+/** FIOM, CBIE, CBCFE, CBZE; in menvcfg also ADUE, PBMTE, STCE (Privileged ISA, "Machine Environment Configuration Register"). */
+const SUPERVISOR_ENVIRONMENT = 0xf1n;
+const MACHINE_ENVIRONMENT = SUPERVISOR_ENVIRONMENT | (7n << 61n);
+const STCE = 1n << 63n;
+const CACHE_INVALIDATE = 3n << 4n;
+const RESERVED_INVALIDATE = 2n << 4n;
+/** Of satp: Sv39, Sv48 and Sv57. */
+const TRANSLATION_MODES: readonly bigint[] = [8n, 9n, 10n];
+const TIMER_BIT = 1 << Interrupt.supervisorTimer;
+
+const mstatus: Csr = {
+  name: 'mstatus',
+  read: ({ state }) => readStatus(state),
+  write: ({ state }, value) => writeStatus(state, value),
+  effect: Effect.translation | Effect.interrupts,
+};
+const sstatus: Csr = {
+  name: 'sstatus',
+  read: ({ state }) => readSupervisorStatus(state),
+  write: ({ state }, value) => writeSupervisorStatus(state, value),
+  effect: Effect.translation | Effect.interrupts,
+};
+const mie = stored('mie', Slot.mie, BigInt(ALL_INTERRUPTS), Effect.interrupts);
+const delegated = (state: DataView): bigint => BigInt(readCsrWord(state, Slot.mideleg));
+
+/** The bits that software may set stay apart from the lines that devices hold; reading shows both. */
+const mip: Csr = {
+  name: 'mip',
+  read: ({ state, time }) => {
+    if (comparesTime(state)) updateSupervisorTimer(state, time());
+    return BigInt(pendingBits(state));
+  },
+  write: ({ state }, value) => {
+    // With stimecmp the supervisor timer's bit is what the comparison says ("Sstc" Extension).
+    const writable = comparesTime(state) ? SUPERVISOR_INTERRUPTS & ~TIMER_BIT : SUPERVISOR_INTERRUPTS;
+    writeCsrSlot(state, Slot.mip, value & BigInt(writable));
+  },
+  effect: Effect.interrupts,
+};
+const sie = view('sie', mie, delegated);
+/** Of what is delegated supervisor mode can set the software interrupt only. */
+const sip: Csr = {
+  name: 'sip',
+  read: (context) => mip.read(context) & delegated(context.state),
+  write: ({ state }, value) => {
+    const writable = delegated(state) & (1n << BigInt(Interrupt.supervisorSoftware));
+    writeCsrSlot(state, Slot.mip, (readCsrSlot(state, Slot.mip) & ~writable) | (value & writable));
+  },
+  effect: Effect.interrupts,
+};
+
+function comparesTime(state: DataView): boolean {
+  return (readCsrSlot(state, Slot.menvcfg) & STCE) !== 0n;
 }
 
-const EVERY_BIT = (1n << 64n) - 1n;
-
-function stored(name: string, slot: number, writable: bigint = EVERY_BIT): Csr {
+function environment(name: string, slot: number, writable: bigint, effect: number): Csr {
   return {
     name,
     read: ({ state }) => readCsrSlot(state, slot),
-    write: ({ state }, value) => writeCsrSlot(state, slot, (readCsrSlot(state, slot) & ~writable) | (value & writable)),
+    write: ({ state }, value) => {
+      const before = readCsrSlot(state, slot);
+      const invalidate =
+        (value & CACHE_INVALIDATE) === RESERVED_INVALIDATE ? before & CACHE_INVALIDATE : value & CACHE_INVALIDATE;
+      writeCsrSlot(state, slot, (value & writable & ~CACHE_INVALIDATE) | invalidate);
+      if (slot !== Slot.menvcfg || !comparesTime(state)) return;
+      writeCsrSlot(state, Slot.mip, readCsrSlot(state, Slot.mip) & ~BigInt(TIMER_BIT));
+    },
+    effect,
   };
 }
 
-function fixed(name: string, value: bigint): Csr {
-  return { name, read: () => value };
-}
-
-function word(name: string, offset: number, mask: number): Csr {
-  return {
-    name,
-    read: ({ state }) => BigInt(state.getUint32(offset, true)),
-    write: ({ state }, value) => state.setUint32(offset, Number(value & BigInt(mask)), true),
-  };
-}
-
-/** The count of retired instructions plus what a write has set it off by. A write takes effect after this instruction, which then is not counted. */
-function counter(name: string, slot: number): Csr {
-  return {
-    name,
-    read: ({ state, retired }) => BigInt.asUintN(64, retired() + readCsrSlot(state, slot)),
-    write: ({ state, retired }, value) => writeCsrSlot(state, slot, value - retired() - 1n),
-  };
-}
-
-function readOnlyView(name: string, of: Csr): Csr {
-  return { name, read: of.read };
-}
-
-/** MIE, MPIE, MPRV, MPP of mstatus; MPP takes machine and user mode only. FS reads as dirty: the unit is always on. */
-const MSTATUS_WRITABLE = (1n << 3n) | (1n << 7n) | (3n << 11n) | (1n << 17n) | (1n << 21n);
-const MSTATUS_FIXED = (2n << 32n) | (3n << 13n) | (1n << 63n);
-const mstatus: Csr = {
-  name: 'mstatus',
-  read: ({ state }) => (readCsrSlot(state, Slot.mstatus) & MSTATUS_WRITABLE) | MSTATUS_FIXED,
-  write: ({ state }, value) => {
-    const mpp = (value >> 11n) & 3n;
-    const legal =
-      mpp === 3n || mpp === 0n ? value : (value & ~(3n << 11n)) | (readCsrSlot(state, Slot.mstatus) & (3n << 11n));
-    writeCsrSlot(state, Slot.mstatus, legal & MSTATUS_WRITABLE);
+const stimecmp: Csr = {
+  name: 'stimecmp',
+  read: ({ state }) => readCsrSlot(state, Slot.stimecmp),
+  write: ({ state, time }, value) => {
+    writeCsrSlot(state, Slot.stimecmp, value);
+    updateSupervisorTimer(state, time());
   },
+  effect: Effect.interrupts,
 };
-/** RV64 with A, B, C, D, F, I, M and U. */
-const MISA =
-  (2n << 62n) | [...'ABCDFIMU'].reduce((bits, letter) => bits | (1n << BigInt(letter.charCodeAt(0) - 65)), 0n);
+
+/** A write with a mode that does not exist changes nothing. Where there is no address translation only mode 0, with zeros, does. */
+const satp: Csr = {
+  name: 'satp',
+  read: ({ state }) => readCsrSlot(state, Slot.satp),
+  write: ({ state, system }, value) => {
+    const mode = value >> 60n;
+    if (mode === 0n) writeCsrSlot(state, Slot.satp, system === undefined ? 0n : value);
+    else if (system !== undefined && TRANSLATION_MODES.includes(mode)) writeCsrSlot(state, Slot.satp, value);
+  },
+  effect: Effect.translation | Effect.fetch,
+};
+
 const fflags = word('fflags', StateOffset.floatFlags, 0x1f);
 const frm = word('frm', StateOffset.floatRounding, 7);
 const fcsr: Csr = {
@@ -76,29 +138,53 @@ const fcsr: Csr = {
     state.setUint32(StateOffset.floatRounding, Number((value >> 5n) & 7n), true);
   },
 };
-const mcycle = counter('mcycle', Slot.cycleOffset);
-const minstret = counter('minstret', Slot.instructionOffset);
+const mcycle = counter('mcycle', Slot.cycleOffset, 0);
+const minstret = counter('minstret', Slot.instructionOffset, 2);
+
+const COUNTER_BITS = 0xffff_ffffn;
+const VECTOR_BITS = EVERY_BIT & ~2n;
+const ADDRESS_BITS = EVERY_BIT & ~1n;
 
 /** Every CSR by number (Privileged ISA, "CSR Listing"). */
 const CSRS: ReadonlyMap<number, Csr> = new Map<number, Csr>([
   [0x001, fflags],
   [0x002, frm],
   [0x003, fcsr],
+  [0x100, sstatus],
+  [0x104, sie],
+  [0x105, stored('stvec', Slot.stvec, VECTOR_BITS)],
+  [0x106, stored('scounteren', Slot.scounteren, COUNTER_BITS)],
+  [0x10a, environment('senvcfg', Slot.senvcfg, SUPERVISOR_ENVIRONMENT, Effect.none)],
+  [0x140, stored('sscratch', Slot.sscratch)],
+  [0x141, stored('sepc', Slot.sepc, ADDRESS_BITS)],
+  [0x142, stored('scause', Slot.scause)],
+  [0x143, stored('stval', Slot.stval)],
+  [0x144, sip],
+  [0x14d, stimecmp],
+  [0x180, satp],
   [0xc00, readOnlyView('cycle', mcycle)],
   [0xc01, { name: 'time', read: ({ time }) => time() }],
   [0xc02, readOnlyView('instret', minstret)],
   [0x300, mstatus],
   [0x301, fixed('misa', MISA)],
-  [0x304, stored('mie', Slot.mie, 0x888n)],
-  [0x305, stored('mtvec', Slot.mtvec, EVERY_BIT & ~2n)],
-  [0x306, stored('mcounteren', Slot.mcounteren, 0xffff_ffffn)],
-  [0x30a, stored('menvcfg', Slot.menvcfg, 1n)],
-  [0x320, stored('mcountinhibit', Slot.mcountinhibit, 0xffff_fffdn)],
+  [0x302, stored('medeleg', Slot.medeleg, DELEGABLE)],
+  [0x303, stored('mideleg', Slot.mideleg, BigInt(SUPERVISOR_INTERRUPTS), Effect.interrupts)],
+  [0x304, mie],
+  [0x305, stored('mtvec', Slot.mtvec, VECTOR_BITS)],
+  [0x306, stored('mcounteren', Slot.mcounteren, COUNTER_BITS)],
+  [0x30a, environment('menvcfg', Slot.menvcfg, MACHINE_ENVIRONMENT, Effect.translation | Effect.interrupts)],
+  [
+    0x320,
+    counterInhibit('mcountinhibit', [
+      [0, Slot.cycleOffset],
+      [2, Slot.instructionOffset],
+    ]),
+  ],
   [0x340, stored('mscratch', Slot.mscratch)],
-  [0x341, stored('mepc', Slot.mepc, EVERY_BIT & ~1n)],
+  [0x341, stored('mepc', Slot.mepc, ADDRESS_BITS)],
   [0x342, stored('mcause', Slot.mcause)],
   [0x343, stored('mtval', Slot.mtval)],
-  [0x344, stored('mip', Slot.mip, 0n)],
+  [0x344, mip],
   [0x747, fixed('mseccfg', 0n)],
   [0x7a0, fixed('tselect', 0n)],
   [0x7a1, fixed('tdata1', 0n)],
@@ -111,12 +197,8 @@ const CSRS: ReadonlyMap<number, Csr> = new Map<number, Csr>([
   [0xf13, fixed('mimpid', 0n)],
   [0xf14, fixed('mhartid', 0n)],
   [0xf15, fixed('mconfigptr', 0n)],
-  ...[0, 2].map((n): [number, Csr] => [
-    0x3a0 + n,
-    stored(`pmpcfg${n}`, Slot.pmpConfiguration + n / 2, 0x9f9f_9f9f_9f9f_9f9fn),
-  ]),
-  ...range(16).map((n): [number, Csr] => [0x3b0 + n, stored(`pmpaddr${n}`, Slot.pmpAddress + n, (1n << 54n) - 1n)]),
-  ...range(29).flatMap((n): [number, Csr][] => [
+  ...PMP_CSRS,
+  ...[...Array(29).keys()].flatMap((n): [number, Csr][] => [
     [0xb03 + n, fixed(`mhpmcounter${n + 3}`, 0n)],
     [0xc03 + n, fixed(`hpmcounter${n + 3}`, 0n)],
     [0x323 + n, fixed(`mhpmevent${n + 3}`, 0n)],
@@ -127,20 +209,6 @@ const CSRS: ReadonlyMap<number, Csr> = new Map<number, Csr>([
 export const CSR_NAMES: ReadonlyMap<number, string> = new Map([
   ...[...CSRS].map(([number, { name }]): [number, string] => [number, name]),
   ...Object.entries({
-    0x100: 'sstatus',
-    0x104: 'sie',
-    0x105: 'stvec',
-    0x106: 'scounteren',
-    0x10a: 'senvcfg',
-    0x140: 'sscratch',
-    0x141: 'sepc',
-    0x142: 'scause',
-    0x143: 'stval',
-    0x144: 'sip',
-    0x14d: 'stimecmp',
-    0x180: 'satp',
-    0x302: 'medeleg',
-    0x303: 'mideleg',
     0x310: 'mstatush',
     0x34a: 'mtinst',
     0x34b: 'mtval2',
@@ -160,32 +228,56 @@ export const CSR_NAMES: ReadonlyMap<number, string> = new Map([
   }).map(([number, name]): [number, string] => [Number(number), name]),
 ]);
 
-function range(count: number): number[] {
-  return [...Array(count).keys()];
-}
+const ILLEGAL: HelperOutcome = { trap: Cause.illegalInstruction, value: 0n };
 
 /**
  * Executes a CSR instruction: the old value, or an illegal-instruction trap when the register does not exist, is not for this privilege
  * mode, or is read-only and would be written (Privileged ISA, "CSR Address Mapping Conventions").
  */
 export function accessCsr(context: HelperContext, number: number, operation: number, operand: bigint): HelperOutcome {
-  const illegal: HelperOutcome = { trap: Cause.illegalInstruction, value: 0n };
   const csr = CSRS.get(number);
   const privilege = context.state.getUint32(PRIVILEGE.offset, true);
-  if (!csr || privilege < ((number >> 8) & 3) || !counterAllowed(context, number, privilege)) return illegal;
+  if (!csr || privilege < ((number >> 8) & 3) || !permitted(context, number, privilege)) return ILLEGAL;
   const immediate = operation === CsrOperation.setImmediate || operation === CsrOperation.clearImmediate;
   const writes = operation !== CsrOperation.read && !(immediate && operand === 0n);
-  if (writes && number >> 10 === 3) return illegal;
+  if (writes && number >> 10 === 3) return ILLEGAL;
   const before = csr.read(context);
-  if (writes) {
-    const sets = operation === CsrOperation.set || operation === CsrOperation.setImmediate;
-    csr.write?.(context, operation === CsrOperation.write ? operand : sets ? before | operand : before & ~operand);
-  }
-  return { result: before };
+  if (!writes) return { result: before };
+  const sets = operation === CsrOperation.set || operation === CsrOperation.setImmediate;
+  // What a device holds pending is read as set, and is not to become set by software on the way back (mip in read-modify-write).
+  const kept = csr === mip ? readCsrSlot(context.state, Slot.mip) : before;
+  csr.write?.(context, operation === CsrOperation.write ? operand : sets ? kept | operand : kept & ~operand);
+  return { result: before, stop: takeEffect(context, csr.effect ?? Effect.none) };
 }
 
-/** Counters below machine mode need their bit of mcounteren (Privileged ISA, "Machine Counter-Enable Register"). */
-function counterAllowed({ state }: HelperContext, number: number, privilege: number): boolean {
-  if (privilege === Privilege.machine || number < 0xc00 || number > 0xc1f) return true;
-  return (readCsrSlot(state, Slot.mcounteren) & (1n << BigInt(number & 31))) !== 0n;
+/** Whether control has to come back after the instruction. */
+function takeEffect({ state, system }: HelperContext, effect: number): boolean {
+  if ((effect & Effect.translation) !== 0) system?.translationChanged();
+  if ((effect & Effect.protection) !== 0) system?.protectionChanged();
+  if ((effect & Effect.fetch) !== 0) return true;
+  return (effect & Effect.interrupts) !== 0 && pendingInterrupt(state) !== undefined;
+}
+
+/** Registers that other registers can close. */
+function permitted({ state }: HelperContext, number: number, privilege: number): boolean {
+  switch (number) {
+    case 0x001:
+    case 0x002:
+    case 0x003:
+      return state.getInt32(FLOAT_OFF.offset, true) === 0;
+    case 0x14d:
+      return privilege === Privilege.machine || (comparesTime(state) && counterEnabled(state, Slot.mcounteren, 1));
+    case 0x180:
+      return privilege === Privilege.machine || !statusHas(state, Status.tvm);
+    default:
+      break;
+  }
+  // Counters below machine mode need their bit of mcounteren, in user mode that of scounteren too.
+  if (number < 0xc00 || number > 0xc1f || privilege === Privilege.machine) return true;
+  if (!counterEnabled(state, Slot.mcounteren, number & 31)) return false;
+  return privilege === Privilege.supervisor || counterEnabled(state, Slot.scounteren, number & 31);
+}
+
+function counterEnabled(state: DataView, slot: number, bit: number): boolean {
+  return ((readCsrWord(state, slot) >>> bit) & 1) !== 0;
 }

@@ -3,15 +3,16 @@ import type { Decoded, Helper, Isa } from '../instruction.ts';
 import { Assembler, showInstruction } from '../syntax.ts';
 import type { TableRow } from '../table.ts';
 import { accessCsr } from './csr.ts';
-import { FILES, Privilege, PRIVILEGE } from './registers.ts';
+import { PRIVILEGED, PRIVILEGED_HELPERS } from './privileged.ts';
+import { FILES } from './registers.ts';
 import { RV_A } from './rv-a.ts';
 import { RV_ZBA, RV_ZBB, RV_ZBS, RV_ZICOND } from './rv-b.ts';
 import { RV_C } from './rv-c.ts';
 import { RV_D, RV_F } from './rv-fd.ts';
 import { RV_I } from './rv-i.ts';
 import { RV_M } from './rv-m.ts';
-import { Cause, returnFromMachineTrap } from './trap.ts';
-import { SYSTEM } from './zicsr.ts';
+import { Cause } from './trap.ts';
+import { ZICSR_ROWS } from './zicsr.ts';
 
 const ROWS: readonly TableRow[] = [
   ...RV_I,
@@ -23,7 +24,8 @@ const ROWS: readonly TableRow[] = [
   ...RV_ZBB,
   ...RV_ZBS,
   ...RV_ZICOND,
-  ...SYSTEM,
+  ...ZICSR_ROWS,
+  ...PRIVILEGED,
   ...RV_C,
 ];
 
@@ -86,25 +88,10 @@ const helpers: Readonly<Record<string, Helper>> = {
       return { result: 0n };
     },
   },
-  mret: {
-    doc: 'Returns from a trap taken in machine mode; gives the address to go on at.',
-    parameters: 0,
-    call: ({ state }) =>
-      state.getUint32(PRIVILEGE.offset, true) === Privilege.machine
-        ? { result: returnFromMachineTrap(state) }
-        : { trap: Cause.illegalInstruction, value: 0n },
-  },
-  wfi: {
-    doc: 'Waits for an interrupt: goes on at once, as an implementation may, but not in user mode.',
-    parameters: 0,
-    call: ({ state }) =>
-      state.getUint32(PRIVILEGE.offset, true) === Privilege.user
-        ? { trap: Cause.illegalInstruction, value: 0n }
-        : { result: 0n },
-  },
+  ...PRIVILEGED_HELPERS,
 };
 
-/** RV64GC with Zicsr, Zifencei, Zba, Zbb, Zbs and Zicond; machine and user mode. */
+/** RV64GC with Zicsr, Zifencei, Zba, Zbb, Zbs, Zicond and the cache-block extensions; machine, supervisor and user mode. */
 export const riscv64: Isa = {
   name: 'riscv64',
   files: FILES,

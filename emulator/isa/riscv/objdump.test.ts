@@ -18,7 +18,7 @@ const COMMANDS = ['riscv64-linux-gnu-objdump', 'objdump'];
 /** Words go into an object file of their own, whose attributes say which extensions to show. objdump 2.40 has no Zicond. */
 const ASSEMBLER = 'riscv64-linux-gnu-as';
 const OBJCOPY = 'riscv64-linux-gnu-objcopy';
-const ARCHITECTURE = 'rv64gc_zba_zbb_zbs';
+const ARCHITECTURE = 'rv64gc_zba_zbb_zbs_zicbom_zicbop_zicboz_svinval';
 /** Random words of 32 and of 16 bits. */
 const RANDOM_WORDS = 120_000;
 

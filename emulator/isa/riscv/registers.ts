@@ -22,10 +22,29 @@ export const PRIVILEGE: RegisterFile = {
   count: 1,
   type: 'i32',
 };
+/**
+ * Not 0 while the floating-point unit is off (mstatus.FS). Kept apart from mstatus, and this way round, so that the check before every
+ * floating-point instruction is one load, and a state of zeros has the unit on.
+ */
+export const FLOAT_OFF: RegisterFile = {
+  name: 'floatOff',
+  offset: REGISTERS + 0x214,
+  stride: 4,
+  count: 1,
+  type: 'i32',
+};
+/** Not 0 after WFI found no interrupt pending. Whoever runs the hart clears it. */
+export const WAITING: RegisterFile = {
+  name: 'waiting',
+  offset: REGISTERS + 0x218,
+  stride: 4,
+  count: 1,
+  type: 'i32',
+};
 /** Storage of the control and status registers that keep a value; csr.ts numbers the slots. */
 export const CSR_STORAGE: RegisterFile = { name: 'csr', offset: REGISTERS + 0x220, stride: 8, count: 128, type: 'i64' };
 
-export const FILES = [X, F, FFLAGS, FRM, PC, PRIVILEGE, CSR_STORAGE] as const;
+export const FILES = [X, F, FFLAGS, FRM, PC, PRIVILEGE, FLOAT_OFF, WAITING, CSR_STORAGE] as const;
 
 export const Privilege = { user: 0, supervisor: 1, machine: 3 } as const;
 export type Privilege = (typeof Privilege)[keyof typeof Privilege];

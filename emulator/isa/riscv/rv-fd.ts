@@ -8,6 +8,7 @@ import {
   readF,
   readWord,
   readX,
+  requireFloat,
   roundingMode,
   writeF,
   writeSingleBits,
@@ -333,8 +334,18 @@ const DOUBLE_MOVES = {
 };
 const DOUBLE_MEMORY = { spec: 'Unprivileged ISA, "Double-Precision Load and Store Instructions"', extension: 'D' };
 
+function whileOn(rows: readonly TableRow[]): readonly TableRow[] {
+  return rows.map((row) => ({
+    ...row,
+    lift: (b, operands) => {
+      requireFloat(b);
+      row.lift(b, operands);
+    },
+  }));
+}
+
 /** "F" extension for single-precision floating point. */
-export const RV_F: readonly TableRow[] = [
+export const RV_F: readonly TableRow[] = whileOn([
   ...alike(SINGLE),
   instruction(
     'flw',
@@ -365,10 +376,10 @@ export const RV_F: readonly TableRow[] = [
     (b, { fd, rs1 }) => writeSingleBits(b, fd, readWord(b, rs1)),
     SINGLE_MOVES,
   ),
-];
+]);
 
 /** "D" extension for double-precision floating point. */
-export const RV_D: readonly TableRow[] = [
+export const RV_D: readonly TableRow[] = whileOn([
   ...alike(DOUBLE),
   instruction(
     'fcvt.s.d',
@@ -418,4 +429,4 @@ export const RV_D: readonly TableRow[] = [
     (b, { fd, rs1 }) => b.set(F, fd, readX(b, rs1), 'i64'),
     DOUBLE_MOVES,
   ),
-];
+]);

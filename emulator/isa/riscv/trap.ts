@@ -1,6 +1,8 @@
 import { FaultKind, StateOffset } from '../../layout/state.ts';
+import { readCsrSlot, readCsrWord, Slot, writeCsrSlot } from './csr-storage.ts';
+import type { Interrupt } from './interrupt.ts';
 import { PRIVILEGE, Privilege } from './registers.ts';
-import { readCsrSlot, Slot, writeCsrSlot } from './csr-storage.ts';
+import { MPP_SHIFT, Status } from './status.ts';
 
 /** Exception codes (Privileged ISA, "Machine Cause Register"). */
 export const Cause = {
@@ -15,11 +17,21 @@ export const Cause = {
   environmentCallFromUser: 8,
   environmentCallFromSupervisor: 9,
   environmentCallFromMachine: 11,
+  instructionPage: 12,
+  loadPage: 13,
+  storePage: 15,
 } as const;
 
-const MSTATUS = { mie: 1n << 3n, mpie: 1n << 7n, mpp: 3n << 11n, mppShift: 11n } as const;
+const INTERRUPT = 1n << 63n;
+const VECTORED = 1n;
 
-/** The exception of a memory fault on a machine without address translation. */
+/** Where the two modes that take traps keep what a trap leaves. */
+const TAKEN = {
+  machine: { tvec: Slot.mtvec, epc: Slot.mepc, cause: Slot.mcause, tval: Slot.mtval },
+  supervisor: { tvec: Slot.stvec, epc: Slot.sepc, cause: Slot.scause, tval: Slot.stval },
+} as const;
+
+/** The exception of a memory fault. */
 export function causeOfFault(fault: number): number {
   switch (fault) {
     case FaultKind.load:
@@ -30,40 +42,83 @@ export function causeOfFault(fault: number): number {
       return Cause.instructionAccess;
     case FaultKind.loadMisaligned:
       return Cause.loadMisaligned;
+    case FaultKind.loadPage:
+      return Cause.loadPage;
+    case FaultKind.storePage:
+      return Cause.storePage;
+    case FaultKind.fetchPage:
+      return Cause.instructionPage;
     default:
       return Cause.storeMisaligned;
   }
 }
 
 /**
- * Takes an exception into machine mode (Privileged ISA, "Machine-Mode Privileged Software", trap entry): `pc` in the state is the
- * instruction's address and becomes that of the handler. An environment call's cause is that of the mode it came from.
+ * Takes an exception: `pc` in the state is the instruction's address and becomes that of the handler, in supervisor mode where the exception
+ * is delegated (Privileged ISA, "Machine Trap Delegation Registers"), else in machine mode. An environment call's cause is that of the mode
+ * it came from. The privilege mode changes: whoever translates addresses has to be told.
  */
 export function deliverTrap(state: DataView, cause: number, value: bigint): void {
   const privilege = state.getUint32(PRIVILEGE.offset, true);
-  const code = cause === Cause.environmentCallFromUser ? Cause.environmentCallFromUser + privilege : cause;
-  writeCsrSlot(state, Slot.mepc, state.getBigUint64(StateOffset.pc, true));
-  writeCsrSlot(state, Slot.mcause, BigInt(code));
-  writeCsrSlot(state, Slot.mtval, code >= Cause.environmentCallFromUser ? 0n : value);
-  const mstatus = readCsrSlot(state, Slot.mstatus);
-  const enabled = (mstatus & MSTATUS.mie) === 0n ? 0n : MSTATUS.mpie;
-  writeCsrSlot(
-    state,
-    Slot.mstatus,
-    (mstatus & ~(MSTATUS.mie | MSTATUS.mpie | MSTATUS.mpp)) | enabled | (BigInt(privilege) << MSTATUS.mppShift),
-  );
-  state.setUint32(PRIVILEGE.offset, Privilege.machine, true);
-  // Exceptions go to the base in both modes of mtvec; only interrupts are spread (Privileged ISA, "Machine Trap-Vector Base-Address Register").
-  state.setBigUint64(StateOffset.pc, readCsrSlot(state, Slot.mtvec) & ~3n, true);
+  const call = cause === Cause.environmentCallFromUser;
+  const code = call ? Cause.environmentCallFromUser + privilege : cause;
+  const delegated = ((readCsrWord(state, Slot.medeleg) >>> code) & 1) !== 0;
+  enter(state, privilege, delegated && privilege !== Privilege.machine, code, false, call ? 0n : value);
+}
+
+/** Takes an interrupt that `pendingInterrupt` gave, before the instruction at `pc`. */
+export function deliverInterrupt(state: DataView, code: Interrupt): void {
+  const privilege = state.getUint32(PRIVILEGE.offset, true);
+  const delegated = ((readCsrWord(state, Slot.mideleg) >>> code) & 1) !== 0;
+  enter(state, privilege, delegated && privilege !== Privilege.machine, code, true, 0n);
+}
+
+function enter(
+  state: DataView,
+  privilege: number,
+  toSupervisor: boolean,
+  code: number,
+  interrupt: boolean,
+  value: bigint,
+): void {
+  const slots = toSupervisor ? TAKEN.supervisor : TAKEN.machine;
+  writeCsrSlot(state, slots.epc, state.getBigUint64(StateOffset.pc, true));
+  writeCsrSlot(state, slots.cause, BigInt(code) | (interrupt ? INTERRUPT : 0n));
+  writeCsrSlot(state, slots.tval, value);
+  const status = readCsrSlot(state, Slot.mstatus);
+  if (toSupervisor) {
+    const enabled = (status & Status.sie) === 0n ? 0n : Status.spie;
+    const from = privilege === Privilege.user ? 0n : Status.spp;
+    writeCsrSlot(state, Slot.mstatus, (status & ~(Status.sie | Status.spie | Status.spp)) | enabled | from);
+  } else {
+    const enabled = (status & Status.mie) === 0n ? 0n : Status.mpie;
+    const from = BigInt(privilege) << MPP_SHIFT;
+    writeCsrSlot(state, Slot.mstatus, (status & ~(Status.mie | Status.mpie | Status.mpp)) | enabled | from);
+  }
+  state.setUint32(PRIVILEGE.offset, toSupervisor ? Privilege.supervisor : Privilege.machine, true);
+  // Only interrupts are spread over the vector ("Machine Trap-Vector Base-Address Register").
+  const vector = readCsrSlot(state, slots.tvec);
+  const offset = interrupt && (vector & 3n) === VECTORED ? 4n * BigInt(code) : 0n;
+  state.setBigUint64(StateOffset.pc, BigInt.asUintN(64, (vector & ~3n) + offset), true);
 }
 
 /** MRET (Privileged ISA, "Trap-Return Instructions"): the address to go on at. */
 export function returnFromMachineTrap(state: DataView): bigint {
-  const mstatus = readCsrSlot(state, Slot.mstatus);
-  const to = Number((mstatus & MSTATUS.mpp) >> MSTATUS.mppShift);
-  const enabled = (mstatus & MSTATUS.mpie) === 0n ? 0n : MSTATUS.mie;
-  const mprv = to === Privilege.machine ? 0n : 1n << 17n;
-  writeCsrSlot(state, Slot.mstatus, (mstatus & ~(MSTATUS.mie | MSTATUS.mpp | mprv)) | MSTATUS.mpie | enabled);
+  const status = readCsrSlot(state, Slot.mstatus);
+  const to = Number((status & Status.mpp) >> MPP_SHIFT);
+  const enabled = (status & Status.mpie) === 0n ? 0n : Status.mie;
+  const mprv = to === Privilege.machine ? 0n : Status.mprv;
+  writeCsrSlot(state, Slot.mstatus, (status & ~(Status.mie | Status.mpp | mprv)) | Status.mpie | enabled);
   state.setUint32(PRIVILEGE.offset, to, true);
   return readCsrSlot(state, Slot.mepc);
+}
+
+/** SRET. */
+export function returnFromSupervisorTrap(state: DataView): bigint {
+  const status = readCsrSlot(state, Slot.mstatus);
+  const to = (status & Status.spp) === 0n ? Privilege.user : Privilege.supervisor;
+  const enabled = (status & Status.spie) === 0n ? 0n : Status.sie;
+  writeCsrSlot(state, Slot.mstatus, (status & ~(Status.sie | Status.spp | Status.mprv)) | Status.spie | enabled);
+  state.setUint32(PRIVILEGE.offset, to, true);
+  return readCsrSlot(state, Slot.sepc);
 }

@@ -4,7 +4,6 @@ import type { TableRow } from '../table.ts';
 import { readX, writeX } from './access.ts';
 import { CsrOperation } from './csr.ts';
 import { instruction } from './operands.ts';
-import { Cause } from './trap.ts';
 
 const ZICSR = {
   spec: 'Unprivileged ISA, "Zicsr" Extension for Control and Status Register (CSR) Instructions',
@@ -16,9 +15,6 @@ const ZIFENCEI = {
   extension: 'Zifencei',
   cold: true,
 } as const;
-const RETURN = { spec: 'Privileged ISA, "Trap-Return Instructions"', extension: 'I', cold: true } as const;
-const SUPERVISOR = { spec: 'Privileged ISA, "Supervisor Instructions"', extension: 'I', cold: true } as const;
-const WAIT = { spec: 'Privileged ISA, "Wait for Interrupt"', extension: 'I', cold: true } as const;
 
 function access(b: Builder, rd: Operand, csr: Operand, operation: number, operand: ReturnType<Builder['const']>): void {
   writeX(b, rd, b.call('csr', [b.immediate('i64', csr, false), b.const('i64', operation), operand], 'i64'));
@@ -44,13 +40,8 @@ function fenceInstruction(b: Builder): void {
   b.jump(b.nextPc());
 }
 
-/** There is no supervisor mode yet, so what belongs to it is illegal. */
-function illegal(b: Builder): void {
-  b.trap(Cause.illegalInstruction, b.const('i64', 0n));
-}
-
-/** Zicsr, Zifencei and the privileged instructions. */
-export const SYSTEM: readonly TableRow[] = [
+/** Zicsr and Zifencei. */
+export const ZICSR_ROWS: readonly TableRow[] = [
   instruction('csrrw', 'csr:12 rs1:5 001 rd:5 1110011', '{rd},{csr},{rs1}', byRegister(CsrOperation.write), ZICSR),
   instruction('csrrs', 'csr:12 rs1:5 010 rd:5 1110011', '{rd},{csr},{rs1}', byRegister(CsrOperation.set), ZICSR),
   instruction('csrrc', 'csr:12 rs1:5 011 rd:5 1110011', '{rd},{csr},{rs1}', byRegister(CsrOperation.clear), ZICSR),
@@ -83,8 +74,4 @@ export const SYSTEM: readonly TableRow[] = [
     ...ZIFENCEI,
     name: 'fence.i (reserved)',
   }),
-  instruction('mret', '001100000010 00000 000 00000 1110011', '', (b) => b.jump(b.call('mret', [], 'i64')), RETURN),
-  instruction('sret', '000100000010 00000 000 00000 1110011', '', illegal, RETURN),
-  instruction('wfi', '000100000101 00000 000 00000 1110011', '', (b) => void b.call('wfi', []), WAIT),
-  instruction('sfence.vma', '0001001 rs2:5 rs1:5 000 00000 1110011', '{rs1},{rs2}', illegal, SUPERVISOR),
 ];
