@@ -162,7 +162,7 @@ export class TieredEngine {
       }
       if (status === Status.left) {
         this.#retire(slice - rest);
-        this.#noteArrival();
+        this.#noteArrival(region);
         return ExitReason.budget;
       }
       const number = status & Status.exitMask;
@@ -173,7 +173,7 @@ export class TieredEngine {
       if (exit.kind !== 'interpret') {
         if (exit.kind === 'indirect') this.#profile.noteJump(exit.pc, this.#pc());
         if (exit.kind === 'indirect' && count === HOT_EXITS) this.#retranslate(region);
-        else this.#noteArrival();
+        else this.#noteArrival(region);
         return ExitReason.budget;
       }
       this.#setPc(exit.pc);
@@ -190,13 +190,16 @@ export class TieredEngine {
     this.counters.regionInstructions += instructions;
   }
 
-  /** Control left a region for an address without one. */
-  #noteArrival(): void {
+  /** Control left a region: when it keeps going to code without one, the region grows or another begins there. */
+  #noteArrival(region: Region): void {
     const pc = this.#pc();
     if (this.#entries.has(pc)) return;
     const heat = (this.#heat.get(pc) ?? 0) + 1;
     this.#heat.set(pc, heat);
-    if (heat === HOT_EXITS && this.#interpreter.isDecoded(pc)) this.#translate(pc);
+    if (heat !== HOT_EXITS || !this.#interpreter.isDecoded(pc)) return;
+    const grown = region.live ? this.#discovery().discover(region.seed) : [];
+    if (grown.some((node) => node.pc === pc)) this.#retranslate(region);
+    else this.#translate(pc);
   }
 
   #noteRefusal(region: Region, pc: number): void {
@@ -268,14 +271,19 @@ export class TieredEngine {
     let nodes = this.#discovery().discover(seed);
     if (nodes.length === 0) return;
     const entry = chooseEntry(nodes);
-    if (entry !== seed) nodes = this.#discovery().discover(entry);
+    if (entry !== seed) {
+      // A region that holds the seed already is come back to at its next entry.
+      const known = this.#entries.get(entry)?.region;
+      if (known?.code.ranges.some(([low, high]) => low <= seed && seed < high) === true) return;
+      nodes = this.#discovery().discover(entry);
+    }
     this.#observe(nodes);
     if (process.env['DBG']) {
       let k: any = {};
       for (const n of nodes)
         for (const c of planAccesses(n.block, this.#addresses).values()) k[c.kind] = (k[c.kind] ?? 0) + 1;
       console.log(
-        'translate',
+        'translate', performance.now().toFixed(1),
         seed.toString(16),
         entry.toString(16),
         nodes.length,
@@ -300,6 +308,8 @@ export class TieredEngine {
     const instance = new WebAssembly.Instance(new WebAssembly.Module(code.bytes), { env: imports });
     const region = new Region(entry, code, instance.exports['run'] as (entry: number) => number);
     counters.regions++;
+    if (process.env['DBG']) console.log('  done', performance.now().toFixed(1), code.bytes.length);
+    for (const other of this.#regions) if (covers(code.ranges, other.code.ranges)) this.#remove(other);
     this.#regions.add(region);
     if (process.env['DBG'])
       process.on('exit', () =>
@@ -366,4 +376,12 @@ export class TieredEngine {
       this.#interpreter.markEntry(pc, false);
     }
   }
+}
+
+/** Whether every byte of `inner` is in `outer`; both are ascending and without overlap. */
+function covers(
+  outer: readonly (readonly [number, number])[],
+  inner: readonly (readonly [number, number])[],
+): boolean {
+  return inner.every(([low, high]) => outer.some(([from, to]) => from <= low && high <= to));
 }

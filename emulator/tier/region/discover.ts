@@ -2,6 +2,7 @@ import { Builder } from '../../ir/builder.ts';
 import type { Block } from '../../ir/block.ts';
 import { opRow } from '../../ir/op.ts';
 import type { Decoded, Instruction, Isa } from '../../isa/instruction.ts';
+import { optimize } from '../../pass/pipeline.ts';
 import { regionMode } from './mode.ts';
 import type { Ending, RegionNode, Target } from './node.ts';
 
@@ -181,7 +182,8 @@ class NodeMaker {
     this.#nodes.push(undefined as unknown as RegionNode);
     let continuation: number | undefined;
     let ending: Ending;
-    const { terminator } = run;
+    const block = this.#lift(run);
+    const terminator = afterPasses(run, block);
     switch (terminator.kind) {
       case 'none':
         ending = { kind: 'goto', to: this.#target(run.end, context) };
@@ -224,7 +226,7 @@ class NodeMaker {
       pc,
       end: run.end,
       instructions: run.instructions.length,
-      block: this.#lift(run),
+      block,
       ending,
       continuation,
       inlined: context !== undefined,
@@ -281,8 +283,21 @@ class NodeMaker {
       row.lift(builder, operands);
       pc += length;
     }
-    return builder.block;
+    return process.env['NOPASS'] ? builder.block : optimize(builder.block, {});
   }
+}
+
+/** The run's terminator as the passes left it: conditions and targets may have become known. */
+function afterPasses(run: Run, block: Block): Terminator {
+  const { terminator } = run;
+  const last = block.ops.at(-1)!;
+  if (terminator.kind === 'branch' && last.name !== 'branch') {
+    return last.name === 'jump_rel' ? { kind: 'relative', target: terminator.target, call: false } : { kind: 'none' };
+  }
+  if (terminator.kind === 'indirect' && last.name === 'jump_rel') {
+    return { kind: 'relative', target: lastPc(run) + Number(last.displacement), call: terminator.hint === 'call' };
+  }
+  return terminator;
 }
 
 function lastPc(run: Run): number {
