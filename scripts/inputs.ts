@@ -28,8 +28,8 @@ const inputSchema = z.strictObject({
   version: z.string(),
   pool: z.string(),
   sha256: z.string().regex(/^[0-9a-f]{64}$/),
-  /** Paths in the package to keep, the main one first; one `*` may end the last component. */
-  files: z.array(z.string().regex(/^[^/*][^*]*\*?$/)).min(1),
+  /** Paths in the package to keep, the main one first; a `*` may end a component. Kept by base name. */
+  files: z.array(z.string().regex(/^[^/*][^/*]*\*?(?:\/[^/*]*\*?)*$/)).min(1),
 });
 const pinsSchema = z.strictObject({ inputs: z.array(inputSchema) });
 
@@ -130,12 +130,17 @@ function parseDigests(text: string): Record<string, string> | undefined {
   }
 }
 
+/** The first path below `tree` that the pattern's components match, in alphabetical order. */
 async function matching(tree: string, pattern: string): Promise<string | undefined> {
-  const folder = join(tree, dirname(pattern));
-  const wanted = basename(pattern);
-  const names = (await readdir(folder).catch(() => [])).sort();
-  const found = names.find((n) => (wanted.endsWith('*') ? n.startsWith(wanted.slice(0, -1)) : n === wanted));
-  return found === undefined ? undefined : join(folder, found);
+  const [wanted, ...rest] = pattern.split('/');
+  const names = (await readdir(tree).catch(() => [])).sort();
+  for (const name of names) {
+    if (wanted!.endsWith('*') ? !name.startsWith(wanted!.slice(0, -1)) : name !== wanted) continue;
+    const path = join(tree, name);
+    const found = rest.length === 0 ? path : await matching(path, rest.join('/'));
+    if (found !== undefined) return found;
+  }
+  return undefined;
 }
 
 /** Resolves `pin` anew in its release's index: the current version, path and digest of the same package. */

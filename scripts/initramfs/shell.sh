@@ -1,0 +1,2 @@
+# A shell on the console until it is left.
+setsid cttyhack sh
