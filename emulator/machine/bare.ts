@@ -1,7 +1,8 @@
 import { ConfigError, ImageError } from '../check/errors.ts';
 import { riscv64 } from '../isa/riscv/index.ts';
+import { pendingInterrupt } from '../isa/riscv/interrupt.ts';
 import { Privilege, PRIVILEGE } from '../isa/riscv/registers.ts';
-import { causeOfFault, deliverTrap } from '../isa/riscv/trap.ts';
+import { causeOfFault, deliverInterrupt, deliverTrap } from '../isa/riscv/trap.ts';
 import { PAGE_SIZE, Permission } from '../layout/memory-map.ts';
 import { ExitReason, FaultKind } from '../layout/state.ts';
 import type { GuestFault, Outcome } from '../linux-user/kernel.ts';
@@ -85,6 +86,8 @@ export function runBare(options: BareOptions): BareResult {
     const before = cpu.counters.instructions;
     if (before >= maximum) return finish({ kind: 'limit', limit: 'instructions' });
     if (performance.now() >= deadline) return finish({ kind: 'limit', limit: 'timeout' });
+    const interrupt = pendingInterrupt(cpu.state);
+    if (interrupt !== undefined) deliverInterrupt(cpu.state, interrupt);
     const reason = cpu.run(Math.min(slice, maximum - before));
     if (cpu.counters.instructions > before) trapsInRow = 0;
     if (reason === ExitReason.trap || reason === ExitReason.fault) {
