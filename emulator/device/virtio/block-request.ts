@@ -36,8 +36,8 @@ export class BlockRequest {
   sector = 0;
   /** Bytes between header and status. */
   dataLength = 0;
+  /** Of the status byte, in memory.bytes. */
   statusOffset = 0;
-  statusAddress = 0;
   rangeCount = 0;
   readonly rangeSectors: number[];
   readonly rangeLengths: number[];
@@ -58,25 +58,24 @@ export class BlockRequest {
     this.dataLength = 0;
     if (chain.readableLength < HEADER_SIZE || chain.writableLength === 0) return BlockStatus.unanswerable;
     const last = chain.count - 1;
-    const inLast = chain.lengths[last]! - 1;
-    this.statusOffset = chain.offsets[last]! + inLast;
-    this.statusAddress = chain.addresses[last]! + inLast;
+    this.statusOffset = chain.offsets[last]! + chain.lengths[last]! - 1;
     // Drivers give the header a segment of its own; one spread over several is gathered first.
     const whole = chain.lengths[0]! >= HEADER_SIZE;
     if (!whole) chain.read(0, this.scratch.subarray(0, HEADER_SIZE));
     const view = whole ? chain.memory.view : this.scratchView;
     const at = whole ? chain.offsets[0]! : 0;
     this.type = view.getUint32(at, true);
-    this.sector = view.getUint32(at + 8, true) + 4294967296 * view.getUint32(at + 12, true);
+    const low = view.getUint32(at + 8, true);
+    this.sector = low + 4294967296 * view.getUint32(at + 12, true);
     const payload = chain.readableLength - HEADER_SIZE;
     const room = chain.writableLength - 1;
     switch (this.type) {
       case BlockType.in:
         this.dataLength = room;
-        return payload === 0 ? this.checkTransfer() : BlockStatus.ioError;
+        return payload === 0 ? this.checkTransfer(low) : BlockStatus.ioError;
       case BlockType.out:
         this.dataLength = payload;
-        return room === 0 && !this.limits.readOnly ? this.checkTransfer() : BlockStatus.ioError;
+        return room === 0 && !this.limits.readOnly ? this.checkTransfer(low) : BlockStatus.ioError;
       case BlockType.flush:
         return BlockStatus.ok;
       case BlockType.getId:
@@ -93,19 +92,12 @@ export class BlockRequest {
   }
 
   /** Whole blocks, at least one, all on the disk. */
-  private checkTransfer(): BlockStatus {
+  private checkTransfer(sectorLow: number): BlockStatus {
     const { dataLength, limits } = this;
     if (dataLength === 0 || (dataLength & 511) !== 0 || dataLength > MAX_REQUEST_BYTES) return BlockStatus.ioError;
-    return this.onDisk(this.sector, dataLength >>> 9, limits) ? BlockStatus.ok : BlockStatus.ioError;
-  }
-
-  private onDisk(sector: number, count: number, limits: BlockLimits): boolean {
-    // The sector is below the capacity, a safe integer, once the first test has passed, so its low bits are exact.
-    return (
-      count <= limits.sectors &&
-      sector <= limits.sectors - count &&
-      (((sector % 4096) | count) & limits.sectorMask) === 0
-    );
+    const count = dataLength >>> 9;
+    const misaligned = ((sectorLow | count) & limits.sectorMask) !== 0;
+    return misaligned || this.sector > limits.sectors - count ? BlockStatus.ioError : BlockStatus.ok;
   }
 
   /** The ranges of a discard or write-zeroes request; all are checked before any is acted on. */
@@ -122,7 +114,8 @@ export class BlockRequest {
       const count = scratchView.getUint32(at + 8, true);
       const flags = scratchView.getUint32(at + 12, true);
       if ((flags & ~knownFlags) !== 0) return BlockStatus.unsupported;
-      if (count > maxSectors || !this.onDisk(sector, count, limits)) return BlockStatus.ioError;
+      const misaligned = ((scratchView.getUint32(at, true) | count) & limits.sectorMask) !== 0;
+      if (count > maxSectors || sector > limits.sectors - count || misaligned) return BlockStatus.ioError;
       this.rangeSectors[i] = sector;
       this.rangeLengths[i] = count;
     }

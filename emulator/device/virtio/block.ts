@@ -184,7 +184,8 @@ export class VirtioBlock implements VirtioDevice {
     } else {
       this.counters.errors++;
       // The status lies past bytes that were not written: no length from the start covers it.
-      chain.memory.written(request.statusAddress, 1);
+      const last = chain.count - 1;
+      chain.memory.written(chain.addresses[last]! + chain.lengths[last]! - 1, 1);
       queue.add(chain, chain.writableLength === 1 ? 1 : 0);
     }
     return request.dataLength;

@@ -1,8 +1,8 @@
 /** A scripted guest driver for tests, fuzzing and benchmarks: builds rings in guest memory and drives a device through its registers. */
 import { assert } from '../../check/assert.ts';
 import { AlarmClock } from '../clock.ts';
-import { Status } from './device.ts';
-import type { VirtioDevice } from './device.ts';
+import { DeviceId, Status } from './device.ts';
+import type { VirtioDevice, VirtioHost } from './device.ts';
 import { mmioAccess, pciAccess } from './driver-access.test-support.ts';
 import type { DriverAccess } from './driver-access.test-support.ts';
 import { GuestMemory } from './guest-memory.ts';
@@ -31,6 +31,33 @@ export interface Descriptor {
   readonly length: number;
   readonly flags: number;
   readonly next: number;
+}
+
+/** A device that does nothing of its own accord: its queues are popped and pushed from outside. */
+export class OpenDevice implements VirtioDevice {
+  readonly name = 'open';
+  readonly id = DeviceId.entropy;
+  readonly features = 0n;
+  readonly queueSizes: readonly number[];
+  readonly config = new Uint8Array(0);
+  host: VirtioHost | undefined = undefined;
+  notified = 0;
+
+  constructor(queueSizes: readonly number[]) {
+    this.queueSizes = queueSizes;
+  }
+
+  start(host: VirtioHost): void {
+    this.host = host;
+  }
+
+  notify(): void {
+    this.notified++;
+  }
+
+  reset(): void {
+    this.host = undefined;
+  }
 }
 
 /** Guest memory, a clock and one device behind a transport. The device is made with the clock it is to use. */
@@ -263,6 +290,12 @@ export class TestQueue {
   offer(head: number): void {
     this.putHead(head);
     this.setAvailIndex(this.availIndex + 1);
+  }
+
+  /** Writes all entries of the ring, `heads` again and again; their number divides the ring's. `setAvailIndex` then offers them at no cost. */
+  fillAvail(heads: readonly number[]): void {
+    assert(this.size % heads.length === 0 && this.availIndex % this.size === 0, 'the ring repeats');
+    for (let slot = 0; slot < this.size; slot++) this.poke16(this.avail + 4 + 2 * slot, heads[slot % heads.length]!);
   }
 
   /** Writes a ring entry without showing it. */

@@ -1,0 +1,49 @@
+/** Disks under load, for benchmarks. */
+import type { BlockBackend } from '../../emulator/device/virtio/block-backend.ts';
+import { VirtioBlock } from '../../emulator/device/virtio/block.ts';
+import type { Segment, TestDriver } from '../../emulator/device/virtio/driver.test-support.ts';
+import { ringLoad } from './ring-load.ts';
+import type { RingLoad } from './ring-load.ts';
+
+export function blockHeader(driver: TestDriver, type: number, sector: number): Segment {
+  const bytes = new Uint8Array(16);
+  const view = new DataView(bytes.buffer);
+  view.setUint32(0, type, true);
+  view.setBigUint64(8, BigInt(sector), true);
+  return driver.readable(bytes);
+}
+
+export interface BlockLoadOptions {
+  readonly backend: BlockBackend;
+  readonly type: number;
+  /** Of each request; 0 for those without data. */
+  readonly sectors: number;
+  /** Where request number `index` of a round starts. */
+  readonly sectorOf: (index: number) => number;
+  /** Requests in a round: a power of two up to 64. */
+  readonly count: number;
+  readonly sectorSize?: 512 | 4096;
+}
+
+/** A disk and a round of requests, which share one data buffer of the guest: what they cost beside the copy is then easiest to see. */
+export function blockLoad({ backend, type, sectors, sectorOf, count, sectorSize = 512 }: BlockLoadOptions): RingLoad {
+  let buffer: Segment | undefined;
+  return ringLoad((clock) => new VirtioBlock({ backend, clock, sectorSize }), {
+    count,
+    request: (driver, index) => {
+      const isWrite = type === 1;
+      if (sectors > 0 && buffer === undefined) {
+        const length = sectors * 512;
+        buffer = { address: driver.allocate(length, 4096), length, write: !isWrite };
+        driver.contents(buffer).fill(0x5a);
+      }
+      const data = buffer === undefined ? [] : [buffer];
+      return [blockHeader(driver, type, sectorOf(index)), ...data, driver.writable(1)];
+    },
+  });
+}
+
+/** Status bytes that are not 0, over all requests of a round. */
+export function failures({ machine }: RingLoad): number {
+  return (machine.device as VirtioBlock).counters.errors;
+}
