@@ -18,7 +18,7 @@ function bitLength(bits: bigint): number {
 /** The amount of a shift by a constant, modulo the width; undefined when it is not one. */
 function shiftAmount(op: Op, ops: readonly Op[], width: number): number | undefined {
   const amount = ops[op.args[1]!]!;
-  return amount.name === 'const' ? Number(amount.bits!) % width : undefined;
+  return amount.name === 'const' ? Number(amount.bits! % BigInt(width)) : undefined;
 }
 
 /** The least number of low bits known to hold all the ones of an integer value: it is below 2^n. */

@@ -71,8 +71,10 @@ export function randomStart(random: Random, files: readonly RegisterFile[]): Sta
   const view = new DataView(state.buffer);
   for (const file of files) {
     for (let index = 0; index < file.count; index++) {
-      for (let offset = 0; offset + 8 <= Math.max(8, file.stride); offset += 8) {
-        view.setBigUint64(file.offset + file.stride * index + offset, randomRegister(random, file.type), true);
+      const at = file.offset + file.stride * index;
+      if (file.stride === 4) view.setUint32(at, Number(randomRegister(random, file.type)), true);
+      for (let offset = 0; offset + 8 <= file.stride; offset += 8) {
+        view.setBigUint64(at + offset, randomRegister(random, file.type), true);
       }
     }
   }
@@ -84,6 +86,8 @@ export function randomStart(random: Random, files: readonly RegisterFile[]): Sta
 }
 
 function randomRegister(random: Random, type: Type): bigint {
+  // Modes and flags: mostly off, so that code is not left at once.
+  if (type === 'i32') return random.chance(80) ? 0n : BigInt(random.below(8));
   if (type !== 'i64') return BigInt.asUintN(64, randomBits(random, type === 'v128' ? 'i64' : type));
   if (random.chance(40)) return BigInt(WINDOW.base + 8 * random.below(WINDOW.size / 8));
   return random.chance(30)
@@ -182,7 +186,8 @@ export function randomContext(random: Random, files: readonly RegisterFile[], st
   for (const file of random.chance(30) ? files : []) {
     for (let index = 0; index < file.count; index++) {
       if (!random.chance(30) || file.type === 'v128') continue;
-      const bits = view.getBigUint64(file.offset + file.stride * index, true);
+      const at = file.offset + file.stride * index;
+      const bits = file.stride === 4 ? BigInt(view.getUint32(at, true)) : view.getBigUint64(at, true);
       known.set(slotName({ file, index }), BigInt.asUintN(WIDTH[file.type], bits));
     }
   }
