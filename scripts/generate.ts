@@ -4,6 +4,7 @@ import { dirname, join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { OPTIONS, OPTION_KEYS, RESERVED_VARIABLES, variableOf } from '../emulator/config/option.ts';
 import type { Option } from '../emulator/config/option.ts';
+import { devicesDocument } from '../emulator/device/document.ts';
 import { opsDocument } from '../emulator/ir/document.ts';
 import { isaDocument } from '../emulator/isa/document.ts';
 import { riscv64 } from '../emulator/isa/riscv/index.ts';
@@ -17,6 +18,7 @@ interface Generator {
 /** One row a document. */
 const GENERATORS: readonly Generator[] = [
   { path: 'emulator/docs/generated/options.md', text: optionTable },
+  { path: 'emulator/docs/generated/devices.md', text: devicesDocument },
   { path: 'emulator/docs/generated/ops.md', text: opsDocument },
   { path: 'emulator/docs/generated/riscv64.md', text: () => isaDocument(riscv64, 'emulator/isa/riscv/') },
 ];
