@@ -89,7 +89,8 @@ export class GuestMemory {
   }
 
   private offsetInOthers(address: number, length: number): number {
-    for (const region of this.regions) {
+    for (let i = 1; i < this.regions.length; i++) {
+      const region = this.regions[i]!;
       const at = address - region.address;
       if (at >= 0 && length >= 0 && at + length <= region.size) return region.offset + at;
     }
