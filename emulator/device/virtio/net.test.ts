@@ -37,7 +37,7 @@ function card(buffers: number, { transport = 'mmio', queueSize = 64, options = {
     heads.set(receive.submit([segment]), segment);
   };
   for (let i = 0; i < buffers; i++) offer();
-  const send = (frame: Uint8Array, header = new Uint8Array(HEADER)) => {
+  const send = (frame: Uint8Array, header: Uint8Array = new Uint8Array(HEADER)) => {
     const bytes = new Uint8Array(header.length + frame.length);
     bytes.set(header);
     bytes.set(frame, header.length);

@@ -75,6 +75,8 @@ export class VirtioNet implements VirtioDevice {
   readonly #outgoing = new Uint8Array(HEADER + MAXIMUM_FRAME);
   readonly #header = new Uint8Array(HEADER);
   #host: VirtioHost | undefined;
+  /** False once the driver has offered a buffer no frame fits into, until it resets the device. */
+  #receiving = true;
   /** A receive buffer that was taken before there was a frame for it. */
   #spare: Chain | undefined;
 
@@ -97,6 +99,7 @@ export class VirtioNet implements VirtioDevice {
 
   start(host: VirtioHost): void {
     this.#host = host;
+    this.#receiving = true;
     this.#run();
   }
 
@@ -154,7 +157,7 @@ export class VirtioNet implements VirtioDevice {
   /** Whether a whole batch was delivered, so that there may be more. */
   #receive(host: VirtioHost, queue: SplitQueue, now: number): boolean {
     let count = 0;
-    for (; count < BATCH; count++) {
+    for (; this.#receiving && count < BATCH; count++) {
       const chain = this.#spare ?? queue.pop();
       this.#spare = chain;
       if (chain === undefined) break;
@@ -163,7 +166,7 @@ export class VirtioNet implements VirtioDevice {
       this.#spare = undefined;
       if (chain.writableLength < HEADER + frame.length) {
         queue.add(chain, 0);
-        this.#host = undefined;
+        this.#receiving = false;
         host.needsReset(`receive buffer of ${chain.writableLength} bytes for a frame of ${frame.length}`);
         break;
       }
