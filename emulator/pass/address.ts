@@ -1,4 +1,3 @@
-// hot: asked about every load and store of every block that is compiled.
 import type { Op, Value } from '../ir/block.ts';
 
 /** Distances from the base stay in this range, so that their sums are exact numbers. */

@@ -1,4 +1,3 @@
-// hot: runs on every block that is compiled.
 import type { Block, Op } from '../ir/block.ts';
 import { ARITHMETIC_RULES } from './arithmetic-rules.ts';
 import { COMPARISON_RULES } from './comparison-rules.ts';

@@ -1,4 +1,3 @@
-// hot: tried on every op of every block that is compiled.
 import type { Op, Value } from '../ir/block.ts';
 import type { OpName } from '../ir/op.ts';
 import { op, powerOfTwo, type Rule, type Rules, type Simpler, type Simplifier } from './simplifier.ts';

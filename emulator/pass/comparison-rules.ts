@@ -1,4 +1,3 @@
-// hot: tried on every comparison and condition of every block that is compiled.
 import type { Op, Value } from '../ir/block.ts';
 import type { OpName } from '../ir/op.ts';
 import { op, type Rule, type Rules, type Simpler, type Simplifier } from './simplifier.ts';

@@ -1,4 +1,3 @@
-// hot: runs on every block that is compiled.
 import type { Block, Op } from '../ir/block.ts';
 import { OP_NAMES, type OpName, opRow, resultType, type OpRow } from '../ir/op.ts';
 import { type Type, WIDTH } from '../ir/type.ts';

@@ -1,4 +1,3 @@
-// hot: tried on every conversion and store of every block that is compiled.
 import type { Op, Value } from '../ir/block.ts';
 import type { Type } from '../ir/type.ts';
 import { op, type Rule, type Rules, type Simplifier } from './simplifier.ts';

@@ -1,4 +1,3 @@
-// hot: runs on every block that is compiled.
 import type { Block, Op } from '../ir/block.ts';
 import { opRow } from '../ir/op.ts';
 import { isField, type Slot, type Type, WIDTH } from '../ir/type.ts';

@@ -1,4 +1,3 @@
-// hot: runs on every block that is compiled.
 import type { Block, Op } from '../ir/block.ts';
 import type { Pass } from './pass.ts';
 import { Rewriter } from './rewriter.ts';

@@ -1,4 +1,3 @@
-// hot: asked by the algebra pass about many values of every block.
 import type { Op, Value } from '../ir/block.ts';
 import { resultType } from '../ir/op.ts';
 import { SHAPES, type Type } from '../ir/type.ts';

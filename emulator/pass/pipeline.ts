@@ -1,3 +1,4 @@
+// hot: every block that is compiled goes through `optimize`; all passes are measured by the benchmark of this file.
 import { assert } from '../check/assert.ts';
 import type { Block } from '../ir/block.ts';
 import { printBlock } from '../ir/print.ts';

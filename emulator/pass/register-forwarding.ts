@@ -1,4 +1,3 @@
-// hot: runs on every block that is compiled.
 import type { Block, Op, Value } from '../ir/block.ts';
 import { opRow } from '../ir/op.ts';
 import { type Shape, type Type, WIDTH } from '../ir/type.ts';

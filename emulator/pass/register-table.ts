@@ -1,4 +1,3 @@
-// hot: register accesses of every block that is compiled go through this.
 import type { Op, Value } from '../ir/block.ts';
 import { isField, type Slot, type Type, WIDTH } from '../ir/type.ts';
 import { StateOffset } from '../layout/state.ts';

@@ -1,4 +1,3 @@
-// hot: every pass copies every block through this.
 import type { Block, Op, Value } from '../ir/block.ts';
 
 /**

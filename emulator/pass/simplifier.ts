@@ -1,4 +1,3 @@
-// hot: every op of every block that is compiled goes through `simplify`.
 import type { Op, Value } from '../ir/block.ts';
 import type { OpName } from '../ir/op.ts';
 import { type Type, WIDTH } from '../ir/type.ts';

@@ -1,4 +1,3 @@
-// hot: runs on every block that is compiled.
 import type { Block, Op, Value } from '../ir/block.ts';
 import { OP_NAMES, type OpName, opRow } from '../ir/op.ts';
 import { isField, type Type } from '../ir/type.ts';
