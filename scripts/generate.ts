@@ -8,6 +8,7 @@ import { devicesDocument } from '../emulator/device/document.ts';
 import { opsDocument } from '../emulator/ir/document.ts';
 import { isaDocument } from '../emulator/isa/document.ts';
 import { riscv64 } from '../emulator/isa/riscv/index.ts';
+import { passesDocument } from '../emulator/pass/document.ts';
 
 interface Generator {
   /** From the root of the checkout. */
@@ -20,6 +21,7 @@ const GENERATORS: readonly Generator[] = [
   { path: 'emulator/docs/generated/options.md', text: optionTable },
   { path: 'emulator/docs/generated/devices.md', text: devicesDocument },
   { path: 'emulator/docs/generated/ops.md', text: opsDocument },
+  { path: 'emulator/docs/generated/passes.md', text: passesDocument },
   { path: 'emulator/docs/generated/riscv64.md', text: () => isaDocument(riscv64, 'emulator/isa/riscv/') },
 ];
 
