@@ -102,11 +102,11 @@ const CONSOLE_CHUNK = 65536;
 
 /** Makes the call that the `ecall` at the state's pc asks for, and moves the hart behind it. */
 export function supervisorCall(machine: SbiMachine, hart: number, state: DataView): void {
-  const register = (number: number): bigint => state.getBigUint64(X.offset + X.stride * number, true);
+  const a = (n: number): bigint => state.getBigUint64(X.offset + X.stride * (A0 + n), true);
   // Before the call, which may send this hart elsewhere.
   state.setBigUint64(StateOffset.pc, state.getBigUint64(StateOffset.pc, true) + 4n, true);
-  const values = Array.from({ length: 6 }, (_, n) => register(A0 + n));
-  const reply = callSbi(machine, hart, register(17), register(16), values);
+  const values = [a(0), a(1), a(2), a(3), a(4), a(5)];
+  const reply = callSbi(machine, hart, a(7), a(6), values);
   if (reply === undefined) return;
   state.setBigInt64(X.offset + X.stride * A0, reply.error, true);
   if (reply.value !== undefined)
