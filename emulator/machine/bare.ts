@@ -3,11 +3,15 @@ import { riscv64 } from '../isa/riscv/index.ts';
 import { pendingInterrupt } from '../isa/riscv/interrupt.ts';
 import { Privilege, PRIVILEGE } from '../isa/riscv/registers.ts';
 import { causeOfFault, deliverInterrupt, deliverTrap } from '../isa/riscv/trap.ts';
-import { PAGE_SIZE, Permission } from '../layout/memory-map.ts';
+import { GUEST, PAGE_SIZE, Permission, STATE, STATE_SIZE } from '../layout/memory-map.ts';
 import { ExitReason, FaultKind } from '../layout/state.ts';
 import type { GuestFault, Outcome } from '../linux-user/kernel.ts';
 import { ElfMachine, parseElf, type ElfImage } from '../loader/elf.ts';
+import { Bus } from '../memory/bus.ts';
 import { FlatMemory } from '../memory/flat.ts';
+import { Mmu } from '../memory/mmu.ts';
+import { governTranslation } from './riscv-translation.ts';
+import { SystemReference } from './system-reference.ts';
 import { createCpu, sumCounters, type Tier } from './tier.ts';
 
 export interface BareOptions {
@@ -61,8 +65,10 @@ export function runBare(options: BareOptions): BareResult {
   memory.protect(RAM_BASE, ram, Permission.read | Permission.write | Permission.execute);
   memory.protect(FINISHER, PAGE_SIZE, Permission.read | Permission.write);
   load(elf, memory, ram);
-  const cpu = createCpu(options.tier ?? 'auto', riscv64, memory);
+  const tier = options.tier ?? 'auto';
+  const cpu = tier === 'reference' ? new TranslatingHart(memory, ram) : createCpu(tier, riscv64, memory);
   cpu.state.setUint32(PRIVILEGE.offset, Privilege.machine, true);
+  trapped(cpu);
   cpu.pc = BigInt(elf.entry);
   const tohost = elf.symbols().find(({ name }) => name === 'tohost')?.address;
   const host = new HostInterface(
@@ -87,7 +93,10 @@ export function runBare(options: BareOptions): BareResult {
     if (before >= maximum) return finish({ kind: 'limit', limit: 'instructions' });
     if (performance.now() >= deadline) return finish({ kind: 'limit', limit: 'timeout' });
     const interrupt = pendingInterrupt(cpu.state);
-    if (interrupt !== undefined) deliverInterrupt(cpu.state, interrupt);
+    if (interrupt !== undefined) {
+      deliverInterrupt(cpu.state, interrupt);
+      trapped(cpu);
+    }
     const reason = cpu.run(Math.min(slice, maximum - before));
     if (cpu.counters.instructions > before) trapsInRow = 0;
     if (reason === ExitReason.trap || reason === ExitReason.fault) {
@@ -107,6 +116,7 @@ export function runBare(options: BareOptions): BareResult {
           fault: first!,
         });
       deliverTrap(cpu.state, cause, cpu.value);
+      trapped(cpu);
     }
     const look = host.look();
     if (typeof look === 'object') return finish(look);
@@ -114,13 +124,37 @@ export function runBare(options: BareOptions): BareResult {
   }
 }
 
+/** The reference with address translation over flat memory's RAM and finisher: the faster tiers have none here. */
+class TranslatingHart extends SystemReference {
+  readonly translationChanged: () => void;
+
+  constructor(memory: FlatMemory, ram: number) {
+    const bus = new Bus(memory.memory);
+    bus.addRam('RAM', RAM_BASE, ram, GUEST + RAM_BASE);
+    bus.addRam('finisher', FINISHER, PAGE_SIZE, GUEST + FINISHER);
+    const mmu = new Mmu(memory.memory, bus);
+    const state = new DataView(memory.memory.buffer as ArrayBuffer, STATE, STATE_SIZE);
+    const hooks = governTranslation(state, mmu);
+    super(riscv64, memory.memory, mmu, { hooks });
+    this.translationChanged = hooks.translationChanged;
+  }
+}
+
+/** The privilege mode has changed with the trap. */
+function trapped(cpu: object): void {
+  if (cpu instanceof TranslatingHart) cpu.translationChanged();
+}
+
 function faultName(fault: number): GuestFault['kind'] {
   switch (fault) {
     case FaultKind.load:
+    case FaultKind.loadPage:
       return 'load';
     case FaultKind.store:
+    case FaultKind.storePage:
       return 'store';
     case FaultKind.fetch:
+    case FaultKind.fetchPage:
       return 'fetch';
     case FaultKind.loadMisaligned:
       return 'misaligned load';

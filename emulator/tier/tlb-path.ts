@@ -1,0 +1,249 @@
+import type { Op } from '../ir/block.ts';
+import { PAGE_SIZE, STATE, STATE_SIZE, TLB_ENTRIES, TLB_ENTRY_SIZE, TlbEntry } from '../layout/memory-map.ts';
+import { ExitReason, FaultKind, StateOffset } from '../layout/state.ts';
+import type { Mmu } from '../memory/mmu.ts';
+import type { FunctionBuilder, FunctionIndex } from '../wasm/function.ts';
+import type { ModuleBuilder } from '../wasm/module.ts';
+import { ValType } from '../wasm/type.ts';
+import type { Lowering } from './lower.ts';
+import { accessOf, loadInstruction, storeInstruction, type MemoryPath, type Transfer } from './memory-path.ts';
+import { SlowAccess } from './runtime.ts';
+
+const { i32 } = ValType;
+
+/** The functions of JavaScript behind the inline probe, by their place in a module. */
+export interface TlbSlowPaths {
+  readonly load: FunctionIndex;
+  readonly store: FunctionIndex;
+}
+
+/** What those functions are to be bound to, beside the other imports from `env`. */
+export interface TlbImports {
+  /**
+   * `(address low, address high, bytes, SlowAccess bits) -> status`: 0 with the zero-extended value in the argument slots, or
+   * `ExitReason.fault` with the fault in the state.
+   */
+  readonly tlbLoad: (low: number, high: number, bytes: number, flags: number) => number;
+  /** The same for a store of the low bytes of the argument slots. */
+  readonly tlbStore: (low: number, high: number, bytes: number, flags: number) => number;
+}
+
+/** Declares the imports of `TlbMemoryPath`: before the module has a function of its own. */
+export function importTlbSlowPaths(module: ModuleBuilder): TlbSlowPaths {
+  return {
+    load: module.importFunction('env', 'tlbLoad', [i32, i32, i32, i32], [i32]),
+    store: module.importFunction('env', 'tlbStore', [i32, i32, i32, i32], [i32]),
+  };
+}
+
+/** The slow path: whatever the probe refuses, done by the MMU of the vCPU whose state lies in `memory`. */
+export function tlbImports(memory: WebAssembly.Memory, mmu: Mmu): TlbImports {
+  const state = new DataView(memory.buffer as ArrayBuffer, STATE, STATE_SIZE);
+  const fault = (kind: number, low: number, high: number, bytes: number): ExitReason => {
+    state.setInt32(StateOffset.cause, kind, true);
+    state.setInt32(StateOffset.value, low, true);
+    state.setInt32(StateOffset.value + 4, high, true);
+    state.setInt32(StateOffset.faultWidth, bytes, true);
+    return ExitReason.fault;
+  };
+  const misaligned = (low: number, bytes: number, flags: number): boolean =>
+    (flags & SlowAccess.natural) !== 0 && (low & (bytes - 1)) !== 0;
+  return {
+    tlbLoad: (low, high, bytes, flags) => {
+      const update = (flags & SlowAccess.update) !== 0;
+      if (misaligned(low, bytes, flags)) {
+        return fault(update ? FaultKind.storeMisaligned : FaultKind.loadMisaligned, low, high, bytes);
+      }
+      const kind = mmu.load(low, high, bytes, update, STATE + StateOffset.arguments);
+      return kind === 0 ? 0 : fault(kind, mmu.faultLow, mmu.faultHigh, bytes);
+    },
+    tlbStore: (low, high, bytes, flags) => {
+      if (misaligned(low, bytes, flags)) return fault(FaultKind.storeMisaligned, low, high, bytes);
+      const kind = mmu.store(low, high, bytes, STATE + StateOffset.arguments);
+      return kind === 0 ? 0 : fault(kind, mmu.faultLow, mmu.faultHigh, bytes);
+    },
+  };
+}
+
+/** What decides whether an entry serves an access. */
+export interface Probe {
+  /** Byte offset of the tag to compare: TlbEntry.read, write or execute. */
+  readonly tag: number;
+  readonly bytes: number;
+  /** A misaligned access is refused; else only one that runs on into the next page is. */
+  readonly natural: boolean;
+}
+
+/**
+ * Looks an address (i64 local) up in the first-level TLB and leaves its linear address in an i32 local. `refuse` pops a condition, which
+ * is true where the entry does not serve the access. One comparison tests page, right and reach: the last byte's page against the tag, or
+ * the address with its low bits that alignment wants clear.
+ */
+export function probeTlb(fn: FunctionBuilder, address: number, linear: number, probe: Probe, refuse: () => void): void {
+  const { tag, bytes, natural } = probe;
+  fn.i32Const(0);
+  fn.load('i32.load', { offset: STATE + StateOffset.dataTlb });
+  fn.localGet(address);
+  fn.op('i32.wrap_i64');
+  // An entry's place is the page number's low bits; the two shifts of that are one.
+  fn.i32Const(Math.log2(PAGE_SIZE / TLB_ENTRY_SIZE));
+  fn.op('i32.shr_u');
+  fn.i32Const((TLB_ENTRIES - 1) * TLB_ENTRY_SIZE);
+  fn.op('i32.and');
+  fn.op('i32.add');
+  fn.localTee(linear);
+  fn.load('i64.load', { offset: tag });
+  fn.localGet(address);
+  if (!natural && bytes > 1) {
+    fn.i64Const(bytes - 1);
+    fn.op('i64.add');
+  }
+  fn.i64Const(natural ? -PAGE_SIZE | (bytes - 1) : -PAGE_SIZE);
+  fn.op('i64.and');
+  fn.op('i64.ne');
+  refuse();
+  fn.localGet(linear);
+  fn.load('i32.load', { offset: TlbEntry.addend });
+  fn.localGet(address);
+  fn.op('i32.wrap_i64');
+  fn.op('i32.add');
+  fn.localSet(linear);
+}
+
+interface AccessKind extends Transfer {
+  /** SlowAccess bits. */
+  readonly flags: number;
+  readonly tag: number;
+}
+
+/**
+ * Guest memory behind address translation: the first-level TLB is probed inline, and JavaScript is called for what it does not serve.
+ * The table that is probed is the one whose address is in the state, so one piece of code serves every privilege mode.
+ */
+export class TlbMemoryPath implements MemoryPath {
+  readonly #slow: TlbSlowPaths;
+
+  constructor(slow: TlbSlowPaths) {
+    this.#slow = slow;
+  }
+
+  load(lowering: Lowering, op: Op): void {
+    lowering.scratch(['i64'], (address) => {
+      lowering.push(op.args[0]!);
+      lowering.fn.localSet(address);
+      this.#load(lowering, address, { ...accessOf(op), flags: flagsOf(op), tag: TlbEntry.read });
+    });
+  }
+
+  store(lowering: Lowering, op: Op): void {
+    const { fn } = lowering;
+    const kind = { ...accessOf(op), flags: flagsOf(op), tag: TlbEntry.write };
+    lowering.scratch(['i64'], (address) => {
+      lowering.push(op.args[0]!);
+      fn.localSet(address);
+      if (lowering.site.inline) {
+        this.#storeInline(lowering, address, kind, () => lowering.push(op.args[1]!));
+        return;
+      }
+      lowering.scratch([kind.type], (value) => {
+        lowering.push(op.args[1]!);
+        fn.localSet(value);
+        this.#storeOrLeave(lowering, address, kind, value);
+      });
+    });
+  }
+
+  loadForUpdate(lowering: Lowering, address: number, width: number, access: 'update' | 'reserve'): void {
+    const update = access === 'update';
+    this.#load(lowering, address, {
+      type: 'i64',
+      width,
+      signed: true,
+      flags: SlowAccess.natural | (update ? SlowAccess.update : 0),
+      // No page may be written but not read.
+      tag: update ? TlbEntry.write : TlbEntry.read,
+    });
+  }
+
+  storeForUpdate(lowering: Lowering, address: number, width: number, value: number): void {
+    const kind: AccessKind = { type: 'i64', width, signed: false, flags: SlowAccess.natural, tag: TlbEntry.write };
+    if (lowering.site.inline) this.#storeInline(lowering, address, kind, () => lowering.fn.localGet(value));
+    else this.#storeOrLeave(lowering, address, kind, value);
+  }
+
+  #load(lowering: Lowering, address: number, kind: AccessKind): void {
+    const { fn, site } = lowering;
+    lowering.scratch(['i32'], (linear) => {
+      if (site.inline) {
+        probeTlb(fn, address, linear, probeOf(kind), () => site.bailIf());
+        fn.localGet(linear);
+        loadInstruction(lowering, kind, 0);
+        return;
+      }
+      const done = fn.block(ValType[kind.type]);
+      const slow = fn.block();
+      probeTlb(fn, address, linear, probeOf(kind), () => fn.brIf(slow));
+      fn.localGet(linear);
+      loadInstruction(lowering, kind, 0);
+      fn.br(done);
+      fn.end(slow);
+      this.#callSlow(lowering, this.#slow.load, address, kind);
+      fn.i32Const(0);
+      loadInstruction(lowering, kind, STATE + StateOffset.arguments);
+      fn.end(done);
+    });
+  }
+
+  #storeInline(lowering: Lowering, address: number, kind: AccessKind, pushValue: () => void): void {
+    const { fn } = lowering;
+    lowering.scratch(['i32'], (linear) => {
+      probeTlb(fn, address, linear, probeOf(kind), () => lowering.site.bailIf());
+      fn.localGet(linear);
+      pushValue();
+      storeInstruction(lowering, kind, 0);
+    });
+  }
+
+  #storeOrLeave(lowering: Lowering, address: number, kind: AccessKind, value: number): void {
+    const { fn } = lowering;
+    lowering.scratch(['i32'], (linear) => {
+      const done = fn.block();
+      const slow = fn.block();
+      probeTlb(fn, address, linear, probeOf(kind), () => fn.brIf(slow));
+      fn.localGet(linear);
+      fn.localGet(value);
+      storeInstruction(lowering, kind, 0);
+      fn.br(done);
+      fn.end(slow);
+      fn.i32Const(0);
+      fn.localGet(value);
+      storeInstruction(lowering, kind, STATE + StateOffset.arguments);
+      this.#callSlow(lowering, this.#slow.store, address, kind);
+      fn.end(done);
+    });
+  }
+
+  /** Calls out; leaves when there was a fault. */
+  #callSlow({ fn, site }: Lowering, callee: FunctionIndex, address: number, kind: AccessKind): void {
+    fn.localGet(address);
+    fn.op('i32.wrap_i64');
+    fn.localGet(address);
+    fn.i64Const(32);
+    fn.op('i64.shr_u');
+    fn.op('i32.wrap_i64');
+    fn.i32Const(kind.width / 8);
+    fn.i32Const(kind.flags);
+    fn.call(callee);
+    const faulted = fn.if();
+    site.leave(ExitReason.fault);
+    fn.end(faulted);
+  }
+}
+
+function flagsOf(op: Op): number {
+  return op.alignment === 'natural' ? SlowAccess.natural : 0;
+}
+
+function probeOf({ tag, width, flags }: AccessKind): Probe {
+  return { tag, bytes: width / 8, natural: (flags & SlowAccess.natural) !== 0 };
+}
