@@ -8,7 +8,7 @@ import { optimize } from './pipeline.ts';
 import { assertSame, randomContext, randomStart } from './trial.ts';
 
 /** Blocks drawn from the program; more with BLOCKS=10000. */
-const DRAWN = Number(process.env['BLOCKS'] ?? 1500);
+const DRAWN = Number(process.env['BLOCKS'] ?? 800);
 
 test('blocks of a real program do the same after the passes, whatever registers and memory hold', (t) => {
   const base = testSeed();

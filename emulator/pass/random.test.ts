@@ -12,7 +12,7 @@ import { optimize, PASSES } from './pipeline.ts';
 import { assertSame, randomContext, randomStart, WINDOW } from './trial.ts';
 
 /** Blocks tried; more with BLOCKS=100000. */
-const BLOCKS = Number(process.env['BLOCKS'] ?? 1500);
+const BLOCKS = Number(process.env['BLOCKS'] ?? 800);
 
 /** The registers of IR corpora; a file that overlaps x, as AArch64's sp does; the accrued flags as a register; a file with a sink. */
 const FILES: readonly RegisterFile[] = [

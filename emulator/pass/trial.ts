@@ -81,8 +81,13 @@ export function randomStart(random: Random, files: readonly RegisterFile[]): Sta
   view.setUint32(StateOffset.floatFlags, random.below(32), true);
   view.setUint32(StateOffset.floatRounding, random.chance(80) ? 0 : random.below(8), true);
   view.setBigInt64(StateOffset.reservation, -1n, true);
-  const memory = Uint8Array.from({ length: WINDOW.size }, () => (random.chance(50) ? random.below(256) : 0));
-  return { state, memory };
+  const words = new BigUint64Array(WINDOW.size / 8);
+  // Some of the bytes zero: the one random word masks the other.
+  for (let index = 0; index < words.length; index++) {
+    const bits = random.next();
+    words[index] = bits & ((bits >> 8n) | (bits << 56n));
+  }
+  return { state, memory: new Uint8Array(words.buffer) };
 }
 
 function randomRegister(random: Random, type: Type): bigint {
