@@ -61,6 +61,8 @@ export interface Decoded {
 export interface Isa {
   readonly name: 'riscv64' | 'aarch64' | 'x86_64';
   readonly files: readonly RegisterFile[];
+  /** Single registers that say how instructions work and that nothing but helpers and the machine write: translations are made for what they hold. */
+  readonly modes?: readonly RegisterFile[];
   readonly rows: readonly Instruction[];
   /** Fewest bytes between two instruction starts: 2 for RISC-V with C, 4 for AArch64, 1 for x86-64. */
   readonly alignment: number;

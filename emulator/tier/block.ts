@@ -45,6 +45,7 @@ export function instantiateBlock(compiled: CompiledBlock, imports: RuntimeImport
 class BlockSite implements Site {
   readonly fn: FunctionBuilder;
   readonly inline = false;
+  readonly inexactAccrued = false;
   #pc = 0n;
   #length = 0;
   #begun = 0;

@@ -12,6 +12,12 @@ const FLAGS = STATE + StateOffset.floatFlags;
 /** The least normal magnitude: results at or below it may be tiny before rounding. */
 const LEAST_NORMAL: Readonly<Record<Float, number>> = { f32: 2 ** -126, f64: 2 ** -1022 };
 
+/** Where the exponent is, and what it is at most. */
+const EXPONENT: Readonly<Record<Float, { readonly shift: number; readonly mask: number }>> = {
+  f32: { shift: 23, mask: 0xff },
+  f64: { shift: 52, mask: 0x7ff },
+};
+
 /** Pieces of floating-point fast paths in one format. `refuse` pops a condition and, when it holds, gives the operation to a slower path. */
 export class FloatCode {
   readonly lowering: Lowering;
@@ -53,8 +59,9 @@ export class FloatCode {
   }
 
   refuseUnlessFinite(result: number): void {
-    this.isFinite(result);
-    this.fn.op('i32.eqz');
+    this.#exponent(result);
+    this.fn.i32Const(EXPONENT[this.type].mask);
+    this.fn.op('i32.eq');
     this.refuse();
   }
 
@@ -63,18 +70,45 @@ export class FloatCode {
    * condition says that a small one is exact.
    */
   refuseUnlessNormalOr(result: number, pushExact: () => void): void {
-    const { fn, type } = this;
+    const { fn } = this;
+    // The least normal number is left out too: it may have been rounded up to.
+    this.#exponent(result);
+    fn.i32Const(2);
+    fn.op('i32.sub');
+    fn.i32Const(EXPONENT[this.type].mask - 2);
+    fn.op('i32.ge_u');
+    const odd = fn.if();
+    this.refuseUnlessFinite(result);
     fn.localGet(result);
-    fn.op(`${type}.abs`);
-    this.constant(LEAST_NORMAL[type]);
-    fn.op(`${type}.gt`);
+    fn.op(`${this.type}.abs`);
+    this.constant(LEAST_NORMAL[this.type]);
+    fn.op(`${this.type}.gt`);
     fn.op('i32.eqz');
     const small = fn.if();
     pushExact();
     fn.op('i32.eqz');
     this.refuse();
     fn.end(small);
-    this.refuseUnlessFinite(result);
+    fn.end(odd);
+  }
+
+  /** Pushes the biased exponent: by integer instructions, which take fewer than comparing magnitudes and need no constants in memory. */
+  #exponent(local: number): void {
+    const { fn } = this;
+    const { shift, mask } = EXPONENT[this.type];
+    fn.localGet(local);
+    if (this.type === 'f64') {
+      fn.op('i64.reinterpret_f64');
+      fn.i64Const(shift);
+      fn.op('i64.shr_u');
+      fn.op('i32.wrap_i64');
+    } else {
+      fn.op('i32.reinterpret_f32');
+      fn.i32Const(shift);
+      fn.op('i32.shr_u');
+    }
+    fn.i32Const(mask);
+    fn.op('i32.and');
   }
 
   /** Pushes whether it is neither infinite nor a NaN. */
@@ -113,6 +147,7 @@ export class FloatCode {
    */
   unlessInexactAccrued(body: () => void, pushed: 'error' | 'truth'): void {
     const { fn, type } = this;
+    if (this.lowering.site.inexactAccrued) return;
     fn.i32Const(0);
     fn.load('i32.load8_u', { offset: FLAGS });
     fn.i32Const(FloatFlag.inexact);
@@ -191,6 +226,23 @@ export class FloatCode {
       fn.call(this.lowering.runtime.productInexact);
       fn.op('i32.or');
     }
+  }
+
+  /** a * b + c by the host's own instruction: for results that are normal, or exact for a factor is zero, where inexact has accrued. */
+  hostMultiplyAdd(a: number, b: number, c: number): void {
+    const { fn, type } = this;
+    const shape = type === 'f64' ? 'f64x2' : 'f32x4';
+    this.scratch((result) => {
+      for (const local of [a, b, c]) {
+        fn.localGet(local);
+        fn.op(`${shape}.splat`);
+      }
+      fn.op(`${shape}.relaxed_madd`);
+      fn.laneOp(`${shape}.extract_lane`, 0);
+      fn.localSet(result);
+      this.refuseUnlessNormalOr(result, () => this.eitherZero(a, b));
+      fn.localGet(result);
+    });
   }
 
   /** a * b + c by the runtime's function, which sets `inexact` itself and gives a NaN for what it does not do. */

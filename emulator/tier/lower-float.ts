@@ -7,6 +7,7 @@ import type { OpName as WasmOp } from '../wasm/opcode.ts';
 import { ValType } from '../wasm/type.ts';
 import { FloatCode, type Float } from './float-code.ts';
 import { classify } from './float-class.ts';
+import { HOST_FUSES } from './host-fuses.ts';
 import type { Lowering, OpLowering } from './lower.ts';
 
 /**
@@ -88,12 +89,16 @@ function hasFastPath(shape: Shape, op: Op, known: bigint | undefined): boolean {
   return shape.modes === 'directed' && known < BigInt(ROUND_INSTRUCTION.length);
 }
 
-/** Whether an op can be lowered inline at all, given how its rounding mode is known. */
-export function floatInlinable(op: Op, constant: (value: number) => bigint | undefined): boolean {
+/** Whether an op can be lowered inline at all, given how its rounding mode is known and whether inexact is known to have accrued. */
+export function floatInlinable(
+  op: Op,
+  constant: (value: number) => bigint | undefined,
+  inexactAccrued = false,
+): boolean {
   const shape = SHAPES[op.name];
   if (shape === undefined) return true;
   // A call of the runtime, which the interpreter's main function is kept free of.
-  if (op.name === 'fma') return false;
+  if (op.name === 'fma' && !(inexactAccrued && HOST_FUSES)) return false;
   return hasFastPath(shape, op, shape.rounds ? constant(op.args.at(-1)!) : NEAREST_EVEN);
 }
 
@@ -162,7 +167,10 @@ const squareRoot: FastPath = (code, [a]) => {
   });
 };
 
-const fusedMultiplyAdd: FastPath = (code, [a, b, c]) => code.fusedMultiplyAdd(a!, b!, c!);
+const fusedMultiplyAdd: FastPath = (code, [a, b, c]) => {
+  if (code.lowering.site.inexactAccrued && HOST_FUSES) code.hostMultiplyAdd(a!, b!, c!);
+  else code.fusedMultiplyAdd(a!, b!, c!);
+};
 
 /** Comparisons and selections have the host's meaning when no argument is a NaN. */
 function numbersOnly(instruction: 'min' | 'max' | 'eq' | 'lt' | 'le'): FastPath {

@@ -14,6 +14,8 @@ export interface Site {
    * Guards then come before effects. Elsewhere slow paths and exits are written out.
    */
   readonly inline: boolean;
+  /** Whether the inexact flag is known to have accrued, so that nothing need find out whether a result is inexact. */
+  readonly inexactAccrued: boolean;
   /** The code of a guest instruction follows; where its address is only known at run time, `pc` means nothing. */
   beginInstruction(pc: bigint, length: number): void;
   /** Pops an i32; when it is not 0 goes to the twin. Only where `inline`. */

@@ -1,9 +1,12 @@
+import { FloatFlag } from '../bits/float-format.ts';
+import type { RegisterFile } from '../ir/type.ts';
 import type { Isa } from '../isa/instruction.ts';
 import { GUEST, PAGE_SIZE, STATE, STATE_SIZE } from '../layout/memory-map.ts';
 import { ExitReason, StateOffset } from '../layout/state.ts';
 import { exactFloat } from './host-imports.ts';
 import { Frame } from './interpreter/frame.ts';
 import { ENTERED, Interpreter, type InterpreterCounters, type InterpreterOptions } from './interpreter/interpreter.ts';
+import { slotName } from '../pass/pipeline.ts';
 import { Profile } from './profile.ts';
 import { planAccesses } from './region/access-plan.ts';
 import { AddressSampler } from './region/address-sampler.ts';
@@ -34,6 +37,7 @@ const OBSERVED_STEPS = 400;
 const HOT_SAMPLES = 2;
 const HOT_EXITS = 40;
 const MANY_REFUSALS = 50;
+const FEW_INSTRUCTIONS = 100;
 
 interface Entry {
   readonly region: Region;
@@ -100,7 +104,13 @@ export class TieredEngine {
       const entry = this.#entryAtPc();
       if (entry !== undefined) {
         if (left < entry.region.code.longest) return interpreter.runPastEntries(left);
-        const reason = this.#runRegion(entry.region, entry.number, end);
+        const { region } = entry;
+        if (!this.#suits(region)) {
+          const reason = this.#unsuited(region, end);
+          if (reason !== ExitReason.budget) return reason;
+          continue;
+        }
+        const reason = this.#runRegion(region, entry.number, end);
         if (reason !== ExitReason.budget) return reason;
         continue;
       }
@@ -185,6 +195,30 @@ export class TieredEngine {
     }
   }
 
+  #modeValue({ offset, type }: RegisterFile): bigint {
+    return type === 'i32' ? BigInt(this.#state.getUint32(offset, true)) : this.#state.getBigUint64(offset, true);
+  }
+
+  /** Whether the modes and flags are those the region was made for. */
+  #suits(region: Region): boolean {
+    if (region.code.inexactAccrued && !this.#inexactAccrued()) return false;
+    for (const [file, value] of region.modes) if (this.#state.getUint32(file.offset, true) !== value) return false;
+    return true;
+  }
+
+  #inexactAccrued(): boolean {
+    return (this.#state.getUint32(StateOffset.floatFlags, true) & FloatFlag.inexact) !== 0;
+  }
+
+  /** The region may not be entered; when that keeps happening it is made anew for what modes and flags are now. */
+  #unsuited(region: Region, end: number): ExitReason {
+    if (++region.refusedEntries === MANY_REFUSALS) {
+      this.#retranslate(region);
+      return ExitReason.budget;
+    }
+    return this.#interpreter.runPastEntries(Math.min(end - this.counters.instructions, FEW_INSTRUCTIONS));
+  }
+
   #retire(instructions: number): void {
     this.counters.instructions += instructions;
     this.counters.regionInstructions += instructions;
@@ -264,6 +298,7 @@ export class TieredEngine {
     return new Discovery(this.#isa, {
       instruction: (pc) => (this.#interpreter.isDecoded(pc) ? this.#decode(pc) : undefined),
       jumpTargets: (pc) => this.#profile.jumpTargets(pc),
+      modes: new Map(this.#isa.modes?.map((file) => [slotName({ file, index: 0 }), this.#modeValue(file)])),
     });
   }
 
@@ -283,7 +318,8 @@ export class TieredEngine {
       for (const n of nodes)
         for (const c of planAccesses(n.block, this.#addresses).values()) k[c.kind] = (k[c.kind] ?? 0) + 1;
       console.log(
-        'translate', performance.now().toFixed(1),
+        'translate',
+        performance.now().toFixed(1),
         seed.toString(16),
         entry.toString(16),
         nodes.length,
@@ -293,7 +329,15 @@ export class TieredEngine {
         this.counters.instructions,
       );
     }
-    const code = translateRegion(this.#isa, nodes, this.#options, this.#refused, this.#addresses);
+    const modes = (this.#isa.modes ?? []).map((file) => [file, Number(this.#modeValue(file))] as const);
+    const code = translateRegion(
+      this.#isa,
+      nodes,
+      this.#options,
+      this.#refused,
+      this.#addresses,
+      this.#inexactAccrued(),
+    );
     const { counters } = this;
     const computeFloat = exactFloat(this.#state, code.floatOps);
     const imports = {
@@ -306,9 +350,20 @@ export class TieredEngine {
       codeWritten: (address: number, bytes: number) => this.#interpreter.codeWritten(address, bytes),
     };
     const instance = new WebAssembly.Instance(new WebAssembly.Module(code.bytes), { env: imports });
-    const region = new Region(entry, code, instance.exports['run'] as (entry: number) => number);
+    const region = new Region(entry, code, modes, instance.exports['run'] as (entry: number) => number);
     counters.regions++;
-    if (process.env['DBG']) console.log('  done', performance.now().toFixed(1), code.bytes.length);
+    if (process.env['DBG'])
+      console.log(
+        '  done',
+        performance.now().toFixed(1),
+        code.bytes.length,
+        code.inexactAccrued,
+        Object.entries(
+          nodes.flatMap((n) => n.block.ops).reduce((m: any, o) => ((m[o.name] = (m[o.name] ?? 0) + 1), m), {}),
+        )
+          .map((e) => e.join(':'))
+          .join(' '),
+      );
     for (const other of this.#regions) if (covers(code.ranges, other.code.ranges)) this.#remove(other);
     this.#regions.add(region);
     if (process.env['DBG'])
@@ -379,9 +434,6 @@ export class TieredEngine {
 }
 
 /** Whether every byte of `inner` is in `outer`; both are ascending and without overlap. */
-function covers(
-  outer: readonly (readonly [number, number])[],
-  inner: readonly (readonly [number, number])[],
-): boolean {
+function covers(outer: readonly (readonly [number, number])[], inner: readonly (readonly [number, number])[]): boolean {
   return inner.every(([low, high]) => outer.some(([from, to]) => from <= low && high <= to));
 }

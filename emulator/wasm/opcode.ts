@@ -459,6 +459,9 @@ export const opcode = {
   'i32x4.trunc_sat_f64x2_u_zero': plain(0xfd_0fd, 'v128 -> v128'),
   'f64x2.convert_low_i32x4_s': plain(0xfd_0fe, 'v128 -> v128'),
   'f64x2.convert_low_i32x4_u': plain(0xfd_0ff, 'v128 -> v128'),
+  // Relaxed: fused or not, as the host likes, but always the same on one host.
+  'f32x4.relaxed_madd': plain(0xfd_105, 'v128 v128 v128 -> v128'),
+  'f64x2.relaxed_madd': plain(0xfd_107, 'v128 v128 v128 -> v128'),
 
   // Threads proposal, "Instructions"
   'memory.atomic.notify': atomic(0xfe_000, 4, 'i32 i32 -> i32'),

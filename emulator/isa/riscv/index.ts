@@ -4,7 +4,7 @@ import { Assembler, showInstruction } from '../syntax.ts';
 import type { TableRow } from '../table.ts';
 import { accessCsr } from './csr.ts';
 import { PRIVILEGED, PRIVILEGED_HELPERS } from './privileged.ts';
-import { FILES } from './registers.ts';
+import { FILES, FLOAT_OFF, FRM } from './registers.ts';
 import { RV_A } from './rv-a.ts';
 import { RV_ZBA, RV_ZBB, RV_ZBS, RV_ZICOND } from './rv-b.ts';
 import { RV_C } from './rv-c.ts';
@@ -95,6 +95,7 @@ const helpers: Readonly<Record<string, Helper>> = {
 export const riscv64: Isa = {
   name: 'riscv64',
   files: FILES,
+  modes: [FRM, FLOAT_OFF],
   rows: ROWS,
   alignment: 2,
   maximumLength: 4,

@@ -135,6 +135,7 @@ export interface MainFrame {
 /** A case in the main function. */
 export class InlineSite extends CaseSite implements Site {
   readonly inline = true;
+  readonly inexactAccrued = false;
   readonly #frame: MainFrame;
 
   constructor(fn: FunctionBuilder, which: Case, shift: number, frame: MainFrame) {
@@ -210,6 +211,7 @@ export class FirstOfPairSite extends InlineSite {
 /** A case in a function of its own, `(record) -> status`, which leaves the next record in the frame. */
 export class FunctionSite extends CaseSite implements Site {
   readonly inline = false;
+  readonly inexactAccrued = false;
 
   constructor(fn: FunctionBuilder, which: Case, shift: number) {
     super(fn, 0, which, shift);

@@ -12,6 +12,8 @@ export interface CodeView {
   instruction(pc: number): Decoded | undefined;
   /** Guest addresses that the indirect jump at `pc` has been seen to go to. */
   jumpTargets(pc: number): readonly number[];
+  /** What the ISA's mode registers (by `slotName`) hold. */
+  readonly modes: ReadonlyMap<string, bigint>;
 }
 
 export interface DiscoveryLimits {
@@ -283,7 +285,7 @@ class NodeMaker {
       row.lift(builder, operands);
       pc += length;
     }
-    return process.env['NOPASS'] ? builder.block : optimize(builder.block, {});
+    return optimize(builder.block, { knownIn: this.#code.modes, ordinaryMemory: true, writableIsReadable: true });
   }
 }
 
@@ -316,7 +318,7 @@ function rowShape(decoded: Decoded): RowShape {
   if (shape === undefined) {
     const block = lift(decoded, 0);
     shape = {
-      held: regionMode(block.ops, 0, block.ops.length) !== 'none',
+      held: regionMode(block.ops, 0, block.ops.length, false) !== 'none',
       terminates: opRow(block.ops.at(-1)!.name).terminator === true,
     };
     shapes.set(decoded.row, shape);

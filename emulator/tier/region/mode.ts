@@ -9,7 +9,7 @@ import { floatInlinable } from '../lower-float.ts';
 export type RegionMode = 'inline' | 'full' | 'none';
 
 /** The mode for the ops [first, end) of a block, which are those of one instruction. */
-export function regionMode(ops: readonly Op[], first: number, end: number): RegionMode {
+export function regionMode(ops: readonly Op[], first: number, end: number, inexactAccrued: boolean): RegionMode {
   let effects = false;
   let mode: RegionMode = 'inline';
   const constant = (value: Value) => (ops[value]!.name === 'const' ? ops[value]!.bits : undefined);
@@ -23,7 +23,7 @@ export function regionMode(ops: readonly Op[], first: number, end: number): Regi
     if (op.name === 'call' || op.name === 'trap') return 'none';
     const refuses = (effect === 'memory' && op.name !== 'fence') || effect === 'flags' || op.name === 'trap_if';
     if ((refuses && effects) || needsSlowPath(op)) mode = 'full';
-    else if (effect === 'flags' && !floatInlinable(op, constant)) mode = 'full';
+    else if (effect === 'flags' && !floatInlinable(op, constant, inexactAccrued)) mode = 'full';
     if (effect === 'writes' || op.name === 'store') effects = true;
   }
   return mode;
@@ -32,7 +32,6 @@ export function regionMode(ops: readonly Op[], first: number, end: number): Regi
 /** Ops without a common course short enough to be written in line, or whose own code has effects before it refuses. */
 function needsSlowPath(op: Op): boolean {
   switch (op.name) {
-    case 'fma':
     case 'load_reserved':
     case 'store_conditional':
     case 'atomic_rmw':

@@ -15,6 +15,7 @@ export interface RegionFrame {
   readonly exit: Label;
   /** Local: what the region returns. */
   readonly status: number;
+  readonly inexactAccrued: boolean;
   readonly newExit: (exit: Exit) => number;
   /** Code that goes where the node goes; pops a branch's condition or a jump's target. */
   readonly end: () => void;
@@ -24,6 +25,7 @@ export interface RegionFrame {
 export class RegionSite implements Site {
   readonly fn: FunctionBuilder;
   inline = true;
+  readonly inexactAccrued: boolean;
   readonly #node: RegionNode;
   readonly #registers: RegisterLocals;
   readonly #refused: Refused;
@@ -40,6 +42,7 @@ export class RegionSite implements Site {
     this.#registers = registers;
     this.#refused = refused;
     this.#frame = frame;
+    this.inexactAccrued = frame.inexactAccrued;
     const starts: number[] = [];
     node.block.ops.forEach(({ name }, index) => {
       if (name === 'insn') starts.push(index);
@@ -54,7 +57,8 @@ export class RegionSite implements Site {
     this.#begun++;
     this.#pc = Number(pc);
     this.#length = length;
-    this.inline = !this.#refused.has(this.#pc) && regionMode(this.#node.block.ops, first, end) === 'inline';
+    this.inline =
+      !this.#refused.has(this.#pc) && regionMode(this.#node.block.ops, first, end, this.inexactAccrued) === 'inline';
   }
 
   bailIf(): void {

@@ -1,6 +1,7 @@
 import { assert, CHECK, CheckLevel } from '../../check/assert.ts';
 import type { Isa } from '../../isa/instruction.ts';
 import type { Op } from '../../ir/block.ts';
+import { opRow } from '../../ir/op.ts';
 import { STATE } from '../../layout/memory-map.ts';
 import { StateOffset } from '../../layout/state.ts';
 import type { FunctionBuilder, Label } from '../../wasm/function.ts';
@@ -38,6 +39,8 @@ export interface CompiledRegion {
   readonly ranges: readonly (readonly [number, number])[];
   /** A budget smaller than this is refused at every entry. */
   readonly longest: number;
+  /** It may only be entered when the inexact flag has accrued. */
+  readonly inexactAccrued: boolean;
   /** What must stay so for the translation to be right. */
   readonly assumptions: readonly Assumption[];
   readonly counters: RegionCounters;
@@ -62,6 +65,7 @@ export function translateRegion(
   options: RuntimeOptions,
   refused: Refused,
   knowledge: AccessKnowledge,
+  inexactAccrued: boolean,
 ): CompiledRegion {
   const module = new ModuleBuilder({ check: CHECK >= CheckLevel.full });
   const runtime = new Runtime(module, isa, options);
@@ -75,6 +79,7 @@ export function translateRegion(
     knowledge,
     runtime,
     refused,
+    inexactAccrued,
   );
   emitter.write();
   module.exportFunction('run', fn);
@@ -86,6 +91,7 @@ export function translateRegion(
     entries: graph.entries.map((entry) => ({ pc: nodes[entry]!.pc, inlined: nodes[entry]!.inlined })),
     ranges: rangesOf(nodes),
     longest: emitter.longest,
+    inexactAccrued: inexactAccrued && usesFloat(nodes),
     assumptions: [...emitter.assumptions],
     counters: {
       nodes: nodes.length,
@@ -95,6 +101,10 @@ export function translateRegion(
       wasmBytes: bytes.length,
     },
   };
+}
+
+function usesFloat(nodes: readonly RegionNode[]): boolean {
+  return nodes.some(({ block }) => block.ops.some(({ name }) => opRow(name).effect === 'flags'));
 }
 
 function lastInstruction({ block }: RegionNode): number {
@@ -135,6 +145,7 @@ class RegionEmitter {
   readonly longest: number;
   readonly #loops = new Map<number, Label>();
   readonly #labels = new Map<number, Label>();
+  readonly #inexactAccrued: boolean;
   #exit: Label = 0;
 
   constructor(
@@ -145,7 +156,9 @@ class RegionEmitter {
     knowledge: AccessKnowledge,
     runtime: Runtime,
     refused: Refused,
+    inexactAccrued: boolean,
   ) {
+    this.#inexactAccrued = inexactAccrued;
     this.fn = fn;
     this.#nodes = nodes;
     this.#graph = graph;
@@ -242,6 +255,7 @@ class RegionEmitter {
     const site = new RegionSite(fn, node, this.#registers, this.#refused, {
       exit: this.#exit,
       status: this.#status,
+      inexactAccrued: this.#inexactAccrued,
       newExit: (exit) => this.#newExit(exit),
       end: () => this.#writeEnding(node),
     });
