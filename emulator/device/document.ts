@@ -5,6 +5,8 @@ import { Plic } from './plic.ts';
 import type { RegisterBlock } from './register-block.ts';
 import { TestFinisher } from './test-finisher.ts';
 import { Uart16550 } from './uart-16550.ts';
+import { VIRTIO_MMIO_REGISTERS } from './virtio/mmio.ts';
+import { VIRTIO_PCI_COMMON } from './virtio/pci.ts';
 
 type Documented = Pick<RegisterBlock<never>, 'title' | 'specification' | 'size' | 'widths' | 'document' | 'registers'>;
 
@@ -18,6 +20,8 @@ export const REGISTER_BLOCKS: readonly Documented[] = [
   Uart16550.block,
   GoldfishRtc.block,
   TestFinisher.block,
+  VIRTIO_MMIO_REGISTERS,
+  VIRTIO_PCI_COMMON,
 ];
 
 /** The registers of all devices as a Markdown document. */

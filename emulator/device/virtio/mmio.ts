@@ -1,5 +1,5 @@
-import type { MmioDevice, MmioWidth } from '../../memory/mmio.ts';
-import type { InterruptLine } from '../device.ts';
+import type { MmioWidth } from '../../memory/mmio.ts';
+import type { Device, InterruptLine } from '../device.ts';
 import { RegisterBlock } from '../register-block.ts';
 import type { Register } from '../register-block.ts';
 import type { VirtioDevice } from './device.ts';
@@ -16,8 +16,9 @@ const Interrupt = { usedBuffer: 1, configuration: 2 } as const;
 export const VIRTIO_MMIO_SIZE = 0x1000;
 
 /** A virtio device behind memory-mapped registers, version 2 (Virtual I/O Device, "Virtio Over MMIO"). */
-export class VirtioMmio implements MmioDevice {
+export class VirtioMmio implements Device {
   readonly name: string;
+  readonly size = VIRTIO_MMIO_SIZE;
   readonly state: TransportState;
   deviceFeaturesSelect = 0;
   driverFeaturesSelect = 0;
@@ -43,6 +44,10 @@ export class VirtioMmio implements MmioDevice {
   write(offset: number, width: MmioWidth, value: number | bigint): void {
     if (offset >= CONFIG) this.state.writeConfig(offset - CONFIG, width, value);
     else VIRTIO_MMIO_REGISTERS.write(this, offset, width, value);
+  }
+
+  refuses(offset: number, width: MmioWidth): boolean {
+    return offset < CONFIG && VIRTIO_MMIO_REGISTERS.refuses(width);
   }
 
   /** The machine's reset. */
@@ -71,18 +76,20 @@ export class VirtioMmio implements MmioDevice {
 
 const queueOf = ({ state, queueSelect }: VirtioMmio) => state.queues[queueSelect];
 
+const RING_NAMES = { descriptorTable: 'descriptor table', availRing: 'available ring', usedRing: 'used ring' } as const;
+
 /** A half of one of the selected queue's ring addresses; the driver may only write it, and only while the queue is not ready. */
 function ringAddress(
   name: string,
   offset: number,
-  field: 'descriptorTable' | 'availRing' | 'usedRing',
+  field: keyof typeof RING_NAMES,
   high: boolean,
 ): Register<VirtioMmio> {
   return {
     name,
     offset,
     width: 4,
-    doc: `${high ? 'high' : 'low'} half of the selected queue's ${field === 'descriptorTable' ? 'descriptor table' : field === 'availRing' ? 'available ring' : 'used ring'}`,
+    doc: `${high ? 'high' : 'low'} half of the selected queue's ${RING_NAMES[field]}`,
     spec: SPEC,
     write: ({ state, queueSelect }, value) => {
       const queue = state.queueToConfigure(queueSelect);
@@ -120,7 +127,7 @@ export const VIRTIO_MMIO_REGISTERS = new RegisterBlock<VirtioMmio>(
       spec: SPEC,
       read: ({ state }) => state.device.id,
     },
-    { name: 'VendorID', offset: 0x00c, width: 4, reset: 0, doc: 'none', spec: SPEC, read: () => 0 },
+    { name: 'VendorID', offset: 0x00c, width: 4, reset: 0, doc: 'no vendor', spec: SPEC, read: () => 0 },
     {
       name: 'DeviceFeatures',
       offset: 0x010,

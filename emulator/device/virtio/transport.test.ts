@@ -137,12 +137,13 @@ test('a queue can be taken out of service over virtio-mmio', () => {
   assert.equal(device.notified, 1, 'notifications of a stopped queue go nowhere');
 });
 
-test('virtio-mmio: registers read after reset as the table says, and other widths than four read 0', () => {
+test('virtio-mmio: registers read after reset as the table says, and take four bytes at a time', () => {
   const mmio = new VirtioMmio(new OpenDevice([8]), memory(), UNCONNECTED);
   for (const { name, offset, width, value } of VIRTIO_MMIO_REGISTERS.resetValues()) {
     assert.equal(mmio.read(offset, width), value, name);
   }
   assert.equal(mmio.read(0x008, 4), DeviceId.entropy);
+  assert.deepEqual([mmio.refuses(0x000, 1), mmio.refuses(0x000, 4), mmio.refuses(0x100, 1)], [true, false, false]);
   assert.equal(mmio.read(0x000, 1), 0);
   assert.equal(mmio.read(0x000, 8), 0);
   mmio.write(0x070, 1, 1);
