@@ -93,13 +93,14 @@ function environment(name: string, slot: number, writable: bigint, effect: numbe
   return {
     name,
     read: ({ state }) => readCsrSlot(state, slot),
-    write: ({ state }, value) => {
+    write: ({ state, time }, value) => {
       const before = readCsrSlot(state, slot);
       const invalidate =
         (value & CACHE_INVALIDATE) === RESERVED_INVALIDATE ? before & CACHE_INVALIDATE : value & CACHE_INVALIDATE;
       writeCsrSlot(state, slot, (value & writable & ~CACHE_INVALIDATE) | invalidate);
-      if (slot !== Slot.menvcfg || !comparesTime(state)) return;
-      writeCsrSlot(state, Slot.mip, readCsrSlot(state, Slot.mip) & ~BigInt(TIMER_BIT));
+      if (slot !== Slot.menvcfg) return;
+      updateSupervisorTimer(state, time());
+      if (comparesTime(state)) writeCsrSlot(state, Slot.mip, readCsrSlot(state, Slot.mip) & ~BigInt(TIMER_BIT));
     },
     effect,
   };
