@@ -55,10 +55,11 @@ test('TIME_HIGH then TIME_LOW sets the time, and it goes on from there', () => {
 });
 
 test('ALARM: interrupts when its time has come, if enabled, until cleared', () => {
-  const { alarm, write, advance, line, read } = build();
+  const { alarm, write, advance, line, read, clock } = build();
   write(IRQ_ENABLED, 1);
   alarm(EPOCH + 1000n);
   assert.equal(read(ALARM_STATUS), 1);
+  assert.equal(clock.nextDeadline(), 10);
   advance(9);
   assert.equal(line.level, false);
   advance(1);
@@ -72,8 +73,18 @@ test('ALARM: in the past is due at once; enabling afterwards shows it', () => {
   const { alarm, write, line } = build();
   alarm(EPOCH - 1n);
   assert.equal(line.level, false);
+  write(IRQ_ENABLED, 2);
+  assert.equal(line.level, false, 'bit 0 is the one');
   write(IRQ_ENABLED, 1);
   assert.equal(line.level, true);
+});
+
+test('ALARM: for this very moment is due at once', () => {
+  const { alarm, write, line, read } = build();
+  write(IRQ_ENABLED, 1);
+  alarm(EPOCH);
+  assert.equal(line.level, true);
+  assert.equal(read(ALARM_STATUS), 0);
 });
 
 test('CLEAR_ALARM: an alarm taken back does not come', () => {
@@ -115,7 +126,14 @@ test('a reset lowers the wire and takes the alarm back, and the time goes on', (
   rtc.reset();
   assert.ok(!line.level);
   assert.equal(time(), EPOCH);
+  write(IRQ_ENABLED, 1);
+  assert.ok(!line.level, 'the interrupt is forgotten');
   rtc.reset();
+  for (const { name, offset, value } of GoldfishRtc.block.resetValues()) assert.equal(read(offset), value, name);
+});
+
+test('registers hold what the table says from the start', () => {
+  const { read } = build();
   for (const { name, offset, value } of GoldfishRtc.block.resetValues()) assert.equal(read(offset), value, name);
 });
 

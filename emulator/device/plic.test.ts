@@ -147,6 +147,12 @@ test('priorities and thresholds keep their implemented bits; source 0 and absent
   assert.deepEqual([read(0x2000), read(0x2004), read(0x2080)], [0xffff_fffe, 0xff, 0]);
 });
 
+test('registers hold what the table says from the start, also those of sources and contexts that are not there', () => {
+  const { plic } = build(40, 1);
+  for (const { name, offset, width, value } of Plic.block.resetValues())
+    assert.equal(plic.read(offset, width), value, name);
+});
+
 test('accesses that are not of 4 bytes are refused', () => {
   const { plic } = build();
   assert.deepEqual(
@@ -164,6 +170,9 @@ test('a reset forgets everything but the wires', () => {
   plic.reset();
   assert.ok(!wires[0]!.level);
   assert.ok(pending(3));
+  plic.line(3).set(false);
+  assert.equal(plic.read(0x2000, 4), 0, 'nothing is enabled');
+  plic.line(3).set(true);
   priority(3, 1);
   enable(0, 3);
   assert.equal(claim(0), 3);

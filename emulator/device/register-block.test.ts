@@ -101,6 +101,44 @@ test('read-only registers ignore writes and write-only ones read as 0', () => {
   assert.deepEqual([block.read(undefined, 0, 4), block.read(undefined, 4, 4), written], [7, 0, [5]]);
 });
 
+test('a part of a write-only register is written with zeros around it', () => {
+  const written: (number | bigint)[] = [];
+  const block = new RegisterBlock<undefined>(
+    't',
+    'none',
+    16,
+    [1, 4],
+    [{ name: 'wo', offset: 4, width: 4, doc: '', spec: '', write: (_, value) => written.push(value) }],
+  );
+  block.write(undefined, 5, 1, 0xab);
+  block.write(undefined, 8, 4, 1);
+  assert.deepEqual(written, [0xab00]);
+});
+
+test('values after a reset are those the table gives, for registers that can be read', () => {
+  const row = { width: 4, doc: '', spec: '', read: () => 0 } as const;
+  const block = new RegisterBlock<undefined>(
+    't',
+    'none',
+    32,
+    [4],
+    [
+      { ...row, name: 'plain', offset: 0 },
+      { ...row, name: 'pair', offset: 8, count: 2, stride: 8, reset: 5 },
+      { ...row, name: 'clock', offset: 4, reset: 'varies' },
+      { name: 'wo', offset: 12, width: 4, doc: '', spec: '', write: () => {} },
+    ],
+  );
+  assert.deepEqual(
+    block.resetValues().map(({ name, offset, value }) => [name, offset, value]),
+    [
+      ['plain', 0, 0],
+      ['pair', 8, 5],
+      ['pair', 16, 5],
+    ],
+  );
+});
+
 test('a width that the device does not decode is refused', () => {
   const block = new RegisterBlock<Store>('t', 'none', 16, [4], [stored('word', 0, 4)]);
   assert.deepEqual(

@@ -41,7 +41,10 @@ test('Divisor latch: with LCR.7 set the first two registers are the divisor, and
   const { sent, read, write, type } = build();
   type('x');
   write(LCR, 0x80);
+  assert.deepEqual([read(RBR), read(IER)], [0, 0]);
+  write(RBR, 0xff);
   write(RBR, 0x34);
+  write(IER, 0xff);
   write(IER, 0x12);
   assert.deepEqual([read(RBR), read(IER)], [0x34, 0x12]);
   write(LCR, 3);
@@ -188,6 +191,42 @@ test('FIFO Control Register: clearing and switching drop what the guest could se
   type('xy');
   write(FCR, 0);
   assert.equal(read(LSR) & 1, 0);
+});
+
+test('FIFO Control Register: without its enable bit the others do nothing', () => {
+  const { read, write, type } = build();
+  type('a');
+  write(FCR, 0xc6);
+  assert.equal(read(IIR), 0x01);
+  assert.equal(read(LSR) & 1, 1);
+  write(IER, 1);
+  assert.equal(read(IIR), 0x04, 'one character is enough');
+});
+
+test('FIFO Control Register: the transmitter-empty interrupt comes with clearing the transmitter only', () => {
+  const { read, write } = build();
+  write(FCR, 1);
+  write(IER, 2);
+  assert.equal(read(IIR), 0xc2);
+  write(FCR, 0x41);
+  assert.equal(read(IIR), 0xc1);
+  write(FCR, 5);
+  assert.equal(read(IIR), 0xc2);
+});
+
+test('Modem status interrupt: by any change, until the status is read', () => {
+  const { line, read, write } = build();
+  write(MCR, 0x10);
+  read(MSR);
+  write(IER, 8);
+  assert.equal(line.level, false);
+  for (const control of [0x12, 0x13, 0x1b]) {
+    write(MCR, control);
+    assert.equal(line.level, true);
+    assert.equal(read(IIR), 0x00);
+    read(MSR);
+    assert.equal(line.level, false);
+  }
 });
 
 test('nothing the host sends is lost, in order, whatever the FIFO holds', () => {

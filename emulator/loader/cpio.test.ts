@@ -64,6 +64,16 @@ test('directories come before what is in them, also those that nobody named', ()
   );
 });
 
+test('a header is the magic and thirteen numbers: owner root, time 0, one link or two', () => {
+  const archive = Buffer.from(writeCpio([{ kind: 'file', path: 'd/f', content: bytes('text!') }])).toString('latin1');
+  const numbers = (...values: number[]): string =>
+    `070701${values.map((n) => n.toString(16).padStart(8, '0')).join('')}`;
+  const directory = `${numbers(1, 0o40755, 0, 0, 2, 0, 0, 0, 0, 0, 0, 2, 0)}d\0`;
+  const file = `${numbers(2, 0o100644, 0, 0, 1, 0, 5, 0, 0, 0, 0, 4, 0)}d/f\0`;
+  const trailer = `${numbers(0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 11, 0)}TRAILER!!!\0`;
+  assert.equal(archive, `${directory}${file}\0\0text!\0\0\0${trailer}\0\0\0`);
+});
+
 test('the same entries give the same bytes', () => {
   assert.deepEqual(writeCpio(ENTRIES), writeCpio(ENTRIES));
 });

@@ -197,6 +197,13 @@ for (const [what, blob, message] of [
   });
 }
 
+test('64 nodes deep is written and read, one more is our own mistake', () => {
+  const nested = (depth: number): FdtNode => fdtNode('n', {}, depth === 1 ? [] : [nested(depth - 1)]);
+  const tree = (depth: number): Fdt => ({ ...SAMPLE, root: { ...nested(depth), name: '' } });
+  assert.deepEqual(plain(parseFdt(writeFdt(tree(64)), 'deep').root), plain(tree(64).root));
+  assert.throws(() => writeFdt(tree(65)), /64 nodes deep/);
+});
+
 test('refused: nodes without end, one in the other', () => {
   const depth = 1_000_000;
   const blob = new Uint8Array(72 + 8 * depth);

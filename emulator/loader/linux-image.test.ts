@@ -87,6 +87,11 @@ test('firmware larger than the kernel’s offset moves the kernel to the next 2 
   assert.equal(placeLinux({ ...REQUEST, firmwareSize: 0x20_0001 }, 'Image').kernel, 0x8040_0000);
 });
 
+test('a RAM disk of one byte has a page, none has none', () => {
+  assert.equal(placeLinux({ ...REQUEST, initrdSize: 1 }, 'Image').initrd, 0x9fdf_f000);
+  assert.equal(placeLinux({ ...REQUEST, initrdSize: 0 }, 'Image').initrd, undefined);
+});
+
 test('too little RAM is refused with the size that would do', () => {
   const small = { ...REQUEST, ramSize: 32 * 2 ** 20 };
   assert.throws(
