@@ -2,14 +2,12 @@ import type { Block, Op } from '../ir/block.ts';
 import { opRow } from '../ir/op.ts';
 import { isField, type Slot, type Type, WIDTH } from '../ir/type.ts';
 import { mayLeave } from '../ir/verify.ts';
-import { StateOffset } from '../layout/state.ts';
 import { VALUE_ONLY } from './dead-code.ts';
 import { type Pass, type PassContext, slotName } from './pass.ts';
 import { slotOffset } from './register-table.ts';
 import { Rewriter } from './rewriter.ts';
 
 const UNIT = 4;
-const FLAGS_UNIT = StateOffset.floatFlags / UNIT;
 
 /** The parts of the state that are written again before anyone can look at them, going backwards through a block. */
 class Overwritten {
@@ -40,11 +38,10 @@ class Overwritten {
     const offset = slotOffset(slot);
     if (offset === undefined) return this.observe();
     const last = lastUnit(offset, type);
-    for (let unit = Math.floor(offset / UNIT); unit <= last; unit++) this.#readUnit(unit);
-  }
-
-  readFlags(): void {
-    this.#readUnit(FLAGS_UNIT);
+    for (let unit = Math.floor(offset / UNIT); unit <= last; unit++) {
+      this.#units.delete(unit);
+      this.#read.add(unit);
+    }
   }
 
   /** Whether any of the register is read later in the block, before it is written. */
@@ -59,11 +56,6 @@ class Overwritten {
   /** All of the state may be seen here. */
   observe(): void {
     if (this.#units.size > 0) this.#units = new Set();
-  }
-
-  #readUnit(unit: number): void {
-    this.#units.delete(unit);
-    this.#read.add(unit);
   }
 }
 
@@ -103,12 +95,12 @@ function run(block: Block, context: PassContext): Block {
       overwritten.read(op.slot!, op.type as Type);
       continue;
     }
-    const flags = opRow(op.name).effect === 'flags';
-    if (mayLeave(op) || (flags && !floatOpsStay)) {
+    // A float op that stays adds to the flags only what a later write of them takes back.
+    if (mayLeave(op) || (opRow(op.name).effect === 'flags' && !floatOpsStay)) {
       overwritten.observe();
       // A trap is the end of the block, but not the one after which nobody reads.
       atEnd = false;
-    } else if (flags) overwritten.readFlags();
+    }
   }
   if (count === 0) return block;
   const rewriter = new Rewriter(block);

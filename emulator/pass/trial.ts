@@ -119,7 +119,7 @@ function runFrom(block: Block, start: Start, context: PassContext, files: readon
     const sum = args.reduce((a, b) => a * 31n + b, 7n);
     for (const file of files) view.setUint8(file.offset, Number(sum & 0xffn));
     view.setUint32(StateOffset.floatFlags, Number(sum & 0x1fn), true);
-    memory.store(BigInt(WINDOW.base) + (sum & 0xff8n), 8, sum);
+    memory.store(BigInt(WINDOW.base) + (sum & 0x38n), 8, sum);
     return sum % 16n === 3n ? { trap: 11, value: sum } : { result: sum };
   };
   const outcome = evaluate(block, { state: view, memory, helper });
