@@ -2,16 +2,16 @@ import type { Isa } from '../isa/instruction.ts';
 import type { RegisterFile } from '../ir/type.ts';
 import { STATE, STATE_SIZE } from '../layout/memory-map.ts';
 import { ExitReason, StateOffset } from '../layout/state.ts';
-import { Interpreter, type InterpreterCounters } from '../tier/interpreter/interpreter.ts';
-import { TieredEngine } from '../tier/tiered.ts';
+import { Interpreter, type InterpreterCounters, type InterpreterOptions } from '../tier/interpreter/interpreter.ts';
+import { TieredEngine, type TieredOptions } from '../tier/tiered.ts';
 
 export interface VcpuOptions {
   /** Bytes of guest address space from guest address 0: a multiple of 64 KiB. */
   readonly guestSize: number;
   /** Nanoseconds of guest time, for instructions that read a timer; one for each retired instruction unless given. */
   readonly time?: () => bigint;
-  /** What runs guest code: the interpreter alone unless given. */
-  readonly engine?: 'interpreter' | 'tiered';
+  /** Runs hot code as regions, by this policy; the interpreter alone unless given. */
+  readonly tiers?: Omit<TieredOptions, keyof InterpreterOptions>;
 }
 
 /** What a vCPU has done since it was made; all exact. */
@@ -33,8 +33,10 @@ export class Vcpu {
     this.isa = isa;
     this.memory = memory;
     this.state = new DataView(memory.buffer as ArrayBuffer, STATE, STATE_SIZE);
-    const Engine = options.engine === 'tiered' ? TieredEngine : Interpreter;
-    this.#engine = new Engine(isa, memory, options);
+    this.#engine =
+      options.tiers === undefined
+        ? new Interpreter(isa, memory, options)
+        : new TieredEngine(isa, memory, { ...options, ...options.tiers });
     this.counters = this.#engine.counters;
     this.state.setBigInt64(StateOffset.reservation, -1n, true);
   }

@@ -6,6 +6,7 @@
  *     0x3000     kept free for the counters page
  *     JUMP_CACHE guest page address -> decoded page, direct-mapped
  *     TLB        where there is address translation: the first-level TLB
+ *     REGION_CACHE, REGION_USES  the jump cache of translated regions, and how they are used
  *     PERMISSION one byte a 4 KiB guest page: what may be done there
  *     RECORDS    the interpreter's decoded pages
  *     GUEST      guest address 0
@@ -39,6 +40,14 @@ export const TlbEntry = {
 } as const;
 /** Above the bits that a test of alignment keeps, below the page number. Memory filled with ones is an empty TLB. */
 export const TLB_EMPTY = 0x800;
+/** The regions' jump cache, direct-mapped by guest address: `i64` guest address, `i32` index in the table of regions, `i32` entry number. */
+export const REGION_CACHE = 0x8_0000;
+export const REGION_CACHE_ENTRIES = 4096;
+export const REGION_CACHE_ENTRY_SIZE = 16;
+/** By index in the table of regions, an `i32`: how often control went there by the jump cache. */
+export const REGION_USES = 0x9_0000;
+/** Most regions that live at once. */
+export const REGIONS_MAX = 4096;
 export const PERMISSION = 0x10_0000;
 export const RECORDS = 0x20_0000;
 export const RECORDS_SIZE = 0x1e0_0000;

@@ -2,18 +2,20 @@ import { ReferenceCpu } from '../cpu/reference.ts';
 import { Vcpu } from '../cpu/vcpu.ts';
 import type { Isa } from '../isa/instruction.ts';
 import type { FlatMemory } from '../memory/flat.ts';
+import { AUTO, BASELINE, OPTIMIZED } from '../tier/policy.ts';
 
-/** How guest code is executed. `auto` takes the fastest there is. */
-export type Tier = 'auto' | 'tiered' | 'interpreter' | 'reference';
+/** How guest code can be executed. `auto` interprets and translates what is hot; `optimized` and `baseline` translate from the first instruction on. */
+export const TIERS = ['auto', 'optimized', 'baseline', 'interpreter', 'reference'] as const;
+export type Tier = (typeof TIERS)[number];
+
+const POLICIES = { auto: AUTO, optimized: OPTIMIZED, baseline: BASELINE } as const;
 
 /** A vCPU of the wished tier over a flat memory. `time` in nanoseconds. */
 export function createCpu(tier: Tier, isa: Isa, memory: FlatMemory, time?: () => bigint): Vcpu | ReferenceCpu {
-  const options = {
-    guestSize: memory.size,
-    ...(time ? { time } : {}),
-    engine: tier === 'tiered' ? ('tiered' as const) : ('interpreter' as const),
-  };
-  return tier === 'reference' ? new ReferenceCpu(isa, memory.memory, options) : new Vcpu(isa, memory.memory, options);
+  const options = { guestSize: memory.size, ...(time ? { time } : {}) };
+  if (tier === 'reference') return new ReferenceCpu(isa, memory.memory, options);
+  if (tier === 'interpreter') return new Vcpu(isa, memory.memory, options);
+  return new Vcpu(isa, memory.memory, { ...options, tiers: { policy: POLICIES[tier] } });
 }
 
 /** Sums the numeric counters of several vCPUs. */

@@ -1,140 +1,222 @@
-import { FloatFlag } from '../bits/float-format.ts';
-import type { RegisterFile } from '../ir/type.ts';
 import type { Isa } from '../isa/instruction.ts';
-import { GUEST, PAGE_SIZE, STATE, STATE_SIZE } from '../layout/memory-map.ts';
+import { PAGE_SIZE, STATE, STATE_SIZE } from '../layout/memory-map.ts';
 import { ExitReason, StateOffset } from '../layout/state.ts';
-import { exactFloat } from './host-imports.ts';
+import { Hotspots } from './hotspots.ts';
 import { Frame } from './interpreter/frame.ts';
 import { ENTERED, Interpreter, type InterpreterCounters, type InterpreterOptions } from './interpreter/interpreter.ts';
-import { slotName } from '../pass/pipeline.ts';
-import { Profile } from './profile.ts';
-import { planAccesses } from './region/access-plan.ts';
+import { AUTO, type TierPolicy } from './policy.ts';
 import { AddressSampler } from './region/address-sampler.ts';
-import { Discovery } from './region/discover.ts';
+import { CodeStore } from './region/code-store.ts';
+import { Dispatcher } from './region/dispatcher.ts';
 import { chooseEntry } from './region/entry.ts';
 import type { RegionNode } from './region/node.ts';
-import { Region } from './region/region.ts';
+import type { Region } from './region/region.ts';
+import { RegionTable } from './region/region-table.ts';
 import { Status } from './region/status.ts';
-import { translateRegion } from './region/translate.ts';
+import { Translator, type TranslationCounters } from './region/translator.ts';
 
 /** Exact counts beside the interpreter's. */
 export interface TieredCounters extends InterpreterCounters {
+  /** Regions installed. */
   regions: number;
+  /** Times control entered regions from outside WebAssembly. */
   regionEntries: number;
+  /** Times control went from region to region by the jump cache. */
+  chained: number;
+  /** Times it left a region for another that the jump cache did not hold. */
+  chainMisses: number;
+  /** Times it left regions for code without one. */
+  arrivals: number;
   /** Instructions retired in regions. */
   regionInstructions: number;
   /** Instructions that a region left to the interpreter. */
   refusals: number;
+  /** Entries refused since modes or flags were others. */
+  unsuited: number;
+  /** Regions evicted or made invalid. */
   regionsDropped: number;
 }
 
-/** Guest instructions between two samples of the interpreter. */
-const SAMPLE_INTERVAL = 10_000;
-/** Instructions in one entry of a region: V8 replaces code only between entries. */
-const SLICE = 1_000_000;
-const TRACE_LENGTH = 200;
-const OBSERVED_STEPS = 400;
-const HOT_SAMPLES = 2;
-const HOT_EXITS = 40;
-const MANY_REFUSALS = 50;
-const FEW_INSTRUCTIONS = 100;
-
-interface Entry {
-  readonly region: Region;
-  readonly number: number;
+export interface TieredOptions extends InterpreterOptions {
+  readonly policy?: TierPolicy;
+  readonly disabledPasses?: ReadonlySet<string>;
+  /** Emitted code of earlier runs and processes; one of its own unless given. */
+  readonly store?: CodeStore;
+  /** Milliseconds, for the times in `translation`. */
+  readonly now?: () => number;
 }
 
-/** The interpreter, and regions of hot code on top of it. */
+/** Instructions interpreted before an entry that was refused is tried again. */
+const FEW_INSTRUCTIONS = 100;
+
+/**
+ * The interpreter, and on top of it regions of hot code as WebAssembly functions. Where the interpreter spends its time is sampled; what is
+ * found hot is traced, translated and entered from then on. A region that meets something it does not do itself (a fault, a system
+ * call, an odd floating-point operand) leaves the instruction to the interpreter.
+ */
 export class TieredEngine {
   readonly counters: TieredCounters;
-  readonly #isa: Isa;
+  readonly #policy: TierPolicy;
   readonly #interpreter: Interpreter;
   readonly #state: DataView<ArrayBuffer>;
   readonly #frame: DataView<ArrayBuffer>;
-  readonly #memory: WebAssembly.Memory;
-  readonly #options: InterpreterOptions;
-  readonly #guest: Uint8Array;
-  readonly #profile = new Profile();
+  readonly #hotspots = new Hotspots();
   readonly #addresses: AddressSampler;
-  readonly #entries = new Map<number, Entry>();
-  readonly #regions = new Set<Region>();
-  readonly #samples = new Map<number, number>();
-  readonly #heat = new Map<number, number>();
-  readonly #refusedAt = new Map<number, number>();
-  readonly #refused = new Set<number>();
-  #untilSample = SAMPLE_INTERVAL;
+  readonly #translator: Translator;
+  readonly #dispatcher: Dispatcher;
+  readonly #regions: RegionTable;
+  /** Eager translation does not try an address twice. */
+  readonly #tried = new Set<number>();
+  #untilSample: number;
   /** Instructions retired when the present budget is used up. */
   #end = 0;
 
-  constructor(isa: Isa, memory: WebAssembly.Memory, options: InterpreterOptions) {
+  constructor(isa: Isa, memory: WebAssembly.Memory, options: TieredOptions) {
     const buffer = memory.buffer as ArrayBuffer;
-    this.#isa = isa;
-    this.#memory = memory;
-    this.#options = options;
-    this.#interpreter = new Interpreter(isa, memory, {
-      ...options,
-      codeChanged: (gva, length) => this.#drop(gva, length, 'code'),
-      codePageAdded: (page) => {
-        this.#addresses.forget();
-        this.#drop(page, PAGE_SIZE, 'writes');
-      },
-    });
-    this.#addresses = new AddressSampler(isa, buffer, options.guestSize);
+    const policy = options.policy ?? AUTO;
+    this.#policy = policy;
+    this.#untilSample = policy.sampleInterval;
     this.#state = new DataView(buffer, STATE, STATE_SIZE);
     this.#frame = new DataView(buffer);
-    this.#guest = new Uint8Array(buffer, GUEST, options.guestSize);
-    this.counters = Object.assign(this.#interpreter.counters, {
+    this.#addresses = new AddressSampler(isa, buffer, options.guestSize);
+    this.#interpreter = new Interpreter(isa, memory, {
+      ...options,
+      codeChanged: (gva, length) => this.#regions.invalidate(gva, length, 'code'),
+      codePageAdded: (page) => {
+        this.#addresses.forget();
+        this.#regions.invalidate(page, PAGE_SIZE, 'writes');
+      },
+    });
+    const counters = Object.assign(this.#interpreter.counters, {
       regions: 0,
       regionEntries: 0,
+      chained: 0,
+      chainMisses: 0,
+      arrivals: 0,
       regionInstructions: 0,
       refusals: 0,
+      unsuited: 0,
       regionsDropped: 0,
     });
+    this.counters = counters;
+    this.#dispatcher = new Dispatcher(memory, isa.alignment);
+    this.#regions = new RegionTable(
+      this.#dispatcher,
+      (pc, marked) => this.#interpreter.markEntry(pc, marked),
+      ({ seed }) => {
+        counters.regionsDropped++;
+        this.#tried.delete(seed);
+      },
+    );
+    this.#translator = new Translator(isa, memory, this.#addresses, options.store ?? new CodeStore(), {
+      guestSize: options.guestSize,
+      limits: policy.limits,
+      passes: policy.passes,
+      ...(options.disabledPasses ? { disabledPasses: options.disabledPasses } : {}),
+      mayTranslate: (pc) => this.#interpreter.isDecoded(pc),
+      jumpTargets: (pc) => this.#hotspots.jumpTargets(pc),
+      codeWritten: (address, bytes) => this.#interpreter.codeWritten(address, bytes),
+      floatCalled: () => counters.floatCalls++,
+      ...(options.now ? { now: options.now } : {}),
+    });
+  }
+
+  get translation(): TranslationCounters {
+    return this.#translator.counters;
+  }
+
+  get regions(): Iterable<Region> {
+    return this.#regions;
   }
 
   /** See Vcpu.run. */
   run(budget: number): ExitReason {
     const { counters } = this;
-    const interpreter = this.#interpreter;
     const end = counters.instructions + budget;
     this.#end = end;
     for (;;) {
       const left = end - counters.instructions;
       if (left <= 0) return ExitReason.budget;
-      const entry = this.#entryAtPc();
-      if (entry !== undefined) {
-        if (left < entry.region.code.longest) return interpreter.runPastEntries(left);
-        const { region } = entry;
-        if (!this.#suits(region)) {
-          const reason = this.#unsuited(region, end);
-          if (reason !== ExitReason.budget) return reason;
-          continue;
-        }
-        const reason = this.#runRegion(region, entry.number, end);
-        if (reason !== ExitReason.budget) return reason;
-        continue;
-      }
-      const slice = Math.min(left, this.#untilSample);
-      const before = counters.instructions;
-      const reason = interpreter.run(slice);
-      this.#untilSample -= counters.instructions - before;
-      if (this.#untilSample <= 0) {
-        this.#untilSample = SAMPLE_INTERVAL;
-        if (reason === ExitReason.budget) this.#sample(end);
-      }
-      if (reason === ENTERED || reason === ExitReason.budget) continue;
-      return reason;
+      if (this.#policy.eager) this.#translateNow();
+      const entry = this.#regions.entryAt(this.#pc());
+      let reason: ExitReason;
+      if (entry === undefined) reason = this.#interpret(left);
+      else if (left < entry.region.code.longest) return this.#interpreter.runPastEntries(left);
+      else reason = this.#runRegions(entry.region, entry.number);
+      if (reason !== ExitReason.budget) return reason;
     }
   }
 
   flushCode(gva: number, length: number): void {
-    this.#drop(gva, length, 'all');
+    this.#regions.invalidate(gva, length, 'all');
     this.#addresses.forget();
+    this.#tried.clear();
     this.#interpreter.flushCode(gva, length);
   }
 
   checkInvariants(): void {
     this.#interpreter.checkInvariants();
+    this.#regions.checkInvariants();
+  }
+
+  /** Interprets until an entry, a sample or the end of the budget; `budget` means go on. */
+  #interpret(left: number): ExitReason {
+    const { counters } = this;
+    const eager = this.#policy.eager;
+    const before = counters.instructions;
+    const reason = this.#interpreter.run(eager ? 1 : Math.min(left, this.#untilSample));
+    this.#untilSample -= counters.instructions - before;
+    if (reason === ENTERED) return ExitReason.budget;
+    if (reason === ExitReason.budget && this.#untilSample <= 0) this.#sample();
+    return reason;
+  }
+
+  /** Runs regions until control is where there is none; `budget` means go on at pc. */
+  #runRegions(first: Region, number: number): ExitReason {
+    const { counters } = this;
+    let index = first.index;
+    let entry = number;
+    for (;;) {
+      const slice = Math.min(this.#end - counters.instructions, this.#policy.slice);
+      this.#frame.setInt32(Frame.budget, slice, true);
+      counters.regionEntries++;
+      const status = this.#dispatcher.run(index, entry);
+      counters.chained += this.#dispatcher.takeChained();
+      index = this.#dispatcher.lastIndex;
+      const region = this.#regions.byIndex(index);
+      const rest = this.#frame.getInt32(Frame.budget, true);
+      if ((status & Status.spent) !== 0) {
+        this.#retire(slice - rest);
+        entry = status & ~Status.spent;
+        this.#setPc(region.code.entries[entry - 1]!.pc);
+        if (this.#end - counters.instructions < region.code.longest) return ExitReason.budget;
+        continue;
+      }
+      if (status === Status.unsuited) {
+        this.#retire(slice - rest);
+        return this.#unsuited(region);
+      }
+      const number = status & Status.exitMask;
+      if (status === Status.left || (status & Status.dynamic) !== 0) {
+        this.#retire(slice - rest);
+        if (number !== 0) this.#noteJump(region, number);
+        return this.#arrive(region);
+      }
+      const exit = region.exit(number);
+      region.exitCounts[number - 1]!++;
+      this.#retire(slice - rest - exit.refund);
+      this.#setPc(exit.pc);
+      const reason = (status >>> Status.reasonShift) & Status.reasonMask;
+      if (reason !== 0) return reason as ExitReason;
+      counters.refusals++;
+      this.#refuse(region, exit.pc);
+      return this.#interpreter.runPastEntries(1);
+    }
+  }
+
+  #retire(instructions: number): void {
+    this.counters.instructions += instructions;
+    this.counters.regionInstructions += instructions;
   }
 
   #pc(): number {
@@ -147,235 +229,120 @@ export class TieredEngine {
     this.#state.setUint32(StateOffset.pc + 4, 0, true);
   }
 
-  #entryAtPc(): Entry | undefined {
-    return this.#entries.get(this.#pc());
-  }
-
-  /** Runs a region until it leaves for good; `budget` means go on at pc. */
-  #runRegion(region: Region, entry: number, end: number): ExitReason {
-    const { counters } = this;
-    for (;;) {
-      const left = end - counters.instructions;
-      if (left < region.code.longest) return ExitReason.budget;
-      const slice = left < SLICE ? left : SLICE;
-      this.#frame.setInt32(Frame.budget, slice, true);
-      counters.regionEntries++;
-      const t0 = performance.now();
-      const status = region.run(entry);
-      (region as any).ms = ((region as any).ms ?? 0) + performance.now() - t0;
-      let rest = this.#frame.getInt32(Frame.budget, true);
-      if ((status & Status.spent) !== 0) {
-        entry = status & ~Status.spent;
-        this.#retire(slice - rest);
-        this.#setPc(region.code.entries[entry - 1]!.pc);
-        continue;
-      }
-      if (status === Status.left) {
-        this.#retire(slice - rest);
-        this.#noteArrival(region);
-        return ExitReason.budget;
-      }
-      const number = status & Status.exitMask;
-      const exit = region.exit(number);
-      rest += exit.refund;
-      this.#retire(slice - rest);
-      const count = ++region.exitCounts[number - 1]!;
-      if (exit.kind !== 'interpret') {
-        if (exit.kind === 'indirect') this.#profile.noteJump(exit.pc, this.#pc());
-        if (exit.kind === 'indirect' && count === HOT_EXITS) this.#retranslate(region);
-        else this.#noteArrival(region);
-        return ExitReason.budget;
-      }
-      this.#setPc(exit.pc);
-      const reason = status >>> Status.reasonShift;
-      if (reason !== 0) return reason as ExitReason;
-      counters.refusals++;
-      this.#noteRefusal(region, exit.pc);
-      return this.#interpreter.runPastEntries(1);
-    }
-  }
-
-  #modeValue({ offset, type }: RegisterFile): bigint {
-    return type === 'i32' ? BigInt(this.#state.getUint32(offset, true)) : this.#state.getBigUint64(offset, true);
-  }
-
-  /** Whether the modes and flags are those the region was made for. */
-  #suits(region: Region): boolean {
-    if (region.code.inexactAccrued && !this.#inexactAccrued()) return false;
-    for (const [file, value] of region.modes) if (this.#state.getUint32(file.offset, true) !== value) return false;
-    return true;
-  }
-
-  #inexactAccrued(): boolean {
-    return (this.#state.getUint32(StateOffset.floatFlags, true) & FloatFlag.inexact) !== 0;
-  }
-
-  /** The region may not be entered; when that keeps happening it is made anew for what modes and flags are now. */
-  #unsuited(region: Region, end: number): ExitReason {
-    if (++region.refusedEntries === MANY_REFUSALS) {
-      this.#retranslate(region);
-      return ExitReason.budget;
-    }
-    return this.#interpreter.runPastEntries(Math.min(end - this.counters.instructions, FEW_INSTRUCTIONS));
-  }
-
-  #retire(instructions: number): void {
-    this.counters.instructions += instructions;
-    this.counters.regionInstructions += instructions;
+  /** Learns where an indirect jump of a region goes; a region that does not know its targets is made anew. */
+  #noteJump(region: Region, number: number): void {
+    const exit = region.exit(number);
+    if (exit.kind !== 'indirect') return;
+    this.#hotspots.jumped(exit.pc, this.#pc());
+    if (++region.exitCounts[number - 1]! === this.#policy.hotExits) this.#renew(region);
   }
 
   /** Control left a region: when it keeps going to code without one, the region grows or another begins there. */
-  #noteArrival(region: Region): void {
+  #arrive(region: Region): ExitReason {
     const pc = this.#pc();
-    if (this.#entries.has(pc)) return;
-    const heat = (this.#heat.get(pc) ?? 0) + 1;
-    this.#heat.set(pc, heat);
-    if (heat !== HOT_EXITS || !this.#interpreter.isDecoded(pc)) return;
-    const grown = region.live ? this.#discovery().discover(region.seed) : [];
-    if (grown.some((node) => node.pc === pc)) this.#retranslate(region);
+    const entry = this.#regions.entryAt(pc);
+    if (entry !== undefined) {
+      this.counters.chainMisses++;
+      this.#dispatcher.cache(pc, entry.region.index, entry.number);
+      return ExitReason.budget;
+    }
+    this.counters.arrivals++;
+    if (this.#hotspots.arrived(pc) !== this.#policy.hotExits || !this.#interpreter.isDecoded(pc))
+      return ExitReason.budget;
+    const grown = region.live ? this.#translator.discover(region.seed) : [];
+    if (grown.some((node) => node.pc === pc)) this.#renew(region);
     else this.#translate(pc);
+    return ExitReason.budget;
   }
 
-  #noteRefusal(region: Region, pc: number): void {
-    const count = (this.#refusedAt.get(pc) ?? 0) + 1;
-    this.#refusedAt.set(pc, count);
-    if (count % MANY_REFUSALS !== 0) return;
-    if (process.env['DBG']) console.log('refused', pc.toString(16), count, region.retranslations);
-    // A function that is called with addresses of another kind has more such instructions.
-    if (count === MANY_REFUSALS && !this.#addresses.distrusted(pc)) {
+  /** Modes or flags are not those of the region; when that keeps happening it is made anew for what they are now. */
+  #unsuited(region: Region): ExitReason {
+    this.counters.unsuited++;
+    if (++region.refusedEntries === this.#policy.manyRefusals) this.#renew(region);
+    return this.#interpreter.runPastEntries(Math.min(this.#end - this.counters.instructions, FEW_INSTRUCTIONS));
+  }
+
+  /** A region gave an instruction back. */
+  #refuse(region: Region, pc: number): void {
+    const times = this.#hotspots.refused(pc);
+    if (times % this.#policy.manyRefusals !== 0) return;
+    if (!this.#addresses.distrusted(pc)) {
+      // A function that is called with addresses of another kind has more such instructions.
       for (const [low, high] of region.code.ranges) if (pc >= low && pc < high) this.#addresses.distrust(low, high);
     } else {
-      this.#refused.add(pc);
+      this.#translator.refuse(pc);
     }
-    this.#retranslate(region);
+    this.#renew(region);
   }
 
   /** Looks where the interpreter is, and translates what it is seen at again. */
-  #sample(end: number): void {
+  #sample(): void {
+    this.#untilSample = this.#policy.sampleInterval;
     const pc = this.#pc();
-    const line = pc >>> 6;
-    const samples = (this.#samples.get(line) ?? 0) + 1;
-    this.#samples.set(line, samples);
-    if (samples < HOT_SAMPLES) return;
-    this.#samples.set(line, 0);
-    const seed = this.#trace(end);
+    if (this.#hotspots.sampled(pc) < this.#policy.hotSamples) return;
+    this.#hotspots.settle(pc);
+    const seed = this.#trace();
     if (seed !== undefined) this.#translate(seed);
   }
 
   /** Runs instruction by instruction and gives the address that backward jumps and calls reached most often. */
-  #trace(end: number): number | undefined {
+  #trace(): number | undefined {
     const { counters } = this;
     const seen = new Map<number, number>();
     let best: number | undefined;
     let most = 0;
-    for (let step = 0; step < TRACE_LENGTH && counters.instructions < end; step++) {
+    for (let step = 0; step < this.#policy.traceLength && counters.instructions < this.#end; step++) {
       const from = this.#pc();
-      if (this.#entries.has(from)) return best;
-      const decoded = this.#decode(from);
-      if (decoded !== undefined) this.#addresses.note(from, decoded);
-      if (this.#interpreter.run(1) !== ExitReason.budget || decoded === undefined) return undefined;
+      if (this.#regions.entryAt(from) !== undefined) return best;
+      const decoded = this.#translator.decode(from);
+      if (decoded === undefined) return best;
+      this.#addresses.note(from, decoded);
+      // What traps or faults is not done yet, and comes out of the next run.
+      if (this.#interpreter.run(1) !== ExitReason.budget) return best;
       const to = this.#pc();
       if (to === from + decoded.length) continue;
-      if (decoded.row.name === 'jalr') this.#profile.noteJump(from, to);
+      this.#hotspots.jumped(from, to);
       if (to > from) continue;
-      const count = (seen.get(to) ?? 0) + 1;
-      seen.set(to, count);
-      if (count > most) {
-        most = count;
+      const times = (seen.get(to) ?? 0) + 1;
+      seen.set(to, times);
+      if (times > most) {
+        most = times;
         best = to;
       }
     }
     return best;
   }
 
-  #decode(pc: number) {
-    if (pc >= this.#guest.length) return undefined;
-    const decoded = this.#isa.decode(this.#guest, pc);
-    return decoded && this.#isa.canonical(decoded);
-  }
-
-  #discovery(): Discovery {
-    return new Discovery(this.#isa, {
-      instruction: (pc) => (this.#interpreter.isDecoded(pc) ? this.#decode(pc) : undefined),
-      jumpTargets: (pc) => this.#profile.jumpTargets(pc),
-      modes: new Map(this.#isa.modes?.map((file) => [slotName({ file, index: 0 }), this.#modeValue(file)])),
-    });
+  /** Eager: translates from pc unless that has been tried. */
+  #translateNow(): void {
+    const pc = this.#pc();
+    if (this.#tried.has(pc) || this.#regions.entryAt(pc) !== undefined) return;
+    this.#tried.add(pc);
+    if (!this.#interpreter.prepare()) return;
+    this.#install(pc, this.#translator.discover(pc), 0);
   }
 
   #translate(seed: number): void {
-    let nodes = this.#discovery().discover(seed);
+    let nodes = this.#translator.discover(seed);
     if (nodes.length === 0) return;
     const entry = chooseEntry(nodes);
     if (entry !== seed) {
       // A region that holds the seed already is come back to at its next entry.
-      const known = this.#entries.get(entry)?.region;
-      if (known?.code.ranges.some(([low, high]) => low <= seed && seed < high) === true) return;
-      nodes = this.#discovery().discover(entry);
+      if (this.#regions.entryAt(entry)?.region.holds(seed) === true) return;
+      nodes = this.#translator.discover(entry);
     }
-    this.#observe(nodes);
-    if (process.env['DBG']) {
-      let k: any = {};
-      for (const n of nodes)
-        for (const c of planAccesses(n.block, this.#addresses).values()) k[c.kind] = (k[c.kind] ?? 0) + 1;
-      console.log(
-        'translate',
-        performance.now().toFixed(1),
-        seed.toString(16),
-        entry.toString(16),
-        nodes.length,
-        'nodes',
-        nodes.reduce((s, n) => s + n.instructions, 0),
-        JSON.stringify(k),
-        this.counters.instructions,
-      );
+    this.#install(entry, nodes, 0);
+  }
+
+  #install(seed: number, nodes: readonly RegionNode[], generation: number): void {
+    if (nodes.length === 0) return;
+    let code = generation === 0 ? this.#translator.stored(seed) : undefined;
+    if (code === undefined) {
+      this.#observe(nodes);
+      code = this.#translator.translate(nodes);
     }
-    const modes = (this.#isa.modes ?? []).map((file) => [file, Number(this.#modeValue(file))] as const);
-    const code = translateRegion(
-      this.#isa,
-      nodes,
-      this.#options,
-      this.#refused,
-      this.#addresses,
-      this.#inexactAccrued(),
-    );
-    const { counters } = this;
-    const computeFloat = exactFloat(this.#state, code.floatOps);
-    const imports = {
-      memory: this.#memory,
-      helper: () => 0,
-      float: (index: number) => {
-        counters.floatCalls++;
-        computeFloat(index);
-      },
-      codeWritten: (address: number, bytes: number) => this.#interpreter.codeWritten(address, bytes),
-    };
-    const instance = new WebAssembly.Instance(new WebAssembly.Module(code.bytes), { env: imports });
-    const region = new Region(entry, code, modes, instance.exports['run'] as (entry: number) => number);
-    counters.regions++;
-    if (process.env['DBG'])
-      console.log(
-        '  done',
-        performance.now().toFixed(1),
-        code.bytes.length,
-        code.inexactAccrued,
-        Object.entries(
-          nodes.flatMap((n) => n.block.ops).reduce((m: any, o) => ((m[o.name] = (m[o.name] ?? 0) + 1), m), {}),
-        )
-          .map((e) => e.join(':'))
-          .join(' '),
-      );
-    for (const other of this.#regions) if (covers(code.ranges, other.code.ranges)) this.#remove(other);
-    this.#regions.add(region);
-    if (process.env['DBG'])
-      process.on('exit', () =>
-        console.log(entry.toString(16), (region as any).ms?.toFixed(1), 'ms', 'instr', code.counters.instructions),
-      );
-    code.entries.forEach(({ pc, inlined }, position) => {
-      if (inlined) return;
-      if (position > 0 && this.#entries.has(pc)) return;
-      this.#entries.set(pc, { region, number: position + 1 });
-      this.#interpreter.markEntry(pc, true);
-    });
+    this.#regions.add(code, this.#translator.instantiate(code), generation);
+    this.counters.regions++;
   }
 
   /** Runs some instructions one by one to see where those of the nodes access memory. */
@@ -390,50 +357,20 @@ export class TieredEngine {
       }
     }
     const { counters } = this;
-    for (let step = 0; step < OBSERVED_STEPS && wanted.size > 0 && counters.instructions < this.#end; step++) {
+    for (let step = 0; step < this.#policy.observedSteps && wanted.size > 0; step++) {
+      if (counters.instructions >= this.#end) return;
       const pc = this.#pc();
-      const decoded = this.#decode(pc);
+      const decoded = this.#translator.decode(pc);
       if (decoded === undefined) return;
       if (wanted.delete(pc)) this.#addresses.note(pc, decoded);
       if (this.#interpreter.runPastEntries(1) !== ExitReason.budget) return;
     }
   }
 
-  #retranslate(region: Region): void {
-    if (region.retranslations > 8) return;
-    this.#remove(region);
-    this.#translate(region.seed);
-    const made = this.#entries.get(region.seed)?.region;
-    if (made !== undefined) made.retranslations = region.retranslations + 1;
+  /** Translates a region again, for what is known by now. */
+  #renew(region: Region): void {
+    if (!region.live || region.generation >= this.#policy.generations) return;
+    this.#regions.remove(region);
+    this.#install(region.seed, this.#translator.discover(region.seed), region.generation + 1);
   }
-
-  /** Drops regions whose code, assumptions about writable memory, or any of these meet the guest bytes [gva, gva + length). */
-  #drop(gva: number, length: number, what: 'code' | 'writes' | 'all'): void {
-    const end = gva + length;
-    for (const region of this.#regions) {
-      const { ranges, assumptions } = region.code;
-      const hit =
-        (what !== 'writes' && ranges.some(([low, high]) => low < end && gva < high)) ||
-        (what !== 'code' &&
-          assumptions.some(({ low, high, write }) => (write || what === 'all') && low < end && gva < high));
-      if (!hit) continue;
-      this.#remove(region);
-      this.counters.regionsDropped++;
-    }
-  }
-
-  #remove(region: Region): void {
-    region.live = false;
-    this.#regions.delete(region);
-    for (const { pc } of region.code.entries) {
-      if (this.#entries.get(pc)?.region !== region) continue;
-      this.#entries.delete(pc);
-      this.#interpreter.markEntry(pc, false);
-    }
-  }
-}
-
-/** Whether every byte of `inner` is in `outer`; both are ascending and without overlap. */
-function covers(outer: readonly (readonly [number, number])[], inner: readonly (readonly [number, number])[]): boolean {
-  return inner.every(([low, high]) => outer.some(([from, to]) => from <= low && high <= to));
 }

@@ -1,7 +1,7 @@
 import { STATE } from '../../layout/memory-map.ts';
 
 /**
- * Where the interpreter keeps its own variables between entries, in the free part of the vCPU state below the registers
+ * Where interpreter and regions keep their own variables between entries, in the free part of the vCPU state below the registers
  * (layout/state.ts): absolute linear-memory addresses.
  */
 export const Frame = {
@@ -11,4 +11,8 @@ export const Frame = {
   budget: STATE + 0x94,
   /** i64: guest address of the record's page, less the page's own offset as guest bytes: pc = pcDelta + (record >> shift). */
   pcDelta: STATE + 0x98,
+  /** i32: the region that was entered last, by its index in the table of regions. */
+  region: STATE + 0xa0,
+  /** i32: how often control has gone from region to region by the jump cache. */
+  chained: STATE + 0xa4,
 } as const;

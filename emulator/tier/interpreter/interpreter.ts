@@ -172,6 +172,11 @@ export class Interpreter {
     this.#codeChanged(address >>> 0, bytes);
   }
 
+  /** Makes sure that the instruction at pc is decoded; false when it cannot be fetched. */
+  prepare(): boolean {
+    return this.#locate();
+  }
+
   isDecoded(gva: number): boolean {
     return this.#pages.isDecoded(gva);
   }

@@ -71,6 +71,12 @@ export class AddressSampler implements AccessKnowledge {
     return range;
   }
 
+  /** Whether what was assumed of memory is so now. */
+  holds({ low, high, write }: Assumption): boolean {
+    const range = this.around(low, write);
+    return range !== undefined && range.low <= low && range.high >= high;
+  }
+
   /** Permissions have changed. */
   forget(): void {
     this.#ranges.length = 0;

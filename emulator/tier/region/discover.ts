@@ -2,7 +2,7 @@ import { Builder } from '../../ir/builder.ts';
 import type { Block } from '../../ir/block.ts';
 import { opRow } from '../../ir/op.ts';
 import type { Decoded, Instruction, Isa } from '../../isa/instruction.ts';
-import { optimize } from '../../pass/pipeline.ts';
+import { slotName } from '../../pass/pipeline.ts';
 import { regionMode } from './mode.ts';
 import type { Ending, RegionNode, Target } from './node.ts';
 
@@ -14,6 +14,8 @@ export interface CodeView {
   jumpTargets(pc: number): readonly number[];
   /** What the ISA's mode registers (by `slotName`) hold. */
   readonly modes: ReadonlyMap<string, bigint>;
+  /** Runs the passes over a block. */
+  optimize(block: Block): Block;
 }
 
 export interface DiscoveryLimits {
@@ -184,7 +186,9 @@ class NodeMaker {
     this.#nodes.push(undefined as unknown as RegionNode);
     let continuation: number | undefined;
     let ending: Ending;
-    const block = this.#lift(run);
+    const lifted = lift(this.#isa, run);
+    const usesModes = lifted.ops.some(({ name, slot }) => name === 'get' && this.#code.modes.has(slotName(slot!)));
+    const block = this.#code.optimize(lifted);
     const terminator = afterPasses(run, block);
     switch (terminator.kind) {
       case 'none':
@@ -229,6 +233,7 @@ class NodeMaker {
       end: run.end,
       instructions: run.instructions.length,
       block,
+      usesModes,
       ending,
       continuation,
       inlined: context !== undefined,
@@ -276,17 +281,17 @@ class NodeMaker {
     }
     return returns;
   }
+}
 
-  #lift(run: Run): Block {
-    const builder = new Builder(this.#isa.name);
-    let pc = run.pc;
-    for (const { row, length, operands } of run.instructions) {
-      builder.beginInstruction(BigInt(pc), length);
-      row.lift(builder, operands);
-      pc += length;
-    }
-    return optimize(builder.block, { knownIn: this.#code.modes, ordinaryMemory: true, writableIsReadable: true });
+function lift(isa: Isa, run: Run): Block {
+  const builder = new Builder(isa.name);
+  let pc = run.pc;
+  for (const { row, length, operands } of run.instructions) {
+    builder.beginInstruction(BigInt(pc), length);
+    row.lift(builder, operands);
+    pc += length;
   }
+  return builder.block;
 }
 
 /** The run's terminator as the passes left it: conditions and targets may have become known. */
@@ -306,7 +311,7 @@ function lastPc(run: Run): number {
   return run.end - run.instructions.at(-1)!.length;
 }
 
-function lift({ row, length, operands }: Decoded, pc: number): Block {
+function liftOne({ row, length, operands }: Decoded, pc: number): Block {
   const builder = new Builder('region');
   builder.beginInstruction(BigInt(pc), length);
   row.lift(builder, operands);
@@ -316,7 +321,7 @@ function lift({ row, length, operands }: Decoded, pc: number): Block {
 function rowShape(decoded: Decoded): RowShape {
   let shape = shapes.get(decoded.row);
   if (shape === undefined) {
-    const block = lift(decoded, 0);
+    const block = liftOne(decoded, 0);
     shape = {
       held: regionMode(block.ops, 0, block.ops.length, false) !== 'none',
       terminates: opRow(block.ops.at(-1)!.name).terminator === true,
@@ -327,7 +332,7 @@ function rowShape(decoded: Decoded): RowShape {
 }
 
 function terminatorOf(decoded: Decoded, pc: number): Terminator {
-  const op = lift(decoded, pc).ops.at(-1)!;
+  const op = liftOne(decoded, pc).ops.at(-1)!;
   switch (op.name) {
     case 'jump_rel':
       return { kind: 'relative', target: pc + Number(op.displacement), call: op.hint === 'call' };

@@ -33,6 +33,8 @@ export interface RegionNode {
   readonly ending: Ending;
   /** The node at which a call that ends this node goes on when the callee returns. */
   readonly continuation: number | undefined;
+  /** It reads mode registers, whose values the passes have put in. */
+  readonly usesModes: boolean;
   /** Part of an inlined callee: control enters it only from its caller. */
   readonly inlined: boolean;
 }

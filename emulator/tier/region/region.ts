@@ -1,35 +1,38 @@
-import type { RegisterFile } from '../../ir/type.ts';
 import type { CompiledRegion, Exit } from './translate.ts';
 
 /** A translated region that is installed. */
 export class Region {
   readonly code: CompiledRegion;
-  /** Mode registers and what they held when the region was made: it may only be entered while they do. */
-  readonly modes: readonly (readonly [RegisterFile, number])[];
-  readonly run: (entry: number) => number;
-  /** Times control came out at each exit. */
+  /** Its place in the table of regions. */
+  readonly index: number;
+  /** Times control came out at each exit, to JavaScript. */
   readonly exitCounts: Uint32Array;
-  /** Guest address the region was formed from. */
-  readonly seed: number;
+  /** How many translations of the same code came before it. */
+  readonly generation: number;
   live = true;
-  retranslations = 0;
   /** Times it could not be entered because modes or flags were others. */
   refusedEntries = 0;
+  /** Recent use, halved from time to time. */
+  heat = 0;
 
-  constructor(
-    seed: number,
-    code: CompiledRegion,
-    modes: readonly (readonly [RegisterFile, number])[],
-    run: (entry: number) => number,
-  ) {
-    this.modes = modes;
-    this.seed = seed;
+  constructor(code: CompiledRegion, index: number, generation: number) {
     this.code = code;
-    this.run = run;
+    this.index = index;
+    this.generation = generation;
     this.exitCounts = new Uint32Array(code.exits.length);
+  }
+
+  /** Guest address it was formed from. */
+  get seed(): number {
+    return this.code.seed;
   }
 
   exit(number: number): Exit {
     return this.code.exits[number - 1]!;
+  }
+
+  /** Whether it translates the instruction at a guest address. */
+  holds(pc: number): boolean {
+    return this.code.ranges.some(([low, high]) => low <= pc && pc < high);
   }
 }

@@ -1,4 +1,5 @@
 import { assert, CHECK, CheckLevel } from '../../check/assert.ts';
+import { FloatFlag } from '../../bits/float-format.ts';
 import type { Isa } from '../../isa/instruction.ts';
 import type { Op } from '../../ir/block.ts';
 import { opRow } from '../../ir/op.ts';
@@ -30,7 +31,10 @@ export interface Exit {
 
 /** A region as WebAssembly: the module exports `run(entry) -> status` (see status.ts). */
 export interface CompiledRegion {
+  /** Guest address of its first node. */
+  readonly seed: number;
   readonly bytes: Uint8Array<ArrayBuffer>;
+  /** What the module may ask `env.float` for. */
   readonly floatOps: readonly Op[];
   readonly exits: readonly Exit[];
   /** Guest address of each entry; the argument of `run` is the position plus one. */
@@ -39,8 +43,7 @@ export interface CompiledRegion {
   readonly ranges: readonly (readonly [number, number])[];
   /** A budget smaller than this is refused at every entry. */
   readonly longest: number;
-  /** It may only be entered when the inexact flag has accrued. */
-  readonly inexactAccrued: boolean;
+  readonly circumstances: Circumstances;
   /** What must stay so for the translation to be right. */
   readonly assumptions: readonly Assumption[];
   readonly counters: RegionCounters;
@@ -58,6 +61,14 @@ export interface RegionCounters {
 /** Instructions whose common course has been refused too often, by guest address: they get their slow paths in line. */
 export type Refused = ReadonlySet<number>;
 
+/** What a region is made for. It does nothing when entered under others. */
+export interface Circumstances {
+  /** What mode registers hold, by state offset. */
+  readonly modes: readonly (readonly [number, number])[];
+  /** The inexact flag has accrued. */
+  readonly inexactAccrued: boolean;
+}
+
 /** Translates a region; the first node is its main entry. */
 export function translateRegion(
   isa: Isa,
@@ -65,7 +76,7 @@ export function translateRegion(
   options: RuntimeOptions,
   refused: Refused,
   knowledge: AccessKnowledge,
-  inexactAccrued: boolean,
+  circumstances: Circumstances,
 ): CompiledRegion {
   const module = new ModuleBuilder({ check: CHECK >= CheckLevel.full });
   const runtime = new Runtime(module, isa, options);
@@ -79,19 +90,20 @@ export function translateRegion(
     knowledge,
     runtime,
     refused,
-    inexactAccrued,
+    circumstances,
   );
   emitter.write();
   module.exportFunction('run', fn);
   const bytes = module.encode();
   return {
+    seed: nodes[0]!.pc,
     bytes,
     floatOps: runtime.floatOps,
     exits: emitter.exits,
     entries: graph.entries.map((entry) => ({ pc: nodes[entry]!.pc, inlined: nodes[entry]!.inlined })),
     ranges: rangesOf(nodes),
     longest: emitter.longest,
-    inexactAccrued: inexactAccrued && usesFloat(nodes),
+    circumstances: emitter.circumstances,
     assumptions: [...emitter.assumptions],
     counters: {
       nodes: nodes.length,
@@ -129,6 +141,7 @@ function rangesOf(nodes: readonly RegionNode[]): (readonly [number, number])[] {
 class RegionEmitter {
   readonly exits: Exit[] = [];
   readonly assumptions = new Set<Assumption>();
+  readonly circumstances: Circumstances;
   readonly fn: FunctionBuilder;
   readonly #nodes: readonly RegionNode[];
   readonly #graph: FlowGraph;
@@ -145,7 +158,6 @@ class RegionEmitter {
   readonly longest: number;
   readonly #loops = new Map<number, Label>();
   readonly #labels = new Map<number, Label>();
-  readonly #inexactAccrued: boolean;
   #exit: Label = 0;
 
   constructor(
@@ -156,9 +168,12 @@ class RegionEmitter {
     knowledge: AccessKnowledge,
     runtime: Runtime,
     refused: Refused,
-    inexactAccrued: boolean,
+    circumstances: Circumstances,
   ) {
-    this.#inexactAccrued = inexactAccrued;
+    this.circumstances = {
+      modes: nodes.some(({ usesModes }) => usesModes) ? circumstances.modes : [],
+      inexactAccrued: circumstances.inexactAccrued && usesFloat(nodes),
+    };
     this.fn = fn;
     this.#nodes = nodes;
     this.#graph = graph;
@@ -177,6 +192,7 @@ class RegionEmitter {
   write(): void {
     const { fn } = this;
     const { root } = this.#graph;
+    this.#refuseOthers();
     this.#registers.load();
     fn.i32Const(0);
     fn.load('i32.load', { offset: Frame.budget });
@@ -200,6 +216,31 @@ class RegionEmitter {
     fn.localGet(this.#budget);
     fn.store('i32.store', { offset: Frame.budget });
     fn.localGet(this.#status);
+  }
+
+  /** Returns at once when modes or flags are not those that the region was made for. */
+  #refuseOthers(): void {
+    const { fn } = this;
+    const returnIf = () => {
+      const unsuited = fn.if();
+      fn.i32Const(Status.unsuited);
+      fn.return();
+      fn.end(unsuited);
+    };
+    for (const [offset, value] of this.circumstances.modes) {
+      fn.i32Const(0);
+      fn.load('i32.load', { offset: STATE + offset });
+      fn.i32Const(value | 0);
+      fn.op('i32.ne');
+      returnIf();
+    }
+    if (!this.circumstances.inexactAccrued) return;
+    fn.i32Const(0);
+    fn.load('i32.load', { offset: STATE + StateOffset.floatFlags });
+    fn.i32Const(FloatFlag.inexact);
+    fn.op('i32.and');
+    fn.op('i32.eqz');
+    returnIf();
   }
 
   /** Leaves with the entry that `push` pushes when the budget may not last to the next look. */
@@ -255,7 +296,7 @@ class RegionEmitter {
     const site = new RegionSite(fn, node, this.#registers, this.#refused, {
       exit: this.#exit,
       status: this.#status,
-      inexactAccrued: this.#inexactAccrued,
+      inexactAccrued: this.circumstances.inexactAccrued,
       newExit: (exit) => this.#newExit(exit),
       end: () => this.#writeEnding(node),
     });
@@ -332,7 +373,8 @@ class RegionEmitter {
     fn.i32Const(0);
     fn.localGet(this.#target);
     fn.store('i64.store', { offset: STATE + StateOffset.pc });
-    fn.i32Const(this.#newExit({ pc: lastInstruction(node), refund: 0, kind: ending.isReturn ? 'return' : 'indirect' }));
+    const kind = ending.isReturn ? 'return' : 'indirect';
+    fn.i32Const(Status.dynamic | this.#newExit({ pc: lastInstruction(node), refund: 0, kind }));
     fn.localSet(this.#status);
     fn.br(this.#exit);
   }

@@ -1,0 +1,47 @@
+import { LIMITS, type DiscoveryLimits } from './region/discover.ts';
+
+/** When code is translated, and how. All counts are of guest instructions or events, so that runs repeat exactly. */
+export interface TierPolicy {
+  /** Instructions of the interpreter between two looks at where it is. */
+  readonly sampleInterval: number;
+  /** Looks that must find the same 64 bytes of code before it is traced. */
+  readonly hotSamples: number;
+  /** Instructions followed one by one to see where hot code jumps. */
+  readonly traceLength: number;
+  /** Instructions followed one by one to see where the code about to be translated accesses memory. */
+  readonly observedSteps: number;
+  /** Times that control must leave regions for the same address before code is translated from there. */
+  readonly hotExits: number;
+  /** Times that an instruction is given back to the interpreter before its region is made anew to suit it. */
+  readonly manyRefusals: number;
+  /** Times that a region is made anew at most. */
+  readonly generations: number;
+  /** Instructions in one entry of a region: V8 takes up its optimised code only between entries. */
+  readonly slice: number;
+  readonly limits: DiscoveryLimits;
+  /** Whether the passes run. */
+  readonly passes: boolean;
+  /** Translate whatever is reached, at once, whether it has been executed before or not. */
+  readonly eager: boolean;
+}
+
+/** What programs are run with. */
+export const AUTO: TierPolicy = {
+  sampleInterval: 10_000,
+  hotSamples: 2,
+  traceLength: 200,
+  observedSteps: 400,
+  hotExits: 40,
+  manyRefusals: 50,
+  generations: 8,
+  slice: 1_000_000,
+  limits: LIMITS,
+  passes: true,
+  eager: false,
+};
+
+/** Regions from the first instruction on. */
+export const OPTIMIZED: TierPolicy = { ...AUTO, hotExits: 1, eager: true };
+
+/** Single blocks and small loops without passes, from the first instruction on. */
+export const BASELINE: TierPolicy = { ...OPTIMIZED, limits: { instructions: 40, inlined: 0 }, passes: false };

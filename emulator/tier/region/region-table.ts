@@ -1,0 +1,145 @@
+import { REGIONS_MAX } from '../../layout/memory-map.ts';
+import { assert } from '../../check/assert.ts';
+import type { Dispatcher } from './dispatcher.ts';
+import { Region } from './region.ts';
+import type { CompiledRegion } from './translate.ts';
+
+/** A way into a region. */
+export interface Entry {
+  readonly region: Region;
+  readonly number: number;
+}
+
+/** WebAssembly of live regions, in bytes; V8's machine code for it is some ten times as much. */
+const CAPACITY = 4 << 20;
+
+/** The live regions (level 2 of the translation cache): by entry address, by index, and by what they were made from. */
+export class RegionTable {
+  readonly #dispatcher: Dispatcher;
+  readonly #mark: (pc: number, marked: boolean) => void;
+  readonly #dropped: (region: Region) => void;
+  readonly #entries = new Map<number, Entry>();
+  readonly #byIndex: (Region | undefined)[] = [];
+  readonly #live = new Set<Region>();
+  readonly #free: number[] = [];
+  readonly #capacity: number;
+  #bytes = 0;
+
+  /** `mark` makes the interpreter stop at an entry, or no longer; `dropped` is told of regions evicted or invalidated. */
+  constructor(
+    dispatcher: Dispatcher,
+    mark: (pc: number, marked: boolean) => void,
+    dropped: (region: Region) => void,
+    capacity = CAPACITY,
+  ) {
+    this.#dispatcher = dispatcher;
+    this.#mark = mark;
+    this.#dropped = dropped;
+    this.#capacity = capacity;
+  }
+
+  get size(): number {
+    return this.#live.size;
+  }
+
+  /** Bytes of WebAssembly that live regions have. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  [Symbol.iterator](): IterableIterator<Region> {
+    return this.#live.values();
+  }
+
+  entryAt(pc: number): Entry | undefined {
+    return this.#entries.get(pc);
+  }
+
+  byIndex(index: number): Region {
+    const region = this.#byIndex[index];
+    assert(region !== undefined, 'a region that runs is live');
+    return region;
+  }
+
+  /** Installs a translation, in place of the regions it covers. */
+  add(code: CompiledRegion, run: WebAssembly.ExportValue, generation: number): Region {
+    for (const other of this.#live) if (covers(code.ranges, other.code.ranges)) this.remove(other);
+    this.#makeRoom(code.bytes.length);
+    const index = this.#free.pop() ?? this.#byIndex.length;
+    const region = new Region(code, index, generation);
+    this.#byIndex[index] = region;
+    this.#live.add(region);
+    this.#bytes += code.bytes.length;
+    this.#dispatcher.table.set(index, run);
+    this.#dispatcher.takeUses(index);
+    for (const [position, { pc, inlined }] of code.entries.entries()) {
+      if (inlined || (pc !== code.seed && this.#entries.has(pc))) continue;
+      this.#entries.set(pc, { region, number: position + 1 });
+      this.#dispatcher.cache(pc, index, position + 1);
+      this.#mark(pc, true);
+    }
+    return region;
+  }
+
+  remove(region: Region): void {
+    if (!region.live) return;
+    region.live = false;
+    this.#live.delete(region);
+    this.#byIndex[region.index] = undefined;
+    this.#free.push(region.index);
+    this.#bytes -= region.code.bytes.length;
+    this.#dispatcher.table.set(region.index, null);
+    for (const { pc } of region.code.entries) {
+      if (this.#entries.get(pc)?.region !== region) continue;
+      this.#entries.delete(pc);
+      this.#dispatcher.forget(pc);
+      this.#mark(pc, false);
+    }
+  }
+
+  /** Removes regions whose code, assumptions about writable memory, or any of these meet the guest bytes [gva, gva + length). */
+  invalidate(gva: number, length: number, what: 'code' | 'writes' | 'all'): void {
+    const end = gva + length;
+    for (const region of this.#live) {
+      const { ranges, assumptions } = region.code;
+      const hit =
+        (what !== 'writes' && ranges.some(([low, high]) => low < end && gva < high)) ||
+        (what !== 'code' &&
+          assumptions.some(({ low, high, write }) => (write || what === 'all') && low < end && gva < high));
+      if (!hit) continue;
+      this.remove(region);
+      this.#dropped(region);
+    }
+  }
+
+  checkInvariants(): void {
+    let bytes = 0;
+    for (const region of this.#live) {
+      bytes += region.code.bytes.length;
+      assert(region.live && this.#byIndex[region.index] === region, 'a live region is found by its index');
+    }
+    assert(bytes === this.#bytes, 'the bytes of live regions are counted');
+    for (const [pc, { region, number }] of this.#entries) {
+      assert(region.live && region.code.entries[number - 1]?.pc === pc, 'an entry leads to a live region');
+    }
+  }
+
+  /** Evicts the coldest regions until a translation of so many bytes fits; heat is use since the last time, and half of what was before. */
+  #makeRoom(bytes: number): void {
+    if (this.#bytes + bytes <= this.#capacity && this.#live.size < REGIONS_MAX) return;
+    for (const region of this.#live) region.heat = region.heat / 2 + this.#dispatcher.takeUses(region.index);
+    const coldest = [...this.#live].sort((a, b) => a.heat - b.heat);
+    // A quarter at once, so that sorting is rare.
+    const goal = Math.max(0, 0.75 * this.#capacity - bytes);
+    for (const region of coldest) {
+      if (this.#bytes <= goal && this.#live.size < 0.75 * REGIONS_MAX) break;
+      this.remove(region);
+      this.#dropped(region);
+    }
+  }
+}
+
+/** Whether every byte of `inner` is in `outer`; both are ascending and without overlap. */
+function covers(outer: readonly (readonly [number, number])[], inner: readonly (readonly [number, number])[]): boolean {
+  return inner.every(([low, high]) => outer.some(([from, to]) => from <= low && high <= to));
+}

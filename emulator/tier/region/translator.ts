@@ -1,0 +1,205 @@
+import { FloatFlag } from '../../bits/float-format.ts';
+import type { Block } from '../../ir/block.ts';
+import type { Decoded, Isa } from '../../isa/instruction.ts';
+import { GUEST, STATE, STATE_SIZE } from '../../layout/memory-map.ts';
+import { StateOffset } from '../../layout/state.ts';
+import { optimize, slotName, type PassCounters } from '../../pass/pipeline.ts';
+import { exactFloat } from '../host-imports.ts';
+import type { RuntimeOptions } from '../runtime.ts';
+import type { AddressSampler } from './address-sampler.ts';
+import { type CodeStore, sourceOf } from './code-store.ts';
+import { Discovery, type DiscoveryLimits } from './discover.ts';
+import type { RegionNode } from './node.ts';
+import { type Circumstances, type CompiledRegion, translateRegion } from './translate.ts';
+
+/** What translation looks at and reports to. */
+export interface TranslatorOptions extends RuntimeOptions {
+  readonly limits: DiscoveryLimits;
+  /** Names of passes to leave out; all when `passes` is false. */
+  readonly disabledPasses?: ReadonlySet<string>;
+  readonly passes: boolean;
+  /** Whether a guest instruction may be translated: usually, whether it has been executed before. */
+  readonly mayTranslate: (pc: number) => boolean;
+  readonly jumpTargets: (pc: number) => readonly number[];
+  /** Guest bytes [address, address + bytes) in a page with decoded code were written. */
+  readonly codeWritten: (address: number, bytes: number) => void;
+  readonly floatCalled: () => void;
+  /** Milliseconds; without it no times are taken. */
+  readonly now?: () => number;
+}
+
+/** Exact but for the time. */
+export interface TranslationCounters {
+  /** Regions made from guest code. */
+  translated: number;
+  /** Regions taken from the store of emitted code. */
+  reused: number;
+  guestInstructions: number;
+  irOps: number;
+  wasmOps: number;
+  wasmBytes: number;
+  /** In all of that but V8's own work. */
+  milliseconds: number;
+  /** In `new WebAssembly.Module` and `Instance`. */
+  compileMilliseconds: number;
+}
+
+/** Makes regions of guest code. */
+export class Translator {
+  readonly counters: TranslationCounters = {
+    translated: 0,
+    reused: 0,
+    guestInstructions: 0,
+    irOps: 0,
+    wasmOps: 0,
+    wasmBytes: 0,
+    milliseconds: 0,
+    compileMilliseconds: 0,
+  };
+  readonly passCounters: PassCounters = {};
+  readonly #isa: Isa;
+  readonly #memory: WebAssembly.Memory;
+  readonly #options: TranslatorOptions;
+  readonly #addresses: AddressSampler;
+  readonly #store: CodeStore;
+  readonly #guest: Uint8Array<ArrayBuffer>;
+  readonly #state: DataView<ArrayBuffer>;
+  /** Instructions whose common course is refused too often. */
+  readonly #refused = new Set<number>();
+
+  constructor(
+    isa: Isa,
+    memory: WebAssembly.Memory,
+    addresses: AddressSampler,
+    store: CodeStore,
+    options: TranslatorOptions,
+  ) {
+    const buffer = memory.buffer as ArrayBuffer;
+    this.#isa = isa;
+    this.#memory = memory;
+    this.#addresses = addresses;
+    this.#store = store;
+    this.#options = options;
+    this.#guest = new Uint8Array(buffer, GUEST, options.guestSize);
+    this.#state = new DataView(buffer, STATE, STATE_SIZE);
+  }
+
+  /** The instruction at a guest address as executed, whether it may be translated or not. */
+  decode(pc: number): Decoded | undefined {
+    if (pc >= this.#guest.length) return undefined;
+    const decoded = this.#isa.decode(this.#guest, pc);
+    return decoded && this.#isa.canonical(decoded);
+  }
+
+  /** Gives an instruction its slow paths in line from now on. */
+  refuse(pc: number): void {
+    this.#refused.add(pc);
+  }
+
+  /** The nodes of the region that would begin at a guest address; empty when there is nothing to translate. */
+  discover(seed: number): RegionNode[] {
+    const { mayTranslate, jumpTargets, limits } = this.#options;
+    const discovery = new Discovery(
+      this.#isa,
+      {
+        instruction: (pc) => (mayTranslate(pc) ? this.decode(pc) : undefined),
+        jumpTargets,
+        modes: new Map(
+          this.#isa.modes?.map((file) => [slotName({ file, index: 0 }), BigInt(this.#mode(file.offset) >>> 0)]),
+        ),
+        optimize: (block) => this.#optimize(block),
+      },
+      limits,
+    );
+    return discovery.discover(seed);
+  }
+
+  /** The emitted code of an earlier translation from `seed` that still fits, if there is one. */
+  stored(seed: number): CompiledRegion | undefined {
+    const found = this.#store.find(seed, this.#guest, (code) => this.#fits(code));
+    if (found !== undefined) this.counters.reused++;
+    return found;
+  }
+
+  /** Emits the code of a region. */
+  translate(nodes: readonly RegionNode[]): CompiledRegion {
+    const { now } = this.#options;
+    const begin = now?.() ?? 0;
+    const code = translateRegion(
+      this.#isa,
+      nodes,
+      this.#options,
+      this.#refused,
+      this.#addresses,
+      this.#circumstances(),
+    );
+    const { counters } = this;
+    counters.translated++;
+    counters.guestInstructions += code.counters.instructions;
+    counters.irOps += code.counters.irOps;
+    counters.wasmOps += code.counters.wasmOps;
+    counters.wasmBytes += code.bytes.length;
+    if (now !== undefined) counters.milliseconds += now() - begin;
+    this.#store.add(code, sourceOf(this.#guest, code.ranges));
+    return code;
+  }
+
+  /** The `run` of emitted code. */
+  instantiate({ bytes, floatOps }: CompiledRegion): WebAssembly.ExportValue {
+    const { codeWritten, floatCalled, now } = this.#options;
+    const begin = now?.() ?? 0;
+    const computeFloat = exactFloat(this.#state, floatOps);
+    const env = {
+      memory: this.#memory,
+      helper: noHelper,
+      float: (index: number) => {
+        floatCalled();
+        computeFloat(index);
+      },
+      codeWritten,
+    };
+    const instance = new WebAssembly.Instance(new WebAssembly.Module(bytes), { env });
+    if (now !== undefined) this.counters.compileMilliseconds += now() - begin;
+    return instance.exports['run']!;
+  }
+
+  #optimize(block: Block): Block {
+    const { passes, disabledPasses, now } = this.#options;
+    if (!passes) return block;
+    const context = { knownIn: this.#knownIn(), ordinaryMemory: true, writableIsReadable: true };
+    return optimize(block, context, {
+      counters: this.passCounters,
+      ...(disabledPasses ? { disabled: disabledPasses } : {}),
+      ...(now ? { now } : {}),
+    });
+  }
+
+  #knownIn(): ReadonlyMap<string, bigint> {
+    return new Map(
+      this.#isa.modes?.map((file) => [slotName({ file, index: 0 }), BigInt(this.#mode(file.offset) >>> 0)]),
+    );
+  }
+
+  #mode(offset: number): number {
+    return this.#state.getInt32(offset, true);
+  }
+
+  #circumstances(): Circumstances {
+    return {
+      modes: (this.#isa.modes ?? []).map(({ offset }) => [offset, this.#mode(offset)] as const),
+      inexactAccrued: (this.#state.getUint32(StateOffset.floatFlags, true) & FloatFlag.inexact) !== 0,
+    };
+  }
+
+  /** Whether emitted code may run now: its assumptions about memory hold, and modes and flags are the same. */
+  #fits({ assumptions, circumstances }: CompiledRegion): boolean {
+    if (circumstances.modes.some(([offset, value]) => this.#mode(offset) !== value)) return false;
+    if (circumstances.inexactAccrued && !this.#circumstances().inexactAccrued) return false;
+    return assumptions.every((assumption) => this.#addresses.holds(assumption));
+  }
+}
+
+/** Regions hold no instruction that calls a helper. */
+function noHelper(): number {
+  throw new TypeError('a region has no helper calls');
+}
