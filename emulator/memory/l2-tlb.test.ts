@@ -11,11 +11,11 @@ function tlb(policy: ReplacementPolicy, sets = 1, ways = 4): L2Tlb {
 }
 
 function enter(l2: L2Tlb, page: number, asid = 1): void {
-  l2.insert(page << 12, 0, asid, page, FLAGS, 0, false, false);
+  l2.insert(page << 12, 0, asid, FLAGS, 0, false, false);
 }
 
 function holds(l2: L2Tlb, page: number, asid = 1): boolean {
-  return l2.lookup(page << 12, 0, asid);
+  return l2.find(page << 12, 0, asid) >= 0;
 }
 
 /** Hits of a sequence of pages that are entered when they miss. */
@@ -89,7 +89,7 @@ test('a loop over a little more than fits: adaptive keeps part of it, LRU none; 
 test('entries belong to their address space, unless global', () => {
   const l2 = tlb('lru', 4, 4);
   enter(l2, 1, 1);
-  l2.insert(2 << 12, 0, 1, 2, FLAGS | 0x20, 0, false, false);
+  l2.insert(2 << 12, 0, 1, FLAGS | 0x20, 0, false, false);
   assert.deepEqual([holds(l2, 1, 1), holds(l2, 1, 2), holds(l2, 2, 2)], [true, false, true]);
   l2.flushAsid(1);
   assert.deepEqual([holds(l2, 1, 1), holds(l2, 2, 1)], [false, true]);
@@ -99,10 +99,10 @@ test('entries belong to their address space, unless global', () => {
 
 test('a large page is one entry, found at all its addresses and nowhere else', () => {
   const l2 = tlb('lru', 8, 4);
-  l2.insert(0x4000_0000, 0, 1, 0x80000, FLAGS, 2, false, false);
-  l2.insert(0x20_0000, -1, 1, 0x1000, FLAGS, 1, false, false);
-  l2.insert(0, 0x180, 1, 2 ** 27, FLAGS, 3, false, false);
-  l2.insert(0, 0x10000, 1, 2 ** 36, FLAGS, 4, false, false);
+  l2.insert(0x4000_0000, 0, 1, FLAGS, 2, false, false);
+  l2.insert(0x20_0000, -1, 1, FLAGS, 1, false, false);
+  l2.insert(0, 0x180, 1, FLAGS, 3, false, false);
+  l2.insert(0, 0x10000, 1, FLAGS, 4, false, false);
   assert.equal(l2.size, 4);
   for (const [low, high, level] of [
     [0x7fff_ffff, 0, 2],
@@ -111,8 +111,9 @@ test('a large page is one entry, found at all its addresses and nowhere else', (
     [-1, 0x1ff, 3],
     [-1, 0x1ffff, 4],
   ] as const) {
-    assert.ok(l2.lookup(low, high, 1), `${low} ${high}`);
-    assert.equal(l2.level, level);
+    const entry = l2.find(low, high, 1);
+    assert.ok(entry >= 0, `${low} ${high}`);
+    assert.equal(l2.levelOf(entry), level);
   }
   for (const [low, high] of [
     [0x8000_0000 | 0, 0],
@@ -122,21 +123,21 @@ test('a large page is one entry, found at all its addresses and nowhere else', (
     [0, 0x200],
     [0, 0x20000],
   ] as const) {
-    assert.equal(l2.lookup(low, high, 1), false, `${low} ${high}`);
+    assert.equal(l2.find(low, high, 1), -1, `${low} ${high}`);
   }
   l2.flushAddress(0x5000_0000, 0, 1);
-  assert.equal(l2.lookup(0x4000_0000, 0, 1), false);
+  assert.equal(l2.find(0x4000_0000, 0, 1), -1);
   assert.equal(l2.size, 3);
   l2.checkInvariants();
 });
 
 test('a prefetched page is told apart when it is first used', () => {
   const l2 = tlb('lru');
-  l2.insert(1 << 12, 0, 1, 9, FLAGS, 0, false, true);
-  assert.ok(holds(l2, 1));
-  assert.equal(l2.wasPrefetched, true);
-  assert.ok(holds(l2, 1));
-  assert.equal(l2.wasPrefetched, false);
+  const entry = l2.insert(1 << 12, 0, 1, FLAGS, 0, false, true);
+  assert.equal(l2.find(1 << 12, 0, 1), entry);
+  assert.equal(l2.takePrefetched(entry), true);
+  assert.equal(l2.takePrefetched(entry), false);
+  assert.equal(l2.insert(1 << 12, 0, 1, FLAGS, 0, false, true), -1, 'what is known is not prefetched');
 });
 
 test('sizes that are no powers of two are refused', () => {

@@ -22,27 +22,24 @@ const CONTIGUOUS = 1 << 11;
 const PREFETCHED = 1 << 12;
 
 /**
- * The second-level TLB: set-associative, in typed arrays. It keeps leaves as they were found (a large page is one entry), with the ASID, so
- * that it outlives changes of privilege and address space; whether an access is permitted is for the reader to judge from `flags`.
+ * The second-level TLB: set-associative, in typed arrays. A large page is one entry. Entries bear the ASID and the rights of every privilege
+ * mode, so that they outlive changes of both.
  */
 export class L2Tlb {
-  /** What the last successful lookup found: physical page number of the start of the (large) page. */
-  page = 0;
-  /** Low byte of the leaf. */
-  flags = 0;
-  level = 0;
-  contiguous = false;
-  /** The entry had been prefetched and is used for the first time. */
-  wasPrefetched = false;
+  /** By entry: physical page number of the start of the (large) page. */
+  readonly page: Float64Array;
+  /** By entry: linear address of that start when all of the page is RAM that may be reached directly, else 0. */
+  readonly linear: Int32Array;
+  /** By entry: what the reader of the entry is permitted; the TLB only keeps it. */
+  readonly rights: Int32Array;
   readonly #ways: number;
   readonly #setMask: number;
   readonly #replacement: Replacement;
-  /** Page number of the start of the page, low 32 bits and the rest; the rest is -2^31 in an empty entry, where no address has it. */
+  /** Page number of the start of the page: low 32 bits and the rest. */
   readonly #tagLow: Int32Array;
   readonly #tagHigh: Int32Array;
   readonly #asid: Int32Array;
   readonly #info: Int32Array;
-  readonly #page: Float64Array;
   /** Entries of each level, so that levels without any are not looked through. */
   readonly #population = new Int32Array(LEVELS);
 
@@ -59,52 +56,64 @@ export class L2Tlb {
     this.#tagHigh = new Int32Array(entries);
     this.#asid = new Int32Array(entries).fill(EMPTY);
     this.#info = new Int32Array(entries);
-    this.#page = new Float64Array(entries);
+    this.page = new Float64Array(entries);
+    this.linear = new Int32Array(entries);
+    this.rights = new Int32Array(entries);
   }
 
-  /** Looks for a leaf that translates the address (int32 halves) in an address space. */
-  lookup(low: number, high: number, asid: number): boolean {
+  /** The entry that translates an address (int32 halves) in an address space, or -1. */
+  find(low: number, high: number, asid: number): number {
+    const ways = this.#ways;
     for (let level = 0; level < LEVELS; level++) {
       if (this.#population[level] === 0) continue;
       const tagLow = levelTag(low, high, level);
       const tagHigh = levelTagHigh(high, level);
       const set = this.#setOf(tagLow, level);
-      const begin = set * this.#ways;
-      for (let way = 0; way < this.#ways; way++) {
-        const entry = begin + way;
+      const begin = set * ways;
+      for (let entry = begin; entry < begin + ways; entry++) {
         if (this.#tagLow[entry] !== tagLow || this.#tagHigh[entry] !== tagHigh) continue;
         const info = this.#info[entry]!;
         if (((info >> LEVEL_SHIFT) & 7) !== level) continue;
         const owner = this.#asid[entry]!;
-        if (owner === EMPTY || (owner !== asid && (info & Pte.global) === 0)) continue;
-        this.#replacement.touch(set, way);
-        this.page = this.#page[entry]!;
-        this.flags = info & 0xff;
-        this.level = level;
-        this.contiguous = (info & CONTIGUOUS) !== 0;
-        this.wasPrefetched = (info & PREFETCHED) !== 0;
-        if (this.wasPrefetched) this.#info[entry] = info & ~PREFETCHED;
-        return true;
+        if (owner !== asid && (owner === EMPTY || (info & Pte.global) === 0)) continue;
+        this.#replacement.touch(set, entry - begin);
+        return entry;
       }
     }
     this.#replacement.missed(this.#setOf(levelTag(low, high, 0), 0));
-    return false;
+    return -1;
+  }
+
+  levelOf(entry: number): number {
+    return (this.#info[entry]! >> LEVEL_SHIFT) & 7;
+  }
+
+  /** The entry is one page of a 64 KiB range (Svnapot). */
+  isContiguous(entry: number): boolean {
+    return (this.#info[entry]! & CONTIGUOUS) !== 0;
+  }
+
+  /** Whether the entry had been prefetched and is used for the first time. */
+  takePrefetched(entry: number): boolean {
+    const info = this.#info[entry]!;
+    if ((info & PREFETCHED) === 0) return false;
+    this.#info[entry] = info & ~PREFETCHED;
+    return true;
   }
 
   /**
-   * Enters a leaf for an address; `page` is the physical page number of the start of its page. An older entry for the same address and
-   * address space is overwritten.
+   * Enters a leaf for an address and gives its entry, whose `page`, `linear` and `rights` the caller sets. An older entry for the same
+   * address and address space is overwritten, but not by a prefetched one: then -1.
    */
   insert(
     low: number,
     high: number,
     asid: number,
-    page: number,
     flags: number,
     level: number,
     contiguous: boolean,
     prefetched: boolean,
-  ): void {
+  ): number {
     const tagLow = levelTag(low, high, level);
     const tagHigh = levelTagHigh(high, level);
     const set = this.#setOf(tagLow, level);
@@ -120,7 +129,7 @@ export class L2Tlb {
       const same = this.#tagLow[entry] === tagLow && this.#tagHigh[entry] === tagHigh;
       const known = this.#info[entry]!;
       if (!same || ((known >> LEVEL_SHIFT) & 7) !== level || (owner !== asid && (known & Pte.global) === 0)) continue;
-      if (prefetched) return;
+      if (prefetched) return EMPTY;
       chosen = way;
       break;
     }
@@ -130,10 +139,11 @@ export class L2Tlb {
     this.#tagLow[entry] = tagLow;
     this.#tagHigh[entry] = tagHigh;
     this.#asid[entry] = asid;
-    this.#info[entry] = flags | (level << LEVEL_SHIFT) | (contiguous ? CONTIGUOUS : 0) | (prefetched ? PREFETCHED : 0);
-    this.#page[entry] = page;
+    this.#info[entry] =
+      (flags & 0xff) | (level << LEVEL_SHIFT) | (contiguous ? CONTIGUOUS : 0) | (prefetched ? PREFETCHED : 0);
     this.#population[level]!++;
     this.#replacement.entered(set, chosen);
+    return entry;
   }
 
   flushAll(): void {

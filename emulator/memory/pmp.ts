@@ -1,11 +1,10 @@
-import { PAGE_SIZE } from '../layout/memory-map.ts';
 import type { Access } from './regime.ts';
 
 export const PMP_ENTRIES = 16;
 const MATCHING = { off: 0, topOfRange: 1, fourBytes: 2, powerOfTwo: 3 } as const;
 const LOCKED = 0x80;
 const ALL = 7;
-/** No one answer for all bytes of the page. */
+/** No one answer for all bytes. */
 export const PMP_MIXED = -1;
 
 /**
@@ -52,9 +51,9 @@ export class Pmp {
     return machine;
   }
 
-  /** The Access bits that hold for every byte of the page at `gpa`, or PMP_MIXED when a boundary runs through it. */
-  permissionsOfPage(gpa: number, machine: boolean): number {
-    const end = gpa + PAGE_SIZE;
+  /** The Access bits that hold for every byte of [gpa, gpa + length), or PMP_MIXED when a boundary runs through it. */
+  permissionsOf(gpa: number, length: number, machine: boolean): number {
+    const end = gpa + length;
     const active = this.#active;
     for (let i = 0; i < active.length; i++) {
       const entry = active[i]!;

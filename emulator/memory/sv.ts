@@ -152,7 +152,7 @@ export class SvWalker {
 }
 
 /** Whether a leaf with these flags may be used so (step 6 of the translation process); accessed and dirty bits are another matter. */
-export function leafAllows(flags: number, access: Access, privilege: number, regime: Regime): boolean {
+function leafAllows(flags: number, access: Access, privilege: number, regime: Regime): boolean {
   if ((flags & Pte.user) !== 0) {
     if (privilege === PrivilegeMode.supervisor && (access === Access.execute || !regime.supervisorUserMemory)) {
       return false;

@@ -7,7 +7,7 @@ import { L1Tlb, TlbContext } from './l1-tlb.ts';
 import { L2Tlb, type L2TlbOptions } from './l2-tlb.ts';
 import { Pmp, PMP_MIXED } from './pmp.ts';
 import { Access, bareRegime, PrivilegeMode, type Regime } from './regime.ts';
-import { leafAllows, LEVEL_PAGES, pageWithin, Pte, SvWalker, Walk } from './sv.ts';
+import { LEVEL_PAGES, pageWithin, Pte, SvWalker, Walk } from './sv.ts';
 
 export interface MmuOptions {
   /** The second level; 512 sets of 4 ways with pseudo-LRU unless given. */
@@ -45,6 +45,9 @@ export const TRANSLATION_DEVICE = 1;
 
 const PAGE_MASK = -PAGE_SIZE;
 const ALL = Access.read | Access.write | Access.execute;
+/** Bits of the rights in one table, and pages of a 64 KiB range. */
+const RIGHTS = 3;
+const CONTIGUOUS_PAGES = 16;
 const DEFAULT_L2: L2TlbOptions = { sets: 512, ways: 4, policy: 'pseudo-lru' };
 
 /** From virtual to linear addresses: regime, protection, both TLB levels and the walker behind them. */
@@ -89,11 +92,6 @@ export class AddressTranslation {
   #levels = 0;
   #asid = 0;
   #executableReadable = false;
-  /** Physical page and leaf flags of the last translation, and the pages of the large page it is in. */
-  #page = 0;
-  #flags = 0;
-  #levelPages = 1;
-
   constructor(memory: WebAssembly.Memory, bus: Bus, options: MmuOptions) {
     this.bus = bus;
     this.l1 = new L1Tlb(memory);
@@ -123,8 +121,8 @@ export class AddressTranslation {
       regime.asid !== this.#asid ||
       regime.makeExecutableReadable !== this.#executableReadable;
     if (newTables) {
-      // Entries of the first level bear no ASID. The second level keeps what it has, unless its entries are of another format.
-      if (regime.levels !== this.#levels) this.l2.flushAll();
+      // Entries of the first level bear no ASID. The second level keeps what it has, unless formats or rights are others now.
+      if (regime.asid === this.#asid || regime.levels !== this.#levels) this.l2.flushAll();
       this.#flushTranslated();
       this.#levels = regime.levels;
       this.#asid = regime.asid;
@@ -140,6 +138,7 @@ export class AddressTranslation {
   protectionChanged(): void {
     this.counters.flushes++;
     this.l1.flushAll();
+    this.l2.flushAll();
   }
 
   /** SFENCE.VMA without an address: all address spaces, or the one given, whose global entries may stay. */
@@ -205,46 +204,109 @@ export class AddressTranslation {
   }
   /** What `translate` gives when the first level does not know the page. */
   #resolve(low: number, high: number, access: Access, length: number): number {
-    const { regime, counters } = this;
-    const fetch = access === Access.execute;
-    const privilege = fetch ? regime.fetchPrivilege : regime.dataPrivilege;
-    const machine = privilege === PrivilegeMode.machine;
+    const { regime, counters, l2 } = this;
+    const context = access === Access.execute ? this.#fetchContext : this.#dataContext;
     counters.l1Misses++;
-    let allowed = ALL;
-    this.#levelPages = 1;
-    if (machine || regime.levels === 0) {
-      this.#page = (low >>> 12) + (high >>> 0) * 0x10_0000;
-    } else {
-      const outcome = this.#lookUp(low, high, access, privilege);
-      if (outcome !== Walk.done) {
-        this.fault(outcome === Walk.pageFault, access, low, high);
-        return TRANSLATION_FAULT;
-      }
-      allowed = this.#allowedBy(this.#flags, privilege);
+    if (context === TlbContext.machine || regime.levels === 0) {
+      const page = (low >>> 12) + (high >>> 0) * 0x10_0000;
+      return this.#reach(low, high, page, ALL, 1, context, access, length);
     }
-    const page = this.#page * PAGE_SIZE;
-    const protection = this.pmp.permissionsOfPage(page, machine);
-    const linearPage = this.bus.ramAt(page, PAGE_SIZE);
+    const entry = l2.find(low, high, regime.asid);
+    if (entry >= 0) {
+      if (l2.takePrefetched(entry)) counters.prefetchHits++;
+      // An entry that does not permit the access may be stale: the page table has the last word.
+      if (((l2.rights[entry]! >>> (RIGHTS * context)) & access) !== 0) {
+        counters.l2Hits++;
+        return this.#useEntry(entry, low, high, context, access, length);
+      }
+    }
+    return this.#walk(low, high, context, access, length);
+  }
+
+  /** Serves an access that an entry of the second level permits. */
+  #useEntry(entry: number, low: number, high: number, context: TlbContext, access: Access, length: number): number {
+    const { l2 } = this;
+    const level = l2.levelOf(entry);
+    const allowed = (l2.rights[entry]! >>> (RIGHTS * context)) & ALL;
+    const within = level === 0 ? 0 : pageWithin(low, high, level);
+    const levelPages = l2.isContiguous(entry) ? CONTIGUOUS_PAGES : LEVEL_PAGES[level]!;
+    const start = l2.linear[entry]!;
+    if (start === NO_RAM)
+      return this.#reach(low, high, l2.page[entry]! + within, allowed, levelPages, context, access, length);
+    const linear = (start + (within << 12)) | 0;
+    this.whole = true;
+    this.l1.fill(context, low, high, linear, this.#withoutCode(linear, allowed), levelPages);
+    return linear + (low & ~PAGE_MASK);
+  }
+
+  /** Walks the page table for an access, and serves it. */
+  #walk(low: number, high: number, context: TlbContext, access: Access, length: number): number {
+    const { regime, counters } = this;
+    const walker = this.#walker;
+    const privilege = context === TlbContext.user ? PrivilegeMode.user : PrivilegeMode.supervisor;
+    counters.walks++;
+    const outcome = walker.walk(low, high, access, privilege, regime);
+    counters.walkSteps = walker.steps;
+    if (outcome !== Walk.done) {
+      this.fault(outcome === Walk.pageFault, access, low, high);
+      return TRANSLATION_FAULT;
+    }
+    const linear = this.#useEntry(this.#enter(low, high, false), low, high, context, access, length);
+    if (this.#prefetch && walker.nextLeaf(regime)) {
+      const nextLow = (low + PAGE_SIZE) | 0;
+      const nextHigh = nextLow >= 0 && low < 0 ? (high + 1) | 0 : high;
+      counters.walkSteps = walker.steps;
+      counters.prefetched++;
+      this.#enter(nextLow, nextHigh, true);
+    }
+    return linear;
+  }
+
+  /** Enters what the walker found last, unless it is only prefetched and known already. The entry, or -1. */
+  #enter(low: number, high: number, prefetched: boolean): number {
+    const { l2, regime } = this;
+    const { page, flags, level, contiguous } = this.#walker;
+    const entry = l2.insert(low, high, regime.asid, flags, level, contiguous, prefetched);
+    if (entry < 0) return entry;
+    const start = page - pageWithin(low, high, level);
+    const size = LEVEL_PAGES[level]! * PAGE_SIZE;
+    const protection = this.pmp.permissionsOf(start * PAGE_SIZE, size, false);
+    const linear = protection === PMP_MIXED ? NO_RAM : this.bus.ramAt(start * PAGE_SIZE, size);
+    const rights = rightsOf(flags, regime.makeExecutableReadable);
+    l2.page[entry] = start;
+    l2.linear[entry] = protection === ALL ? linear : NO_RAM;
+    l2.rights[entry] = rights;
+    return entry;
+  }
+
+  /** Serves an access to a physical page whose translation permits it: from RAM, as far as PMP lets it, or by a device. */
+  #reach(
+    low: number,
+    high: number,
+    page: number,
+    allowed: number,
+    levelPages: number,
+    context: TlbContext,
+    access: Access,
+    length: number,
+  ): number {
+    const machine = context === TlbContext.machine;
+    const protection = this.pmp.permissionsOf(page * PAGE_SIZE, PAGE_SIZE, machine);
+    const linearPage = this.bus.ramAt(page * PAGE_SIZE, PAGE_SIZE);
     this.whole = protection !== PMP_MIXED && linearPage !== NO_RAM;
-    if (this.whole) {
-      if ((protection & access) === 0) {
-        this.fault(false, access, low, high);
-        return TRANSLATION_FAULT;
-      }
-      if ((this.#bytes[PERMISSION + pageIndex(linearPage)]! & Permission.code) !== 0) allowed &= ~Access.write;
-      const context = fetch ? this.#fetchContext : this.#dataContext;
-      this.l1.fill(context, low, high, linearPage, allowed & protection, this.#levelPages);
-      return (linearPage + (low & ~PAGE_MASK)) | 0;
-    }
-    const gpa = page + (low & ~PAGE_MASK);
-    if (!this.pmp.allows(gpa, length, access, machine)) {
+    const gpa = page * PAGE_SIZE + (low & ~PAGE_MASK);
+    if (this.whole ? (protection & access) === 0 : !this.pmp.allows(gpa, length, access, machine)) {
       this.fault(false, access, low, high);
       return TRANSLATION_FAULT;
+    }
+    if (this.whole) {
+      this.l1.fill(context, low, high, linearPage, this.#withoutCode(linearPage, allowed & protection), levelPages);
+      return (linearPage + (low & ~PAGE_MASK)) | 0;
     }
     const linear = this.bus.ramAt(gpa, length);
     if (linear !== NO_RAM) return linear | 0;
     // Instructions are fetched from RAM only.
-    if (fetch) {
+    if (access === Access.execute) {
       this.fault(false, access, low, high);
       return TRANSLATION_FAULT;
     }
@@ -252,42 +314,10 @@ export class AddressTranslation {
     return TRANSLATION_DEVICE;
   }
 
-  /** Finds the leaf for an access in the second level or the page table. */
-  #lookUp(low: number, high: number, access: Access, privilege: number): Walk {
-    const { regime, l2, counters } = this;
-    if (l2.lookup(low, high, regime.asid)) {
-      const { flags } = l2;
-      if (l2.wasPrefetched) counters.prefetchHits++;
-      // An entry that does not permit the access may be stale: the page table has the last word.
-      const clean = access === Access.write && (flags & Pte.dirty) === 0;
-      if (!clean && leafAllows(flags, access, privilege, regime)) {
-        counters.l2Hits++;
-        const { level } = l2;
-        this.#page = l2.page + pageWithin(low, high, level);
-        this.#flags = flags;
-        this.#levelPages = l2.contiguous ? 16 : LEVEL_PAGES[level]!;
-        return Walk.done;
-      }
-    }
-    const walker = this.#walker;
-    counters.walks++;
-    const outcome = walker.walk(low, high, access, privilege, regime);
-    counters.walkSteps = walker.steps;
-    if (outcome !== Walk.done) return outcome;
-    const { page, flags, level, contiguous } = walker;
-    this.#page = page;
-    this.#flags = flags;
-    this.#levelPages = contiguous ? 16 : LEVEL_PAGES[level]!;
-    const start = page - pageWithin(low, high, level);
-    l2.insert(low, high, regime.asid, start, flags, level, contiguous, false);
-    if (this.#prefetch && walker.nextLeaf(regime)) {
-      const nextLow = (low + PAGE_SIZE) | 0;
-      const nextHigh = (low & PAGE_MASK) === PAGE_MASK ? (high + 1) | 0 : high;
-      counters.walkSteps = walker.steps;
-      counters.prefetched++;
-      l2.insert(nextLow, nextHigh, regime.asid, walker.page, walker.flags, 0, false, true);
-    }
-    return outcome;
+  /** Rights to a page of RAM, less that to store where code has been decoded. */
+  #withoutCode(linear: number, allowed: number): number {
+    const flags = this.#bytes[PERMISSION + pageIndex(linear)]!;
+    return (flags & Permission.code) === 0 ? allowed : allowed & ~Access.write;
   }
 
   /** Empties the tables that translated addresses are in. */
@@ -298,16 +328,6 @@ export class AddressTranslation {
     this.l1.flush(TlbContext.supervisorUserMemory);
   }
 
-  /** The Access bits that a leaf gives at a privilege without another look at it: a page that is not dirty yet is not written. */
-  #allowedBy(flags: number, privilege: number): number {
-    const { regime } = this;
-    let allowed = 0;
-    if (leafAllows(flags, Access.read, privilege, regime)) allowed |= Access.read;
-    if (leafAllows(flags, Access.execute, privilege, regime)) allowed |= Access.execute;
-    if ((flags & Pte.dirty) !== 0 && leafAllows(flags, Access.write, privilege, regime)) allowed |= Access.write;
-    return allowed;
-  }
-
   protected fault(page: boolean, access: Access, low: number, high: number): number {
     if (page) this.counters.pageFaults++;
     else this.counters.accessFaults++;
@@ -315,6 +335,17 @@ export class AddressTranslation {
     this.faultHigh = high;
     return (this.faultKind = faultKind(page, access));
   }
+}
+
+/** Rights by table of the first level, RIGHTS bits each: Access bits for user mode, supervisor mode, supervisor mode with SUM. */
+function rightsOf(flags: number, executableReadable: boolean): number {
+  const execute = (flags & Pte.execute) !== 0 ? Access.execute : 0;
+  const read = (flags & Pte.read) !== 0 || (executableReadable && execute !== 0) ? Access.read : 0;
+  // A page that is not dirty yet is not written before a walk has made it so.
+  const write = (flags & Pte.write) !== 0 && (flags & Pte.dirty) !== 0 ? Access.write : 0;
+  const all = read | write | execute;
+  if ((flags & Pte.user) === 0) return (all << RIGHTS) | (all << (2 * RIGHTS));
+  return all | ((read | write) << (2 * RIGHTS));
 }
 
 /** Which page of guest RAM a linear address is in, as the permission bytes count. */
