@@ -50,9 +50,10 @@ function gpuLoad(command: Uint8Array, { count = 1, scattered = false }: LoadOpti
   return { driver, gpu: driver.gpu, queue, count };
 }
 
-function round({ gpu, queue, count }: GpuLoad): number {
+function round({ driver, gpu, queue, count }: GpuLoad): number {
   queue.setAvailIndex(queue.availIndex + count);
   queue.kick();
+  driver.machine.settle();
   return gpu.counters.commands;
 }
 

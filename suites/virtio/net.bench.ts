@@ -45,6 +45,7 @@ class CountingBackend implements NetworkBackend {
 }
 
 interface CardLoad {
+  readonly machine: TestMachine;
   readonly backend: CountingBackend;
   readonly queue: TestQueue;
   readonly net: VirtioNet;
@@ -65,14 +66,15 @@ function cardLoad(index: number, size: number): CardLoad {
     ]),
   );
   queue.fillAvail(heads);
-  return { backend, queue, net };
+  return { machine, backend, queue, net };
 }
 
 /** Offers the buffers again, with as many frames on their way to the guest. */
-function round({ backend, queue }: CardLoad): number {
+function round({ machine, backend, queue }: CardLoad): number {
   backend.due = queue.index === 0 ? FRAMES : 0;
   queue.setAvailIndex(queue.availIndex + FRAMES);
   queue.kick();
+  machine.settle();
   return backend.bytes;
 }
 

@@ -2,14 +2,16 @@ import { TestMachine, type Segment, type TransportName } from './driver.test-sup
 import { GpuCommand, type Rectangle } from './gpu-protocol.ts';
 import { VirtioGpu, type GpuOptions } from './gpu.ts';
 
+type Options = Omit<GpuOptions, 'clock'>;
+
 /** A guest's driver of the graphics card, for tests and benchmarks. */
 export class GpuDriver {
   readonly machine: TestMachine;
   readonly gpu: VirtioGpu;
 
-  constructor(options: GpuOptions = {}, transport: TransportName = 'mmio') {
+  constructor(options: Options = {}, transport: TransportName = 'mmio') {
     let gpu!: VirtioGpu;
-    this.machine = new TestMachine(transport, () => (gpu = new VirtioGpu(options)));
+    this.machine = new TestMachine(transport, (clock) => (gpu = new VirtioGpu({ ...options, clock })));
     this.gpu = gpu;
     this.machine.driver.start();
   }
@@ -24,6 +26,7 @@ export class GpuDriver {
   submit(segments: readonly Segment[], answer: Segment, queue = 0): Uint8Array {
     const { driver } = this.machine;
     driver.queues[queue]!.submit(segments);
+    this.machine.settle();
     const [used] = driver.queues[queue]!.takeUsed();
     if (used === undefined) throw new Error('no answer');
     return driver.contents(answer).slice(0, used.length);

@@ -1,3 +1,4 @@
+import type { Clock } from '../device.ts';
 import type { Chain } from './chain.ts';
 import { DeviceId, type VirtioDevice, type VirtioHost } from './device.ts';
 import {
@@ -19,6 +20,8 @@ import {
 import { Backing, GpuResource, type BackingEntry } from './gpu-resource.ts';
 import { EDID_LENGTH, edidFor } from './image/edid.ts';
 import type { RgbImage } from './image/png.ts';
+import type { SplitQueue } from './queue.ts';
+import { DeferredWork } from './work.ts';
 
 const CURSOR_QUEUE = 1;
 const CONTROL_QUEUE_SIZE = 256;
@@ -36,6 +39,9 @@ const MAXIMUM_TOTAL_ENTRIES = 1 << 18;
 const LONGEST_REQUEST = CONTROL_HEADER + 32;
 
 export interface GpuOptions {
+  readonly clock: Clock;
+  /** Ticks from a notification to the work it asks for; by default 0: the next look at the clock. */
+  readonly latency?: number;
   /** The size of the display in pixels, up to 4095 each; by default 1024 x 768. */
   readonly width?: number;
   readonly height?: number;
@@ -81,6 +87,7 @@ export class VirtioGpu implements VirtioDevice {
   };
   /** Where the guest last put its cursor. */
   readonly cursor = { x: 0, y: 0, resource: 0 };
+  readonly #work: DeferredWork;
   readonly #maximumBytes: number;
   readonly #flushed: (part: Rectangle) => void;
   readonly #request = new Uint8Array(LONGEST_REQUEST);
@@ -96,7 +103,8 @@ export class VirtioGpu implements VirtioDevice {
   #scanout: Scanout | undefined;
   #host: VirtioHost | undefined;
 
-  constructor(options: GpuOptions = {}) {
+  constructor(options: GpuOptions) {
+    this.#work = new DeferredWork(options.clock, options.latency ?? 0, () => this.#turn());
     this.#width = displaySide(options.width ?? 1024);
     this.#height = displaySide(options.height ?? 768);
     this.#maximumBytes = options.maximumBytes ?? 1 << 28;
@@ -120,6 +128,7 @@ export class VirtioGpu implements VirtioDevice {
 
   reset(): void {
     this.#host = undefined;
+    this.#work.cancel();
     this.#resources.clear();
     this.#bytes = 0;
     this.#entries = 0;
@@ -129,16 +138,8 @@ export class VirtioGpu implements VirtioDevice {
     this.cursor.resource = 0;
   }
 
-  notify(index: number): void {
-    const queue = this.#host?.queues[index];
-    if (queue === undefined) return;
-    // No more than the queue holds: a guest on another thread cannot keep the host here.
-    for (let i = queue.size; i > 0; i--) {
-      const chain = queue.pop();
-      if (chain === undefined) break;
-      queue.add(chain, index === CURSOR_QUEUE ? this.#moveCursor(chain) : this.#answer(chain));
-    }
-    queue.signal();
+  notify(): void {
+    this.#work.request();
   }
 
   /** What the display shows; undefined while the guest shows nothing. */
@@ -156,6 +157,21 @@ export class VirtioGpu implements VirtioDevice {
     this.#height = displaySide(height);
     this.config[0]! |= EVENT_DISPLAY;
     this.#host?.configChanged();
+  }
+
+  #turn(): void {
+    for (const queue of this.#host?.queues ?? []) this.#serve(queue);
+  }
+
+  #serve(queue: SplitQueue): void {
+    // No more than the queue holds: a guest on another thread cannot keep the host here.
+    for (let served = 0; served < queue.size; served++) {
+      const chain = queue.pop();
+      if (chain === undefined) break;
+      queue.add(chain, queue.index === CURSOR_QUEUE ? this.#moveCursor(chain) : this.#answer(chain));
+    }
+    queue.signal();
+    if (queue.pending) this.#work.request();
   }
 
   #moveCursor(chain: Chain): number {

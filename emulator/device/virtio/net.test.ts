@@ -35,6 +35,7 @@ function card(buffers: number, { transport = 'mmio', queueSize = 64, options = {
   const offer = (length = BUFFER) => {
     const segment = driver.writable(length);
     heads.set(receive.submit([segment]), segment);
+    machine.advance(0);
   };
   for (let i = 0; i < buffers; i++) offer();
   const send = (frame: Uint8Array, header: Uint8Array = new Uint8Array(HEADER)) => {
@@ -42,6 +43,7 @@ function card(buffers: number, { transport = 'mmio', queueSize = 64, options = {
     bytes.set(header);
     bytes.set(frame, header.length);
     transmit.submit([driver.readable(bytes)]);
+    machine.advance(0);
   };
   /** Frames received since the last call; their headers are checked. */
   const received = () =>
@@ -191,8 +193,9 @@ for (const { what, frame, header } of BAD_FRAMES) {
 }
 
 test('a transmit chain with only writable buffers is malformed', () => {
-  const { transmit, driver, net } = card(0);
+  const { transmit, driver, net, machine } = card(0);
   transmit.submit([driver.writable(100)]);
+  machine.advance(0);
   assert.equal(transmit.takeUsed().length, 1);
   assert.equal(net.counters.malformed, 1);
 });
@@ -216,12 +219,13 @@ for (const [what, length, write] of [
       driver.readable(new Uint8Array(HEADER)),
       driver.readable(arpRequestFrame(GATEWAY_ADDRESS)),
     ]);
+    machine.advance(0);
     assert.equal(driver.queues[0]!.takeUsed().length, 1);
   });
 }
 
 test('a frame may be spread over segments, both ways', () => {
-  const { driver, receive, transmit } = card(0);
+  const { driver, receive, transmit, machine } = card(0);
   const parts = [12, 3, 20, 500].map((length) => driver.writable(length));
   receive.submit(parts, true);
   const frame = echoRequestFrame(
@@ -232,6 +236,7 @@ test('a frame may be spread over segments, both ways', () => {
   bytes.set(frame, HEADER);
   const cuts = [0, 5, 12, 13, 60, bytes.length];
   transmit.submit(cuts.slice(1).map((end, i) => driver.readable(bytes.subarray(cuts[i]!, end))));
+  machine.advance(0);
   const [used] = receive.takeUsed();
   assert.equal(used!.length, bytes.length);
   const joined = Buffer.concat(parts.map((part) => driver.contents(part))).subarray(HEADER, used!.length);
@@ -239,7 +244,7 @@ test('a frame may be spread over segments, both ways', () => {
 });
 
 test('one interrupt a batch when the event index is negotiated', () => {
-  const { driver, transmit } = card(0);
+  const { driver, transmit, machine } = card(0);
   for (let i = 0; i < 20; i++)
     transmit.offer(
       transmit.chain([driver.readable(new Uint8Array(HEADER)), driver.readable(arpRequestFrame(GATEWAY_ADDRESS))]),
@@ -247,6 +252,7 @@ test('one interrupt a batch when the event index is negotiated', () => {
   assert.ok((driver.access.state.features & RingFeature.eventIndex) !== 0n);
   const before = driver.access.state.queues[1]!.counters.notifications;
   transmit.kick();
+  machine.advance(0);
   assert.equal(driver.access.state.queues[1]!.counters.notifications - before, 1);
   assert.equal(transmit.takeUsed().length, 20);
 });

@@ -4,6 +4,7 @@ import type { Chain } from './chain.ts';
 import type { MacAddress } from './network/address.ts';
 import { ETHERNET_HEADER, MAXIMUM_FRAME, MTU } from './network/frame.ts';
 import type { SplitQueue } from './queue.ts';
+import { DeferredWork } from './work.ts';
 
 /** Feature bits (Virtual I/O Device, "Network Device", "Feature bits"). */
 export const NetFeature = { mtu: 1n << 3n, mac: 1n << 5n, status: 1n << 16n } as const;
@@ -54,6 +55,8 @@ export interface NetOptions {
   readonly backend: NetworkBackend;
   readonly clock: Clock;
   readonly mac: MacAddress;
+  /** Ticks from a notification to the work it asks for; by default 0: the next look at the clock. */
+  readonly latency?: number;
   readonly capture?: FrameSink;
 }
 
@@ -70,21 +73,22 @@ export class VirtioNet implements VirtioDevice {
   readonly counters: NetCounters = { transmitted: 0, transmittedBytes: 0, received: 0, receivedBytes: 0, malformed: 0 };
   readonly #backend: NetworkBackend;
   readonly #clock: Clock;
-  readonly #alarm: Alarm;
+  /** For what the guest and the backend ask for, and for what only time brings. */
+  readonly #work: DeferredWork;
+  readonly #timer: Alarm;
   readonly #capture: FrameSink | undefined;
   readonly #outgoing = new Uint8Array(HEADER + MAXIMUM_FRAME);
   readonly #header = new Uint8Array(HEADER);
   #host: VirtioHost | undefined;
-  /** False once the driver has offered a buffer no frame fits into, until it resets the device. */
-  #receiving = true;
   /** A receive buffer that was taken before there was a frame for it. */
   #spare: Chain | undefined;
 
-  constructor({ backend, clock, mac, capture }: NetOptions) {
+  constructor({ backend, clock, mac, latency = 0, capture }: NetOptions) {
     this.#backend = backend;
     this.#clock = clock;
     this.#capture = capture;
-    this.#alarm = clock.alarm(() => this.#run());
+    this.#work = new DeferredWork(clock, latency, () => this.#turn());
+    this.#timer = clock.alarm(() => this.#turn());
     this.config.set(mac, 0);
     const view = new DataView(this.config.buffer);
     view.setUint16(6, LINK_UP, true);
@@ -93,37 +97,37 @@ export class VirtioNet implements VirtioDevice {
     new DataView(this.#header.buffer).setUint16(NUM_BUFFERS, 1, true);
     // Woken from outside the machine's turn: the frame is delivered when the machine next looks at its clock.
     backend.onReady = () => {
-      if (this.#host !== undefined) this.#alarm.set(clock.now());
+      if (this.#host !== undefined) this.#work.request();
     };
   }
 
   start(host: VirtioHost): void {
     this.#host = host;
-    this.#receiving = true;
-    this.#run();
+    this.#work.request();
   }
 
   notify(): void {
-    this.#run();
+    this.#work.request();
   }
 
   reset(): void {
     this.#host = undefined;
     this.#spare = undefined;
-    this.#alarm.clear();
+    this.#work.cancel();
+    this.#timer.clear();
     this.#backend.reset();
   }
 
   /** Everything that can be done now, both ways, up to a batch. */
-  #run(): void {
+  #turn(): void {
     const host = this.#host;
     if (host === undefined) return;
     const now = (this.#clock.now() * 1e6) / this.#clock.frequency;
     this.#backend.advance(now);
     const more = this.#transmit(host.queues[TRANSMIT]!, now);
-    const full = this.#receive(host, host.queues[RECEIVE]!, now);
-    if (more || full) this.#alarm.set(this.#clock.now());
-    else this.#alarm.set(Math.ceil((this.#backend.deadline * this.#clock.frequency) / 1e6));
+    const full = this.#receive(host.queues[RECEIVE]!, now);
+    if (more || full) this.#work.request();
+    this.#timer.set(Math.ceil((this.#backend.deadline * this.#clock.frequency) / 1e6));
   }
 
   /** Whether there may be more to transmit. */
@@ -155,9 +159,9 @@ export class VirtioNet implements VirtioDevice {
   }
 
   /** Whether a whole batch was delivered, so that there may be more. */
-  #receive(host: VirtioHost, queue: SplitQueue, now: number): boolean {
+  #receive(queue: SplitQueue, now: number): boolean {
     let count = 0;
-    for (; this.#receiving && count < BATCH; count++) {
+    for (; count < BATCH; count++) {
       const chain = this.#spare ?? queue.pop();
       this.#spare = chain;
       if (chain === undefined) break;
@@ -165,9 +169,7 @@ export class VirtioNet implements VirtioDevice {
       if (frame === undefined) break;
       this.#spare = undefined;
       if (chain.writableLength < HEADER + frame.length) {
-        queue.add(chain, 0);
-        this.#receiving = false;
-        host.needsReset(`receive buffer of ${chain.writableLength} bytes for a frame of ${frame.length}`);
+        queue.refuse(`receive buffer of ${chain.writableLength} bytes for a frame of ${frame.length}`);
         break;
       }
       chain.write(0, this.#header);

@@ -13,7 +13,10 @@ function share(context: TestContext, transport: TransportName = 'mmio', options:
   const root = fs.mkdtempSync(path.join(os.tmpdir(), 'dyno-9p-'));
   fs.writeFileSync(path.join(root, 'file'), 'hello from the host');
   let device!: Virtio9p;
-  const machine = new TestMachine(transport, () => (device = new Virtio9p({ tag: 'shared', root, ...options })));
+  const machine = new TestMachine(
+    transport,
+    (clock) => (device = new Virtio9p({ tag: 'shared', root, clock, ...options })),
+  );
   context.after(() => {
     device.server.close();
     fs.rmSync(root, { recursive: true, force: true });
@@ -29,6 +32,7 @@ function share(context: TestContext, transport: TransportName = 'mmio', options:
     const request = pieces(message.length).map((length) => driver.readable(message.subarray(at, (at += length))));
     const reply = pieces(room).map((length) => driver.writable(length));
     queue.submit([...request, ...reply], request.length + reply.length > 16);
+    machine.settle();
     const [used] = queue.takeUsed();
     assert.ok(used);
     return Buffer.concat(reply.map((segment) => driver.contents(segment))).subarray(0, used.length);
@@ -68,13 +72,14 @@ test('messages may lie in many pieces', (t) => {
 });
 
 test('what cannot be answered is given back empty, and the device goes on', (t) => {
-  const { driver, send, device } = share(t);
+  const { driver, send, device, machine } = share(t);
   assert.equal(send(VERSION, 10).length, 0);
   assert.equal(send(VERSION.subarray(0, 5)).length, 0);
   assert.equal(send(new Uint8Array(600_000), 100, 60_000).length, 11, 'longer than any message');
   const queue = driver.queues[0]!;
   queue.submit([driver.writable(100)]);
   queue.submit([driver.readable(VERSION)]);
+  machine.settle();
   assert.deepEqual(
     queue.takeUsed().map(({ length }) => length),
     [0, 0],
@@ -94,6 +99,7 @@ test('a reset closes what the guest had open', (t) => {
 });
 
 test('tags that cannot be are refused', (t) => {
-  const { root } = share(t);
-  for (const tag of ['', 'a'.repeat(256), 'a\0b']) assert.throws(() => new Virtio9p({ tag, root }), ConfigError);
+  const { root, machine } = share(t);
+  for (const tag of ['', 'a'.repeat(256), 'a\0b'])
+    assert.throws(() => new Virtio9p({ tag, root, clock: machine.clock }), ConfigError);
 });

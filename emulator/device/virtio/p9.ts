@@ -1,7 +1,9 @@
 import { ConfigError } from '../../check/errors.ts';
+import type { Clock } from '../device.ts';
 import type { Chain } from './chain.ts';
 import { DeviceId, type VirtioDevice, type VirtioHost } from './device.ts';
 import { MAXIMUM_MESSAGE, P9Server, type P9Options } from './p9/server.ts';
+import { DeferredWork } from './work.ts';
 
 /** Feature bit (Virtual I/O Device, "9P Device"; the layout is Linux's, `linux/virtio_9p.h`). */
 export const P9Feature = { mountTag: 1n << 0n } as const;
@@ -12,6 +14,9 @@ const MAXIMUM_TAG = 255;
 export interface Virtio9pOptions extends P9Options {
   /** The name by which the guest mounts it: 1 to 255 bytes. */
   readonly tag: string;
+  readonly clock: Clock;
+  /** Ticks from a notification to the work it asks for; by default 0: the next look at the clock. */
+  readonly latency?: number;
 }
 
 /** A shared directory: a 9P2000.L server behind one queue, whose configuration is the mount tag. */
@@ -22,6 +27,7 @@ export class Virtio9p implements VirtioDevice {
   readonly queueSizes = [QUEUE_SIZE];
   readonly config: Uint8Array;
   readonly server: P9Server;
+  readonly #work: DeferredWork;
   readonly #request = new Uint8Array(MAXIMUM_MESSAGE);
   #host: VirtioHost | undefined;
 
@@ -34,6 +40,7 @@ export class Virtio9p implements VirtioDevice {
     new DataView(this.config.buffer).setUint16(0, tag.length, true);
     this.config.set(tag, 2);
     this.server = new P9Server(options);
+    this.#work = new DeferredWork(options.clock, options.latency ?? 0, () => this.#turn());
   }
 
   start(host: VirtioHost): void {
@@ -41,19 +48,25 @@ export class Virtio9p implements VirtioDevice {
   }
 
   notify(): void {
+    this.#work.request();
+  }
+
+  #turn(): void {
     const queue = this.#host?.queues[0];
     if (queue === undefined) return;
     // No more than the queue holds: a guest on another thread cannot keep the host here.
-    for (let i = queue.size; i > 0; i--) {
+    for (let served = 0; served < queue.size; served++) {
       const chain = queue.pop();
       if (chain === undefined) break;
       queue.add(chain, this.#answer(chain));
     }
     queue.signal();
+    if (queue.pending) this.#work.request();
   }
 
   reset(): void {
     this.#host = undefined;
+    this.#work.cancel();
     this.server.reset();
   }
 
