@@ -5,12 +5,14 @@ import { AssertionFailure } from '../../check/assert.ts';
 import type { Chain } from './chain.ts';
 import { RingFeature } from './device.ts';
 import { DescriptorFlag, OpenDevice, RAM, SECOND_RAM, TestMachine } from './driver.test-support.ts';
-import type { Descriptor, Segment, TestQueue } from './driver.test-support.ts';
+import type { Descriptor, QueueSetting, Segment, TestQueue } from './driver.test-support.ts';
 import { MAX_SEGMENTS, QueueFault } from './queue.ts';
 import type { SplitQueue } from './queue.ts';
 
 const ALL = 0xffff_ffff_ffff_ffffn;
 const WITHOUT_EVENTS = ALL & ~RingFeature.eventIndex;
+
+const END = SECOND_RAM.address + SECOND_RAM.size;
 
 interface Bench {
   readonly machine: TestMachine;
@@ -287,6 +289,34 @@ for (const [reason, act] of FAULTS) {
 function offerOne({ driver }: Bench, descriptor: Partial<Descriptor>): void {
   driver.writeDescriptor(0, { address: RAM.address, length: 16, flags: 0, next: 0, ...descriptor });
   driver.offer(0);
+}
+
+// What the driver says about a queue, and which reason is given for refusing it.
+const SETTINGS: readonly [string, QueueFault | undefined, (queue: TestQueue) => Partial<QueueSetting>][] = [
+  ['size zero', QueueFault.size, () => ({ size: 0 })],
+  ['size three', QueueFault.size, () => ({ size: 3 })],
+  ['size above the maximum', QueueFault.size, () => ({ size: 32 })],
+  ['a smaller size', undefined, () => ({ size: 4 })],
+  ['table at 8 mod 16', QueueFault.alignment, ({ table }) => ({ table: table + 8 })],
+  ['available ring at an odd address', QueueFault.alignment, ({ avail }) => ({ avail: avail + 1 })],
+  ['used ring at 2 mod 4', QueueFault.alignment, ({ used }) => ({ used: used + 2 })],
+  ['table that ends with RAM', undefined, () => ({ table: END - 256 })],
+  ['table past the end', QueueFault.ringAddress, () => ({ table: END - 240 })],
+  ['available ring that ends with RAM', undefined, () => ({ avail: END - 38 })],
+  ['available ring without room for its event', QueueFault.ringAddress, () => ({ avail: END - 36 })],
+  ['used ring that ends with RAM', undefined, () => ({ used: END - 136 })],
+  ['used ring without room for its event', QueueFault.ringAddress, () => ({ used: END - 132 })],
+];
+for (const [name, reason, change] of SETTINGS) {
+  test(`set-up: ${name} gives ${reason ?? 'a working queue'}`, () => {
+    const device = new OpenDevice([16]);
+    const { driver } = new TestMachine('mmio', () => device);
+    driver.negotiate();
+    driver.setUpQueues(16, change);
+    assert.equal(driver.access.state.queues[0]!.fault, reason);
+    assert.equal(driver.access.queueEnabled(0), reason === undefined);
+    assert.equal(driver.needsReset, reason !== undefined);
+  });
 }
 
 test('an indirect table may be longer than the queue, up to the limit and no further', () => {
