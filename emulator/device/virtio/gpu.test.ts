@@ -291,6 +291,7 @@ test(`${ROUNDS} commands, a third of them damaged: nothing outside RAM touched, 
       const room = random(10) === 0 ? random(1100) : 1100;
       const answer = driver.send(request(type, words), room, random(20) === 0 ? 1 : 0);
       assert.ok(answer.length <= room && driver.gpu.bytes <= 4096, `state ${state}`);
+      driver.gpu.checkInvariants();
       if (typeOf(answer) === okNoData) succeeded += 1;
       driver.gpu.screenshot();
     }

@@ -1,3 +1,4 @@
+import { assert } from '../../check/assert.ts';
 import type { Clock } from '../device.ts';
 import type { Chain } from './chain.ts';
 import { DeviceId, type VirtioDevice, type VirtioHost } from './device.ts';
@@ -157,6 +158,21 @@ export class VirtioGpu implements VirtioDevice {
     this.#height = displaySide(height);
     this.config[0]! |= EVENT_DISPLAY;
     this.#host?.configChanged();
+  }
+
+  checkInvariants(): void {
+    let bytes = 0;
+    let entries = 0;
+    for (const resource of this.#resources.values()) {
+      bytes += resource.pixels.length;
+      entries += resource.backing?.entries ?? 0;
+    }
+    assert(bytes === this.#bytes && bytes <= this.#maximumBytes, 'bytes of resources are counted and bounded');
+    assert(entries === this.#entries && entries <= MAXIMUM_TOTAL_ENTRIES, 'backing entries are counted and bounded');
+    const shown = this.#scanout && this.#resources.get(this.#scanout.resource);
+    assert(this.#scanout === undefined || shown !== undefined, 'what is shown exists');
+    if (shown !== undefined)
+      assert(liesWithin(this.#scanout!.part, shown.width, shown.height), 'what is shown lies in its resource');
   }
 
   #turn(): void {

@@ -82,7 +82,7 @@ test(`${ROUNDS} damaged frames: none throws, memory and queues stay bounded`, ()
           answers += 1;
           assert.ok(answer.length <= MAXIMUM_FRAME);
         }
-      assert.ok(network.open <= 256);
+      if (round % 8 === 0) network.checkInvariants();
     }
   } catch (error) {
     throw new Error(`seed ${seed}, frame ${step}`, { cause: error });

@@ -1,3 +1,4 @@
+import { assert } from '../../../check/assert.ts';
 import { ByteRing } from './byte-ring.ts';
 import { MTU, IPV4_HEADER, type Route } from './frame.ts';
 import type { Stream } from './service.ts';
@@ -155,6 +156,17 @@ export class TcpConnection {
     if (this.#state === 'closed') return;
     this.#reset = true;
     this.#end('closed');
+  }
+
+  checkInvariants(): void {
+    const kept = this.#unacknowledged.length;
+    const flight = distance(this.#sendUnacknowledged, this.#sendNext);
+    const sent = distance(this.#sendUnacknowledged, this.#sendMaximum);
+    assert(flight <= sent, 'what is sent next was not sent yet, or is sent again');
+    // A SYN or FIN takes a sequence number without being a byte.
+    assert(sent <= kept + 1, 'what may have to be sent again is kept');
+    assert((this.#undelivered?.length ?? 0) <= BUFFER && kept <= BUFFER, 'buffers are bounded');
+    assert(this.#state !== 'closed' || this.deadline === Infinity, 'a closed connection waits for nothing');
   }
 
   /** The window a segment must touch (RFC 9293, "Segment Acceptability Test"). */

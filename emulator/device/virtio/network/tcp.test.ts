@@ -30,6 +30,7 @@ function run(network: UserNetwork, guest: GuestTcp, loss = LOSSLESS, limit = 20_
   let now = 0;
   for (let round = 0; round < limit; round++) {
     network.advance(now);
+    network.checkInvariants();
     let moved = false;
     for (let frame = guest.take(now); frame; frame = guest.take(now)) {
       moved = true;

@@ -1,3 +1,4 @@
+import { assert } from '../../../check/assert.ts';
 import { BROADCAST_IPV4, BROADCAST_MAC, sameMac, type Ipv4Address, type MacAddress } from './address.ts';
 import { arpReply, parseArpRequest } from './arp.ts';
 import { DHCP_CLIENT_PORT, DHCP_SERVER_PORT, answerDhcp } from './dhcp.ts';
@@ -137,6 +138,13 @@ export class UserNetwork {
     this.#connections.clear();
     this.#ready.clear();
     this.#replies.length = 0;
+  }
+
+  checkInvariants(): void {
+    assert(this.#replies.length <= MAXIMUM_REPLIES, 'replies are bounded');
+    assert(this.#connections.size <= MAXIMUM_CONNECTIONS, 'connections are bounded');
+    for (const key of this.#ready) assert(this.#connections.has(key), 'only connections that exist are ready');
+    for (const connection of this.#connections.values()) connection.checkInvariants();
   }
 
   #reply(frame: Uint8Array): void {

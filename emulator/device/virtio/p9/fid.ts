@@ -1,4 +1,5 @@
 import fs from 'node:fs';
+import { assert } from '../../../check/assert.ts';
 import type { Path } from './confined-tree.ts';
 
 /** What a fid was opened as. */
@@ -85,6 +86,18 @@ export class FidTable {
 
   clear(): void {
     for (const number of this.#fids.keys()) this.clunk(number);
+  }
+
+  checkInvariants(): void {
+    let open = 0;
+    let names = 0;
+    for (const { opened } of this.#fids.values()) {
+      if (opened?.kind === 'file') open += 1;
+      else names += opened?.names?.length ?? 0;
+    }
+    assert(open === this.#open && open <= this.#maximumOpen, 'open files are counted and bounded');
+    assert(names === this.#names && names <= MAXIMUM_NAMES, 'names kept are counted and bounded');
+    assert(this.#fids.size <= this.#maximumFids, 'fids are bounded');
   }
 
   /** Something was renamed: fids at it and below it go with it. */

@@ -127,6 +127,10 @@ export class P9Server {
     this.#session.tree.close();
   }
 
+  checkInvariants(): void {
+    this.#session.fids.checkInvariants();
+  }
+
   #perform(type: number, request: MessageReader): number {
     const operation = OPERATIONS.get(type);
     if (operation === undefined) return Errno.EOPNOTSUPP;
