@@ -135,11 +135,12 @@ export class TieredEngine {
     const end = counters.instructions + budget;
     this.#end = end;
     for (;;) {
-      const left = end - counters.instructions;
-      if (left <= 0) return ExitReason.budget;
+      if (counters.instructions >= end) return ExitReason.budget;
       if (this.#policy.eager) this.#translateNow();
+      const left = end - counters.instructions;
       const entry = this.#regions.entryAt(this.#pc());
       let reason: ExitReason;
+      if (left === 0) return ExitReason.budget;
       if (entry === undefined) reason = this.#interpret(left);
       else if (left < entry.region.code.longest) return this.#interpreter.runPastEntries(left);
       else reason = this.#runRegions(entry.region, entry.number);
@@ -177,7 +178,8 @@ export class TieredEngine {
     let index = first.index;
     let entry = number;
     for (;;) {
-      const slice = Math.min(this.#end - counters.instructions, this.#policy.slice);
+      const least = this.#regions.byIndex(index).code.longest;
+      const slice = Math.min(this.#end - counters.instructions, Math.max(this.#policy.slice, least));
       this.#frame.setInt32(Frame.budget, slice, true);
       counters.regionEntries++;
       const status = this.#dispatcher.run(index, entry);
@@ -210,7 +212,7 @@ export class TieredEngine {
       if (reason !== 0) return reason as ExitReason;
       counters.refusals++;
       this.#refuse(region, exit.pc);
-      return this.#interpreter.runPastEntries(1);
+      return this.#interpreter.runPastEntries(Math.min(1, this.#end - counters.instructions));
     }
   }
 
@@ -267,12 +269,13 @@ export class TieredEngine {
     const times = this.#hotspots.refused(pc);
     if (times % this.#policy.manyRefusals !== 0) return;
     if (!this.#addresses.distrusted(pc)) {
-      // A function that is called with addresses of another kind has more such instructions.
-      for (const [low, high] of region.code.ranges) if (pc >= low && pc < high) this.#addresses.distrust(low, high);
+      // A function that is called with addresses of another kind has more such instructions; and when one was not enough, so have others.
+      for (const [low, high] of region.code.ranges)
+        if (region.distrusts > 0 || (pc >= low && pc < high)) this.#addresses.distrust(low, high);
     } else {
       this.#translator.refuse(pc);
     }
-    this.#renew(region);
+    this.#renew(region, region.generation, region.distrusts + 1);
   }
 
   /** Looks where the interpreter is, and translates what it is seen at again. */
@@ -319,7 +322,7 @@ export class TieredEngine {
     if (this.#tried.has(pc) || this.#regions.entryAt(pc) !== undefined) return;
     this.#tried.add(pc);
     if (!this.#interpreter.prepare()) return;
-    this.#install(pc, this.#translator.discover(pc), 0);
+    this.#install(pc, this.#translator.discover(pc));
   }
 
   #translate(seed: number): void {
@@ -331,18 +334,18 @@ export class TieredEngine {
       if (this.#regions.entryAt(entry)?.region.holds(seed) === true) return;
       nodes = this.#translator.discover(entry);
     }
-    this.#install(entry, nodes, 0);
+    this.#install(entry, nodes);
   }
 
-  #install(seed: number, nodes: readonly RegionNode[], generation: number): void {
-    if (nodes.length === 0) return;
-    let code = generation === 0 ? this.#translator.stored(seed) : undefined;
+  #install(seed: number, nodes: readonly RegionNode[], generation = 0, anew = false): Region | undefined {
+    if (nodes.length === 0) return undefined;
+    let code = anew ? undefined : this.#translator.stored(seed);
     if (code === undefined) {
       this.#observe(nodes);
       code = this.#translator.translate(nodes);
     }
-    this.#regions.add(code, this.#translator.instantiate(code), generation);
     this.counters.regions++;
+    return this.#regions.add(code, this.#translator.instantiate(code), generation);
   }
 
   /** Runs some instructions one by one to see where those of the nodes access memory. */
@@ -368,9 +371,10 @@ export class TieredEngine {
   }
 
   /** Translates a region again, for what is known by now. */
-  #renew(region: Region): void {
-    if (!region.live || region.generation >= this.#policy.generations) return;
+  #renew(region: Region, generation = region.generation + 1, distrusts = region.distrusts): void {
+    if (!region.live || generation > this.#policy.generations) return;
     this.#regions.remove(region);
-    this.#install(region.seed, this.#translator.discover(region.seed), region.generation + 1);
+    const renewed = this.#install(region.seed, this.#translator.discover(region.seed), generation, true);
+    if (renewed !== undefined) renewed.distrusts = distrusts;
   }
 }

@@ -12,6 +12,8 @@ export class Region {
   live = true;
   /** Times it could not be entered because modes or flags were others. */
   refusedEntries = 0;
+  /** How often translations of the same code were found to assume too much of memory. */
+  distrusts = 0;
   /** Recent use, halved from time to time. */
   heat = 0;
 

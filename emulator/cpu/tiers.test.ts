@@ -1,0 +1,120 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { testSeed } from '../bits/float-operands.ts';
+import { Random } from '../ir/random.ts';
+import { riscv64 } from '../isa/riscv/index.ts';
+import { X } from '../isa/riscv/registers.ts';
+import { STATE } from '../layout/memory-map.ts';
+import { ExitReason, REGISTERS, StateOffset } from '../layout/state.ts';
+import { PASSES } from '../pass/pipeline.ts';
+import { AUTO, BASELINE, OPTIMIZED, type TierPolicy } from '../tier/policy.ts';
+import { randomProgram } from './random-program.test-support.ts';
+import { CODE, CODE_SIZE, GUEST_SIZE, Image, randomImage } from './random-code.test-support.ts';
+import { Vcpu, type VcpuOptions } from './vcpu.ts';
+
+type Tiers = NonNullable<VcpuOptions['tiers']>;
+type Start = ReturnType<typeof randomImage>;
+
+const base = testSeed();
+/** Programs of each kind; more where there is time for them. */
+const ROUNDS = Number(process.env['ROUNDS'] ?? 12);
+const subject = new Image();
+
+/** Runs with parts of the budget as `part` says; after an exit goes on at an address that depends on what has been done so far only. */
+function run(seed: number, start: Start, budget: number, part: () => number, tiers: Tiers | undefined) {
+  subject.load(start);
+  const vcpu = new Vcpu(riscv64, subject.memory, { guestSize: GUEST_SIZE, ...(tiers ? { tiers } : {}) });
+  const exits: string[] = [];
+  vcpu.pc = BigInt(CODE);
+  for (let left = budget; left > 0 && exits.length < 150;) {
+    const asked = Math.min(left, part());
+    const before = vcpu.counters.instructions;
+    const reason = vcpu.run(asked);
+    const done = vcpu.counters.instructions - before;
+    left -= done;
+    if (reason === ExitReason.budget) {
+      assert.equal(done, asked, `a budget is used up, seed ${seed}`);
+      continue;
+    }
+    assert.ok(done < asked, `the instruction that leaves does not retire, seed ${seed}`);
+    exits.push(`${reason} ${vcpu.cause} ${vcpu.value} at ${vcpu.pc} after ${vcpu.counters.instructions}`);
+    vcpu.pc = BigInt(CODE + 2 * ((vcpu.counters.instructions * 4057 + exits.length * 773) % (CODE_SIZE / 2)));
+  }
+  vcpu.checkInvariants();
+  const registers = Buffer.from(Buffer.from(subject.memory.buffer, STATE + REGISTERS, 0x1000));
+  // The sink's content is nobody's business.
+  registers.fill(0, X.offset - REGISTERS + 32 * 8, X.offset - REGISTERS + 33 * 8);
+  const end = {
+    exits,
+    pc: vcpu.pc,
+    instructions: vcpu.counters.instructions,
+    registers,
+    flags: vcpu.state.getUint32(StateOffset.floatFlags, true),
+    guest: Buffer.from(subject.guest),
+  };
+  return { end, counters: { ...vcpu.counters } as Readonly<Partial<Record<string, number>>> };
+}
+
+/** Policies that translate early and in odd shapes. */
+function policies(random: Random): Record<string, Tiers> {
+  const shaped: TierPolicy = {
+    ...OPTIMIZED,
+    limits: { instructions: 1 + random.below(80), inlined: random.below(40) },
+    slice: 1 + random.below(400),
+    manyRefusals: 1 + random.below(5),
+    observedSteps: random.below(20),
+  };
+  const sampled: TierPolicy = {
+    ...AUTO,
+    sampleInterval: 1 + random.below(50),
+    hotSamples: 1,
+    traceLength: random.below(40),
+    hotExits: 1 + random.below(4),
+    slice: 1 + random.below(400),
+  };
+  return {
+    optimized: { policy: OPTIMIZED },
+    baseline: { policy: BASELINE },
+    shaped: { policy: shaped },
+    sampled: { policy: sampled },
+    [`without ${PASSES[random.below(PASSES.length)]!.name}`]: {
+      policy: shaped,
+      disabledPasses: new Set([random.pick(PASSES).name]),
+    },
+  };
+}
+
+function compare(seed: number, start: Start, budget: number, random: Random, sum: Record<string, number>): void {
+  const expected = run(seed, start, budget, () => budget, undefined);
+  for (const [name, tiers] of Object.entries(policies(random))) {
+    const parts = 1 + random.below(3) ** 5 * 100;
+    for (const part of [() => budget, () => 1 + random.below(parts)]) {
+      const { end, counters } = run(seed, start, budget, part, tiers);
+      assert.deepEqual(end, expected.end, `seed ${seed}, ${name}`);
+      for (const key of ['instructions', 'regionInstructions', 'regions', 'refusals', 'chained', 'regionsDropped'])
+        sum[key] = (sum[key] ?? 0) + (counters[key] ?? 0);
+    }
+  }
+}
+
+test('random code, jumps into the middle of instructions and stores to code included, ends alike in every tier', (context) => {
+  context.diagnostic(`SEED=${base}`);
+  const sum: Record<string, number> = {};
+  for (let seed = base; seed < base + ROUNDS; seed++) {
+    const random = new Random(seed);
+    compare(seed, randomImage(random), 1500, random, sum);
+  }
+  context.diagnostic(JSON.stringify(sum));
+  assert.ok(sum['regionInstructions']! > 100 && sum['refusals']! > 0, 'regions run and give instructions back');
+});
+
+test('random programs of loops, calls, switches and floating point end alike in every tier', (context) => {
+  context.diagnostic(`SEED=${base}`);
+  const sum: Record<string, number> = {};
+  for (let seed = base; seed < base + ROUNDS; seed++) {
+    const random = new Random(seed);
+    compare(seed, randomProgram(random), 20_000, random, sum);
+  }
+  context.diagnostic(JSON.stringify(sum));
+  assert.ok(sum['regionInstructions']! > 0.3 * sum['instructions']! && sum['chained']! > 0, 'most of it in regions');
+});
