@@ -1,10 +1,14 @@
 /** A measuring process: the request is its one argument, results are JSON lines on descriptor 3. */
 import { writeSync } from 'node:fs';
 import { ConfigError, UserFacingError } from '../emulator/check/errors.ts';
+import { waits } from '../suites/harness/define-bench.ts';
 import { discover, factsOf, loadSuite } from '../suites/harness/discover.ts';
 import { measureBenchmark } from '../suites/harness/measure.ts';
 import { TRIAL_DESCRIPTOR, TRIAL_PROTOCOL, trialRequestSchema } from '../suites/harness/trial-protocol.ts';
 import type { Listing, TrialMessage, TrialRequest } from '../suites/harness/trial-protocol.ts';
+
+// A gate keeps compiled modules, so that its many processes start in half the time; what a suite starts must not.
+delete process.env['NODE_COMPILE_CACHE'];
 
 /** Pipes can be non-blocking and full; a message must not be lost or cut. */
 function send(message: TrialMessage): void {
@@ -28,7 +32,8 @@ async function answer(request: TrialRequest): Promise<void> {
   if (request.file === undefined) {
     const benches: Listing[] = [];
     for (const found of await discover(request.root)) {
-      benches.push({ ...(await factsOf(found)), file: found.file, counts: found.bench.counters !== undefined });
+      const { bench, file } = found;
+      benches.push({ ...(await factsOf(found)), file, counts: bench.counters !== undefined, waits: waits(bench) });
     }
     send({ type: 'listing', benches });
     return;

@@ -11,6 +11,8 @@ import type { Repository } from './repository.ts';
 
 export interface Worktree {
   readonly directory: string;
+  /** An empty folder beside it that goes with it. */
+  readonly scratch: string;
   /** Whether this commit has the harness at all. */
   readonly measurable: boolean;
   /** Removes it, from the disk and from git's list. */
@@ -30,7 +32,7 @@ export async function openWorktree(repository: Repository, commit: string, signa
     await repository.addWorktree(directory, commit);
     const measurable = existsSync(trialScript(directory)) && existsSync(join(directory, 'suites'));
     if (measurable) await provideDependencies(directory, repository.directory, signal);
-    return { directory, measurable, dispose };
+    return { directory, scratch: join(parent, 'scratch'), measurable, dispose };
   } catch (error) {
     await dispose();
     throw error;

@@ -27,25 +27,30 @@ export const OPTIONS = {
   'harness.full.warmup': option(duration, 3000, 'warm-up of a benchmark in a full run'),
   'harness.full.time': option(duration, 10_000, 'measuring time of a benchmark in a full run'),
   'harness.gate.samples': option(sampleCount, 60, 'samples in one process of a paired run'),
-  'harness.gate.warmup': option(duration, 150, 'warm-up in one process of a paired run'),
-  'harness.gate.time': option(duration, 180, 'measuring time in one process of a paired run'),
+  'harness.gate.warmup': option(duration, 200, 'warm-up in one process of a paired run'),
+  'harness.gate.time': option(duration, 200, 'measuring time in one process of a paired run'),
 
   'harness.gate.tolerance': option(
     fraction,
     0.03,
     'a gate calls a timed row that is slower by more than this share a regression; thresholds of its own outrank it',
   ),
-  'harness.gate.minimumPairs': option(integer(5, 1000), 8, 'process pairs of every row before it is judged'),
+  'harness.gate.minimumPairs': option(integer(5, 1000), 6, 'process pairs of every row before it is judged'),
   'harness.gate.maximumPairs': option(
     integer(5, 1000),
-    28,
+    24,
     'process pairs after which an undecided row stays undecided',
   ),
-  'harness.gate.budget': option(duration, 600_000, 'time after which a gate starts no further pairs'),
+  'harness.gate.parallel': option(
+    integer(1, 64),
+    2,
+    'pairs that a gate measures at the same time, each on a CPU of its own; never more than there are CPUs',
+  ),
+  'harness.gate.budget': option(duration, 1_200_000, 'time after which a gate starts no further pairs'),
   'harness.gate.singleThreaded': option(
     flag,
     true,
-    'run paired processes with --single-threaded (between-process spread 8.8 % without, 1.7 % with)',
+    'take threads and chance out of the runtime of paired processes (between-process spread 8.8 % without, 1.7 % with) and time them by CPU time, both on one CPU at once; false is as in production, far noisier',
   ),
   'harness.pin': option(flag, true, 'pin measuring processes to one CPU when taskset is there'),
   'harness.timeout': option(

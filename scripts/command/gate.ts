@@ -1,6 +1,7 @@
 import { randomInt } from 'node:crypto';
 import { Command } from 'commander';
 import { ConfigError } from '../../emulator/check/errors.ts';
+import type { Settings } from '../../emulator/config/settings.ts';
 import type { ComparedRun, Comparison } from '../../reports/verdict.ts';
 import { runPaired } from '../../suites/harness/paired.ts';
 import type { PairedRow, Side } from '../../suites/harness/paired.ts';
@@ -8,6 +9,7 @@ import { formatDuration, Progress } from '../../suites/harness/progress.ts';
 import { listBenchmarks } from '../../suites/harness/runner.ts';
 import { samplingFor } from '../../suites/harness/sampling.ts';
 import { selectBenchmarks } from '../../suites/harness/select.ts';
+import { usableCpus } from '../../suites/harness/trial-process.ts';
 import { EXIT, Interrupted } from '../exit.ts';
 import { judgeOutcome } from '../judge.ts';
 import { note } from '../output.ts';
@@ -20,8 +22,8 @@ import { openWorktree } from '../worktree.ts';
 import type { Worktree } from '../worktree.ts';
 
 const EXAMPLES = `
-Base and head are measured side by side: fresh processes in pairs, in random order, with --single-threaded, each in a
-checkout of its own. Exact counters are compared exactly.
+Base and head are measured side by side: fresh processes in pairs, both on one CPU at the same time and timed by their
+CPU time, each in a checkout of its own. Exact counters are compared exactly.
 
 Exit codes: 0 pass, 1 regression, 2 error, 3 could not tell, 4 nothing compared.
 
@@ -49,7 +51,7 @@ export function command(): Command {
     .option('--budget <time>', 'start no further pairs after this long (default: harness.gate.budget)')
     .option('--pairs <n>', 'process pairs a row before it is judged (default: harness.gate.minimumPairs)')
     .option('--counters-only', 'compare the exact counters only')
-    .option('--default-flags', 'without --single-threaded: nearer to production, far noisier')
+    .option('--default-flags', 'threads as in production, wall time, one process after the other: far noisier')
     .option('--seed <n>', 'seed of the random order')
     .addHelpText('after', EXAMPLES)
     .action(async (filters: string[], flags: Flags) => {
@@ -89,7 +91,8 @@ async function gate(filters: readonly string[], flags: Flags): Promise<number> {
           ? runOf('working tree', (await repository.head()) ?? null, await repository.isDirty())
           : runOf(flags.head!, headCommit, false),
     };
-    const comparison = await compareSides(session, { base: base.directory, head: headDirectory }, runs, {
+    const directories = { base: base.directory, head: headDirectory, compiled: base.scratch };
+    const comparison = await compareSides(session, directories, runs, {
       filters,
       flags,
       seed,
@@ -104,7 +107,19 @@ async function gate(filters: readonly string[], flags: Flags): Promise<number> {
 interface Directories {
   readonly base: string;
   readonly head: string;
+  /** Where measuring processes keep compiled modules while the gate lasts. */
+  readonly compiled: string;
 }
+
+/**
+ * Flags that make processes of one body alike. Concurrent recompilation and incremental marking (whose write barriers and
+ * steps slow an allocating body by 1.6 for half of its samples) fall at other moments in every process; heaps grow by how
+ * long earlier collections took. Figures: suites/harness/README.md.
+ */
+const STEADY_FLAGS = ['--single-threaded', '--no-incremental-marking', '--predictable-gc-schedule'] as const;
+
+/** Hash tables and heap addresses are laid out alike in both processes of a pair, and otherwise in each pair. */
+const seedFlags = (seed: number): string[] => [`--hash-seed=${seed}`, `--random-seed=${seed}`];
 
 async function compareSides(
   session: Session,
@@ -113,9 +128,10 @@ async function compareSides(
   { filters, flags, seed }: { filters: readonly string[]; flags: Flags; seed: number },
 ): Promise<Comparison> {
   const { settings } = session;
-  const runtimeFlags = settings.get('harness.gate.singleThreaded') ? ['--single-threaded'] : [];
+  const steady = settings.get('harness.gate.singleThreaded');
+  const runtimeFlags = steady ? STEADY_FLAGS : [];
   const open = async (directory: string): Promise<Side> => {
-    const place = placeOf(session, runtimeFlags, directory);
+    const place = { ...placeOf(session, runtimeFlags, directory), compiled: directories.compiled };
     const root = `${directory}/suites`;
     const benches = await listBenchmarks(place, root);
     // What counts nothing has nothing to say when only counters are compared.
@@ -136,6 +152,8 @@ async function compareSides(
   const outcome = await runPaired(narrowed, head, {
     sampling: samplingFor('gate', settings),
     seed,
+    cpus: cpusOf(settings, steady),
+    ...(steady ? { seedFlags } : {}),
     looks: [...new Set([minimum, Math.min(2 * minimum, maximum), maximum])],
     decided: (row) =>
       isDecided(row, minimum, judgeOutcome({ rows: [row], added: [], removed: [] }, settings, runs.base, runs.head)),
@@ -154,9 +172,16 @@ async function compareSides(
   return { ...comparison, notes };
 }
 
+/** Where pairs run: one after the other when not pinned, or when wall time is what counts. */
+function cpusOf(settings: Settings, steady: boolean): readonly (number | undefined)[] {
+  if (!settings.get('harness.pin')) return [undefined];
+  const usable = usableCpus().toReversed();
+  return usable.length === 0 ? [undefined] : usable.slice(0, steady ? settings.get('harness.gate.parallel') : 1);
+}
+
 /**
- * A pass at the first look is final. A red is looked at again with twice the pairs: identical code crosses a 10 % threshold
- * with 8 pairs now and then on a busy machine, and hardly ever at both looks, while a true regression stays.
+ * A pass at the first look is final. A red is looked at again with twice the pairs: identical code looks worse with 6 pairs
+ * once in 64 rows, and hardly ever at both looks, while a true regression stays.
  */
 function isDecided(row: PairedRow, minimum: number, { counts }: Comparison): boolean {
   if (counts.inconclusive > 0) return false;

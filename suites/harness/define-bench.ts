@@ -46,12 +46,22 @@ export interface BenchmarkSpec<State> {
   readonly items?: (state: State) => number;
   /** The work returns the sample itself, in `unit`: pauses, bytes. Engine `tinybench` only. */
   readonly selfMeasured?: boolean;
+  /**
+   * The work waits for a disk, a thread or a process, so that its CPU time says little: wall time in paired runs too, and
+   * no second process beside it. True of engine `process` and of self-measured work; asynchronous work is found out.
+   */
+  readonly waits?: boolean;
   /** Engine `process` only. */
   readonly process?: (state: State) => ProcessSpec;
   /** Exact integers by kebab-case name. Taken twice from fresh set-ups: a difference is reported as an error. */
   readonly counters?: (state: State) => Readonly<Record<string, number>> | Promise<Readonly<Record<string, number>>>;
   /** Throws when the work gave a wrong result; run before and after measuring. For `process`, the result is its standard output. */
   readonly check?: (state: State, result: unknown) => void | Promise<void>;
+}
+
+/** Whether the benchmark is known to wait before it ever ran. */
+export function waits(bench: Pick<Benchmark, 'waits' | 'engine' | 'selfMeasured'>): boolean {
+  return bench.waits ?? (bench.engine === 'process' || bench.selfMeasured === true);
 }
 
 /** A registered benchmark; the state's type is known to its own functions only. */

@@ -1,5 +1,6 @@
 /** What the sampling engines share. */
 import type { Benchmark } from './define-bench.ts';
+import type { Clock } from './clock.ts';
 import type { Conditions } from './conditions.ts';
 import type { Sampling } from './sampling.ts';
 
@@ -9,6 +10,8 @@ export interface EngineRun {
   readonly sampling: Sampling;
   /** Whether the work returned a promise when it was called for its self-check. */
   readonly asynchronous: boolean;
+  /** What samples are read from, where the body allows it (see `CallCost`). */
+  readonly clock: Clock;
 }
 
 export interface EngineResult {
@@ -22,3 +25,8 @@ export const DISCARDED_SAMPLES = 2;
 
 /** Slow bodies get fewer samples than asked for, but never fewer than this. */
 export const FEWEST_SAMPLES = 5;
+
+/** What the result says about the clock; wall time, the usual one, goes without saying. */
+export function conditionsOf({ waits }: { readonly waits: boolean }, clock: Clock): Conditions {
+  return { ...(clock === 'wall' ? {} : { clock }), ...(waits ? { waits: 1 } : {}) };
+}

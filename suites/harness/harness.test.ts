@@ -21,7 +21,7 @@ import type { Listing } from './trial-protocol.ts';
 
 const CHECKOUT = join(import.meta.dirname, '..', '..');
 const place: TrialPlace = { directory: CHECKOUT, flags: [], timeout: 20_000 };
-const sampling = { samples: 1, warmup: 0, time: 0 };
+const sampling = { samples: 1, warmup: 0, time: 0, clock: 'wall' } as const;
 
 let suites: string;
 before(async () => {
@@ -258,7 +258,7 @@ test('pairs: sides are joined by id or former id, counters compared once, one fi
   );
   const side = async (root: string): Promise<Side> => ({ place, root, benches: await listBenchmarks(place, root) });
   const outcome = await runPaired(await side(base), await side(head), {
-    sampling: { samples: 5, warmup: 0, time: 0 },
+    sampling: { samples: 5, warmup: 0, time: 0, clock: 'cpu' },
     seed: 5,
     looks: [2, 3],
     decided: (row) => row.id === 'test/suite/kept',
@@ -273,6 +273,33 @@ test('pairs: sides are joined by id or former id, counters compared once, one fi
   assert.deepEqual([kept!.base.length, kept!.head.length], [2, 2], 'a decided row gets no further pairs');
   assert.deepEqual([renamed!.base.length, renamed!.head.length], [3, 3], 'an undecided one does');
   assert.equal(outcome.outOfTime, false);
+});
+
+test('a row found to wait starts anew with nothing beside it; the others go on in parallel', async () => {
+  const body = `const cell = new Int32Array(new SharedArrayBuffer(4));
+bench('waits', { work: () => Atomics.wait(cell, 0, 0, 2) });
+bench('works', { work: () => { let sum = 0; for (let i = 0; i < 1e6; i++) sum += i; return sum; } });
+bench('says', { waits: true });`;
+  const root = await suite('waiting', body);
+  const side: Side = { place, root, benches: await listBenchmarks(place, root) };
+  const seeds: number[] = [];
+  const outcome = await runPaired(side, side, {
+    sampling: { samples: 5, warmup: 5, time: 5, clock: 'cpu' },
+    seed: 3,
+    looks: [2],
+    decided: () => false,
+    budget: 60_000,
+    countersOnly: false,
+    cpus: [undefined, undefined],
+    seedFlags: (seed) => (seeds.push(seed), [`--random-seed=${seed}`]),
+  });
+  for (const row of outcome.rows) {
+    assert.equal(row.error, undefined, row.id);
+    assert.deepEqual([row.base.length, row.head.length], [2, 2], row.id);
+  }
+  const waiting = outcome.rows.find(({ id }) => id === 'test/suite/waits')!;
+  if (process.platform === 'linux') assert.ok(Math.min(...waiting.base) >= 1.5, 'by the wall clock');
+  assert.ok(seeds.length % 2 === 0 && new Set(seeds).size === seeds.length / 2, 'a seed is a pair’s');
 });
 
 test('a spent budget starts no pair and says so; a failing side is an error of its row', async () => {

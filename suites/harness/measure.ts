@@ -2,6 +2,7 @@
 import { oneLine, UserFacingError } from '../../emulator/check/errors.ts';
 import { ConditionWatch } from './conditions.ts';
 import type { Conditions } from './conditions.ts';
+import { waits } from './define-bench.ts';
 import type { Benchmark } from './define-bench.ts';
 import { factsOf } from './discover.ts';
 import type { Discovered } from './discover.ts';
@@ -72,8 +73,10 @@ async function sample(bench: Benchmark, sampling: Sampling): Promise<EngineResul
   const state = await bench.setup?.();
   try {
     const asynchronous = bench.engine === 'process' ? true : await selfCheck(bench, state);
-    const run: EngineRun = { bench, state, sampling, asynchronous };
-    const result = await ENGINES[bench.engine as keyof typeof ENGINES](run);
+    const alone = waits(bench) || asynchronous;
+    const run: EngineRun = { bench, state, sampling, asynchronous, clock: alone ? 'wall' : sampling.clock };
+    const sampled = await ENGINES[bench.engine as keyof typeof ENGINES](run);
+    const result = alone ? { ...sampled, conditions: { ...sampled.conditions, waits: 1 } } : sampled;
     const wrong = result.samples.find((value) => !Number.isFinite(value) || value < 0);
     if (wrong !== undefined) throw new Error(`a sample is ${wrong}`);
     // Again at the end: optimised code must still give the right answer.

@@ -1,8 +1,13 @@
 /**
  * The paired-run controller: base and head measured side by side on one machine.
  *
- * A pair is one fresh process of each side, run directly after one another in random order; its two figures give one
- * ratio, and the pair, not the sample, is what statistics count. Exact counters are taken once a side and compared as they are.
+ * A pair is one fresh process of each side; its two figures give one ratio, and the pair, not the sample, is what
+ * statistics count. Exact counters are taken once a side and compared as they are.
+ *
+ * The two processes of a pair run at the same time on the same CPU, each timed by its own CPU time: the system alternates
+ * them every few milliseconds, so whatever the machine does meanwhile (clock rates, neighbours, a busy sibling thread) falls
+ * on both. `suites/harness/README.md` holds the figures. A body that waits is measured by the wall clock, one process
+ * after the other.
  */
 import type { BenchmarkFacts, Direction, Measurement } from './measurement.ts';
 import type { Progress } from './progress.ts';
@@ -47,6 +52,10 @@ export interface PairedPlan {
   readonly seed: number;
   /** Numbers of pairs after which rows are looked at, rising; only undecided rows go on to the next look. */
   readonly looks: readonly number[];
+  /** CPUs that pairs are measured on at the same time, one pair on each; by default the CPU of the head's place. */
+  readonly cpus?: readonly (number | undefined)[];
+  /** Runtime flags that both processes of a pair get and each pair has others, such as seeds of the runtime. */
+  readonly seedFlags?: (seed: number) => readonly string[];
   /** Whether a row needs no more pairs. Called at each look but the last. */
   readonly decided: (row: PairedRow) => boolean;
   /** Milliseconds after which no further pair is started. */
@@ -56,9 +65,16 @@ export interface PairedPlan {
   readonly now?: () => number;
 }
 
+interface Sides {
+  readonly base: Side;
+  readonly head: Side;
+}
+
 interface Row {
   readonly baseBench: Listing;
   readonly headBench: Listing;
+  /** Measured by the wall clock with no other process beside it, since it waits. */
+  alone: boolean;
   readonly base: number[];
   readonly head: number[];
   baseCounters: Readonly<Record<string, number>>;
@@ -77,25 +93,33 @@ export async function runPaired(base: Side, head: Side, plan: PairedPlan): Promi
 
   const timed = rows.filter((row) => !plan.countersOnly && row.headBench.engine !== 'counters');
   let outOfTime = false;
+  const stopped = (): boolean => {
+    if (!outOfTime && now() >= deadline) outOfTime = true;
+    return outOfTime || aborted();
+  };
   for (const [index, look] of plan.looks.entries()) {
     const open = timed.filter((row) => row.error === undefined && (index === 0 || !plan.decided(publicRow(row))));
     const missing = open.reduce((sum, row) => sum + look - row.head.length, 0);
-    const progress = missing > 0 ? plan.progress?.(missing) : undefined;
-    for (let round = 0; round < look; round++) {
-      for (const row of shuffled(open, random)) {
-        const baseFirst = random() < 0.5;
-        if (row.head.length >= look || row.error !== undefined || outOfTime || aborted()) continue;
-        if (now() >= deadline) {
-          outOfTime = true;
-          continue;
-        }
-        progress?.begin(`${row.headBench.id}, pair ${row.head.length + 1}`);
-        await measurePair(row, baseFirst, base, head, plan.sampling);
-        progress?.end(row.headBench.id, `pair ${row.head.length}`);
-      }
-    }
+    if (missing === 0 || aborted()) continue;
+    const progress = plan.progress?.(missing);
+    const pairsOf = (some: readonly Row[]): Job[] => planPairs(some, look, random);
+    const measure = async (job: Job, cpu: number | undefined): Promise<void> => {
+      if (job.row.error !== undefined || stopped()) return;
+      progress?.begin(job.row.headBench.id);
+      await measurePair(job, { base: pinned(base, cpu), head: pinned(head, cpu) }, plan);
+      progress?.end(job.row.headBench.id, `pair ${job.row.head.length}`);
+    };
+    const jobs = pairsOf(open.filter(({ alone }) => !alone))[Symbol.iterator]();
+    const cpus = plan.cpus ?? [head.place.cpu];
+    await Promise.all(
+      cpus.map(async (cpu) => {
+        for (const job of jobs) await measure(job, cpu);
+      }),
+    );
+    // What waits runs with nothing beside it, also if that was found out just now.
+    for (const job of pairsOf(open.filter(({ alone }) => alone))) await measure(job, head.place.cpu);
     progress?.clear();
-    if (outOfTime || aborted()) break;
+    if (stopped()) break;
   }
   return { rows: rows.map(publicRow), added, removed, seed: plan.seed, interrupted: aborted(), outOfTime };
 }
@@ -116,7 +140,17 @@ export function joinSides(
     }
     const baseBench = byId.get(name)!;
     byId.delete(name);
-    rows.push({ baseBench, headBench, base: [], head: [], baseCounters: {}, headCounters: {}, error: undefined });
+    const alone = baseBench.waits || headBench.waits;
+    rows.push({
+      baseBench,
+      headBench,
+      alone,
+      base: [],
+      head: [],
+      baseCounters: {},
+      headCounters: {},
+      error: undefined,
+    });
   }
   return { rows, added, removed: [...byId.values()].map(factsOfListing) };
 }
@@ -148,22 +182,59 @@ async function countBothSides(rows: readonly Row[], base: Side, head: Side, plan
   }
 }
 
-async function measurePair(row: Row, baseFirst: boolean, base: Side, head: Side, sampling: Sampling): Promise<void> {
-  const order = baseFirst ? (['base', 'head'] as const) : (['head', 'base'] as const);
-  const figures = { base: 0, head: 0 };
-  for (const name of order) {
-    const side = name === 'base' ? base : head;
-    const bench = row[`${name}Bench`];
-    const measurement = await measureOnce(side, bench, sampling);
-    if (side.place.signal?.aborted === true) return;
-    if (measurement.error !== undefined || measurement.samples.length === 0) {
-      row.error = `${name}: ${measurement.error ?? 'gave no samples'}`;
-      return;
+/** The sides of one pair in the order they are started. */
+type Order = readonly ['base', 'head'] | readonly ['head', 'base'];
+
+interface Job {
+  readonly row: Row;
+  readonly order: Order;
+  readonly seed: number;
+}
+
+/** The pairs that rows lack for a look, round by round, so that no row has all of its pairs in one stretch of time. */
+function planPairs(rows: readonly Row[], look: number, random: () => number): Job[] {
+  const jobs: Job[] = [];
+  for (let round = 0; round < look; round++) {
+    for (const row of shuffled(rows, random)) {
+      const order: Order = random() < 0.5 ? ['base', 'head'] : ['head', 'base'];
+      const seed = Math.floor(random() * 2 ** 31);
+      if (row.head.length + round < look) jobs.push({ row, order, seed });
     }
-    figures[name] = processFigure(measurement.samples, bench.direction);
   }
-  row.base.push(figures.base);
-  row.head.push(figures.head);
+  return jobs;
+}
+
+function pinned(side: Side, cpu: number | undefined): Side {
+  return { ...side, place: { ...side.place, cpu } };
+}
+
+async function measurePair({ row, order, seed }: Job, sides: Sides, plan: PairedPlan): Promise<void> {
+  const sampling: Sampling = row.alone ? { ...plan.sampling, clock: 'wall' } : plan.sampling;
+  const together = sampling.clock === 'cpu';
+  const start = (name: 'base' | 'head'): Promise<Measurement> => {
+    const side = sides[name];
+    const flags = [...side.place.flags, ...(plan.seedFlags?.(seed) ?? [])];
+    return measureOnce({ ...side, place: { ...side.place, flags } }, row[`${name}Bench`], sampling);
+  };
+  const taken: Measurement[] = [];
+  if (together) taken.push(...(await Promise.all(order.map(start))));
+  else for (const name of order) taken.push(await start(name));
+  if (sides.head.place.signal?.aborted === true) return;
+  for (const [index, { error, samples }] of taken.entries()) {
+    if (error !== undefined) row.error ??= `${order[index]!}: ${error}`;
+    else if (samples.length === 0) row.error ??= `${order[index]!}: gave no samples`;
+  }
+  if (row.error !== undefined) return;
+  if (together && (row.alone || taken.some(({ conditions }) => conditions['waits'] !== undefined))) {
+    // Found out only now: what it gave beside another process is dropped.
+    row.alone = true;
+    row.base.length = 0;
+    row.head.length = 0;
+    return;
+  }
+  for (const [index, { samples }] of taken.entries()) {
+    row[order[index]!].push(processFigure(samples, row.headBench.direction));
+  }
 }
 
 async function measureOnce(side: Side, bench: Listing, sampling: Sampling): Promise<Measurement> {

@@ -33,7 +33,7 @@ export interface RunOutcome {
 /** Every benchmark a checkout defines. @throws HostError or ConfigError when a suite cannot be loaded. */
 export async function listBenchmarks(place: TrialPlace, root: string): Promise<readonly Listing[]> {
   let benches: readonly Listing[] | undefined;
-  const sampling: Sampling = { samples: 1, warmup: 0, time: 0 };
+  const sampling: Sampling = { samples: 1, warmup: 0, time: 0, clock: 'wall' };
   const request = { protocol: TRIAL_PROTOCOL, root, ids: [], sampling, counters: false, samples: false };
   await runTrial(request, place, (message) => {
     if (message.type === 'listing') benches = message.benches;
@@ -87,7 +87,7 @@ export function failed(bench: Listing, error: string): Measurement {
 }
 
 /** The facts alone: where the suite file lies is no part of a result. */
-export function factsOfListing({ file: _file, counts: _counts, ...facts }: Listing): BenchmarkFacts {
+export function factsOfListing({ file: _file, counts: _counts, waits: _waits, ...facts }: Listing): BenchmarkFacts {
   return facts;
 }
 

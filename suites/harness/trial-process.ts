@@ -12,6 +12,8 @@ export interface TrialPlace {
   readonly flags: readonly string[];
   /** CPU to pin to; undefined leaves placement to the system. */
   readonly cpu?: number | undefined;
+  /** Folder in which compiled modules are kept between processes; absent, each compiles its own. */
+  readonly compiled?: string | undefined;
   /** Milliseconds. */
   readonly timeout: number;
   readonly signal?: AbortSignal | undefined;
@@ -43,6 +45,7 @@ export function runTrial(
       stdio: ['ignore', 'pipe', 'pipe', 'pipe'],
       // A group of its own: Ctrl-C reaches the controller only, which then ends the process and whatever it started.
       detached: true,
+      ...(place.compiled === undefined ? {} : { env: { ...process.env, NODE_COMPILE_CACHE: place.compiled } }),
     });
     const kill = (): void => killGroup(child.pid);
     place.signal?.addEventListener('abort', kill, { once: true });
@@ -97,10 +100,23 @@ function killGroup(pid: number | undefined): void {
 
 /** The CPU measuring processes are pinned to: the last this process may use, away from where interrupts tend to land. */
 export function pinnedCpu(): number | undefined {
+  return usableCpus().at(-1);
+}
+
+/** The CPUs this process may use; none where taskset is missing. */
+export function usableCpus(): readonly number[] {
   const answer = spawnSync('taskset', ['--cpu-list', '--pid', String(process.pid)], { encoding: 'utf8' });
-  if (answer.status !== 0) return undefined;
-  const last = /([0-9]+)\s*$/.exec(answer.stdout)?.[1];
-  return last === undefined ? undefined : Number(last);
+  return answer.status === 0 ? parseCpuList(answer.stdout.slice(answer.stdout.lastIndexOf(':') + 1)) : [];
+}
+
+/** Reads `0,2-4` (taskset(1)); ranges with a stride are read as their ends. */
+export function parseCpuList(text: string): number[] {
+  return text.split(',').flatMap((part) => {
+    const [, first, last] = /^\s*([0-9]+)(?:-([0-9]+))?\s*$/.exec(part) ?? [];
+    if (first === undefined) return [];
+    const end = Number(last ?? first);
+    return Array.from({ length: Math.min(4096, Math.max(0, end - Number(first) + 1)) }, (_, i) => Number(first) + i);
+  });
 }
 
 async function readLines(stream: NodeJS.ReadableStream, onLine: (line: string) => void): Promise<void> {

@@ -3,13 +3,14 @@ import { z } from 'zod';
 import type { BenchmarkFacts, Measurement } from './measurement.ts';
 
 /** A gate talks to the measuring script of another commit; both must mean the same by these messages. */
-export const TRIAL_PROTOCOL = 1;
+export const TRIAL_PROTOCOL = 2;
 export const TRIAL_DESCRIPTOR = 3;
 
 const samplingSchema = z.strictObject({
   samples: z.int().min(1).max(100_000),
   warmup: z.number().min(0),
   time: z.number().min(0),
+  clock: z.enum(['wall', 'cpu']),
 });
 
 export const trialRequestSchema = z.strictObject({
@@ -31,6 +32,8 @@ export interface Listing extends BenchmarkFacts {
   readonly file: string;
   /** Whether it takes exact counters. */
   readonly counts: boolean;
+  /** Whether it is known to wait (see `BenchmarkSpec.waits`). */
+  readonly waits: boolean;
 }
 
 export type TrialMessage =
