@@ -107,8 +107,7 @@ export interface SystemHooks {
  * runs the vCPU (ExitReason.helper): an interrupt can be taken now, or instructions are fetched from elsewhere.
  */
 export type HelperOutcome =
-  | { readonly result: bigint; readonly stop?: boolean }
-  | { readonly trap: number; readonly value: bigint };
+  { readonly result: bigint; readonly stop?: boolean } | { readonly trap: number; readonly value: bigint };
 
 export interface Helper {
   readonly doc: string;

@@ -1,4 +1,3 @@
-// hot: refilled on every miss of generated code.
 import { assert } from '../check/assert.ts';
 import {
   PAGE_SIZE,

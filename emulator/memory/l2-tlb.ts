@@ -1,4 +1,3 @@
-// hot: looked up on every miss of the first level.
 import { assert } from '../check/assert.ts';
 import { ConfigError } from '../check/errors.ts';
 import { createReplacement, type Replacement, type ReplacementPolicy } from './replacement.ts';

@@ -1,5 +1,3 @@
-// hot: consulted on every access to a set-associative TLB.
-
 /**
  * Which way of a set gives way. `adaptive` lets sets that always follow LRU duel with sets that enter new pages as the first to go (with
  * one exception in 32), and has all others follow the winner: after Qureshi et al., "Adaptive Insertion Policies for High Performance

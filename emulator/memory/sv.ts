@@ -1,4 +1,3 @@
-// hot: walked on every miss of both TLB levels.
 import { NO_RAM, type Bus } from './bus.ts';
 import type { Pmp } from './pmp.ts';
 import { Access, PrivilegeMode, type Regime } from './regime.ts';

@@ -1,4 +1,3 @@
-// hot: whatever the inline probe of the TLB does not serve comes here.
 import { CHECK, CheckLevel } from '../check/assert.ts';
 import { GUEST, PAGE_SIZE, PERMISSION, Permission } from '../layout/memory-map.ts';
 import { FaultKind } from '../layout/state.ts';
