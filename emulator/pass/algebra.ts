@@ -18,8 +18,15 @@ function run(block: Block): Block {
     const simpler = simplifier.simplify(op);
     if (typeof simpler === 'number') {
       rewriter.forward(index, op, simpler);
-      simplifier.uses[simpler] = (simplifier.uses[simpler] ?? 1) + uses[index]!;
-    } else simplifier.uses[rewriter.replace(index, simpler)] = uses[index]!;
+      simplifier.use([simpler], uses[index]!);
+      simplifier.use(op.args, -1);
+    } else {
+      simplifier.uses[rewriter.replace(index, simpler)] = uses[index]!;
+      if (simpler !== op) {
+        simplifier.use(op.args, -1);
+        simplifier.use(simpler.args, 1);
+      }
+    }
   }
   return rewriter.finish();
 }

@@ -1,6 +1,7 @@
 import type { Op, Value } from '../ir/block.ts';
 import type { OpName } from '../ir/op.ts';
 import { op, powerOfTwo, type Rule, type Rules, type Simpler, type Simplifier } from './simplifier.ts';
+import { bitwiseOfWords } from './words.ts';
 
 /** A constant first argument goes second, where rules and value numbering look for it. */
 function constantLast(given: Op, s: Simplifier): Op | undefined {
@@ -27,9 +28,21 @@ const sum = (a: bigint, b: bigint) => a + b;
 const add: Rule = (given, s) => {
   const [a, b] = given.args as readonly [Value, Value];
   const c = s.bits(b);
-  if (c === undefined) return constantLast(given, s);
+  if (c === undefined) return constantLast(given, s) ?? rotation(given, s);
   return c === 0n ? a : reassociate(given, s, sum);
 };
+
+/** The two halves of a rotation: `x << k` with `x >> w - k`. */
+function rotation(given: Op, s: Simplifier): Op | undefined {
+  const first = s.op(given.args[0]!);
+  const second = s.op(given.args[1]!);
+  const [left, right] = first.name === 'shl' ? [first, second] : [second, first];
+  if (left.name !== 'shl' || right.name !== 'shr_u' || left.args[0] !== right.args[0]) return undefined;
+  const up = s.bits(left.args[1]!);
+  const down = s.bits(right.args[1]!);
+  if (up === undefined || down === undefined || up + down !== BigInt(s.width(given.type))) return undefined;
+  return op('rotl', given.type, left.args[0]!, left.args[1]!);
+}
 
 const sub: Rule = (given, s) => {
   const [a, b] = given.args as readonly [Value, Value];
@@ -81,32 +94,37 @@ const and: Rule = (given, s) => {
   const [a, b] = given.args as readonly [Value, Value];
   if (a === b) return a;
   const c = s.bits(b);
-  if (c === undefined) return constantLast(given, s);
+  if (c === undefined) return constantLast(given, s) ?? bitwise(given, s);
   if (c === 0n) return b;
   // All the bits that the value can have are among those that are kept.
   const covered = (1n << BigInt(s.unsignedWidth(a))) - 1n;
   if ((c & covered) === covered) return a;
-  return reassociate(given, s, (x, y) => x & y);
+  return reassociate(given, s, (x, y) => x & y) ?? bitwise(given, s);
 };
+
+/** As an op of words. */
+function bitwise(given: Op, s: Simplifier): Simpler {
+  return given.type === 'i64' ? bitwiseOfWords(given.name as 'and' | 'or' | 'xor', given.args, s) : undefined;
+}
 
 const or: Rule = (given, s) => {
   const [a, b] = given.args as readonly [Value, Value];
   if (a === b) return a;
   const c = s.bits(b);
-  if (c === undefined) return constantLast(given, s);
+  if (c === undefined) return constantLast(given, s) ?? rotation(given, s) ?? bitwise(given, s);
   if (c === 0n) return a;
-  return c === ones(s, given) ? b : reassociate(given, s, (x, y) => x | y);
+  return c === ones(s, given) ? b : (reassociate(given, s, (x, y) => x | y) ?? bitwise(given, s));
 };
 
 const xor: Rule = (given, s) => {
   const [a, b] = given.args as readonly [Value, Value];
   if (a === b) return s.constantOp(given.type, 0n);
   const c = s.bits(b);
-  if (c === undefined) return constantLast(given, s);
+  if (c === undefined) return constantLast(given, s) ?? rotation(given, s) ?? bitwise(given, s);
   if (c === 0n) return a;
   // The opposite of a truth value is a comparison with 0, which the rules of comparisons turn round.
   if (c === 1n && given.type === 'i32' && s.unsignedWidth(a) === 1) return op('eq', 'i32', a, s.constant('i32', 0n));
-  return reassociate(given, s, (x, y) => x ^ y);
+  return reassociate(given, s, (x, y) => x ^ y) ?? bitwise(given, s);
 };
 
 /** The amount as a constant below the width, or the value that it is the low bits of. */
@@ -144,8 +162,18 @@ const shift: Rule = (given, s) => {
     inner.name === 'shl' || inner.name === 'shr_u' || inner.name === 'shr_s' ? s.bits(inner.args[1]!) : undefined;
   if (first === undefined || first >= BigInt(width)) return undefined;
   if (inner.name === given.name) return shiftTwice(given, s, inner, Number(first) + amount);
-  return Number(first) === amount ? shiftThereAndBack(given, s, inner, amount) : undefined;
+  if (Number(first) === amount) return shiftThereAndBack(given, s, inner, amount);
+  const word = inner.name === 'shl' && given.type === 'i64' && first === 32n && s.usedOnce(a);
+  return word ? shiftOfWord(given, s, inner.args[0]!, amount) : undefined;
 };
+
+/** Left by 32 and right by another amount, as compilers extend and scale an index: an extension, and a shift by the difference. */
+function shiftOfWord(given: Op, s: Simplifier, x: Value, amount: number): Simpler {
+  const signed = given.name === 'shr_s';
+  const word = signed ? s.value('extend32_s', 'i64', [x]) : s.value('widen_u', 'i64', [s.value('wrap', 'i32', [x])]);
+  const distance = BigInt(Math.abs(32 - amount));
+  return op(amount < 32 ? 'shl' : given.name, 'i64', word, s.constant('i64', distance));
+}
 
 function shiftTwice(given: Op, s: Simplifier, inner: Op, total: number): Simpler {
   const width = s.width(given.type);

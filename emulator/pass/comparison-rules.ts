@@ -1,6 +1,7 @@
 import type { Op, Value } from '../ir/block.ts';
 import type { OpName } from '../ir/op.ts';
 import { op, type Rule, type Rules, type Simpler, type Simplifier } from './simplifier.ts';
+import { asWords } from './words.ts';
 
 /** The comparison that holds when another does not, and whether its arguments change places. Only integers: NaNs are neither. */
 const OPPOSITE: Readonly<Partial<Record<OpName, { readonly name: OpName; readonly swap: boolean }>>> = {
@@ -90,30 +91,12 @@ function signedOrder(a: Value, b: Value, name: OpName, type: Op['type'], s: Simp
 
 /** Numbers widened from 32 bits, or constants that could be, compared as 32 bits. */
 function narrowed(given: Op, s: Simplifier): Simpler {
-  if (given.type !== 'i64') return undefined;
-  const [a, b] = given.args as readonly [Value, Value];
-  const left = s.op(a);
-  const right = s.op(b);
-  const widening = left.name === 'const' ? right.name : left.name;
-  if (widening !== 'widen_s' && widening !== 'widen_u') return undefined;
-  const x = unwidened(a, left, widening, s);
-  const y = unwidened(b, right, widening, s);
-  if (x === undefined || y === undefined) return undefined;
+  const found = given.type === 'i64' ? asWords(given.args, s) : undefined;
+  if (found === undefined) return undefined;
   // Zero extension makes signed comparison unsigned; sign extension keeps the order of unsigned numbers too.
-  const name = widening === 'widen_u' ? (UNSIGNED[given.name] ?? given.name) : given.name;
-  return op(name, 'i32', place(x, s), place(y, s));
+  const name = found.signed ? given.name : (UNSIGNED[given.name] ?? given.name);
+  return op(name, 'i32', ...found.words);
 }
-
-/** The 32-bit value or bits that the widening makes the 64-bit value from. */
-function unwidened(value: Value, definition: Op, widening: OpName, s: Simplifier): Value | bigint | undefined {
-  if (definition.name === widening) return definition.args[0]!;
-  const bits = s.bits(value);
-  if (bits === undefined) return undefined;
-  const low = BigInt.asUintN(32, bits);
-  return (widening === 'widen_u' ? low : BigInt.asUintN(64, BigInt.asIntN(32, low))) === bits ? low : undefined;
-}
-
-const place = (value: Value | bigint, s: Simplifier) => (typeof value === 'bigint' ? s.constant('i32', value) : value);
 
 /** What a condition that is only tested for being 0 may be instead: `x ≠ 0` as 32 bits is x. */
 function tested(condition: Value, s: Simplifier): Value | undefined {

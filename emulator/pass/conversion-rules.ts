@@ -49,7 +49,10 @@ function extend(from: number): Rule {
 
 const widenSigned: Rule = (given, s) => {
   const inner = s.op(given.args[0]!);
-  if (inner.name !== 'wrap') return undefined;
+  if (inner.name !== 'wrap') {
+    // Processors zero-extend results of 32 bits for nothing.
+    return s.unsignedWidth(given.args[0]!) < 32 ? op('widen_u', 'i64', given.args[0]!) : undefined;
+  }
   const x = inner.args[0]!;
   return s.signedWidth(x) <= 32 ? x : op('extend32_s', 'i64', x);
 };

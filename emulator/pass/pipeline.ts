@@ -17,17 +17,17 @@ export type { Pass, PassContext } from './pass.ts';
 export { slotName } from './pass.ts';
 
 /**
- * The passes in the order in which they are run. Any of them may be left out: results stay the same. Forwarding comes first, since all
- * others see more when values are not hidden by registers; registers that need not be written count no longer as uses in algebra;
- * folding comes again after it, since it makes new constants.
+ * The passes in the order in which they are run. Any of them may be left out: results stay the same. Registers come first, since all others
+ * see more when values are not hidden by them. Equal values are one before places in memory and halves of patterns are compared.
+ * Registers that need not be written count no longer as uses in algebra, and folding comes again after that, since it makes new constants.
  */
 export const PASSES: readonly Pass[] = [
   registerForwarding,
   constantFolding,
+  valueNumbering,
   memoryForwarding,
   deadRegisterStores,
   algebra,
-  valueNumbering,
   constantFolding,
   floatMoves,
   deadCode,

@@ -21,7 +21,7 @@ export class Simplifier {
   readonly #insert: (op: Op) => Value;
   readonly #rules: Rules;
   readonly #widths: Widths;
-  /** How often each value of the new block is used, as far as is known: once when nothing is said. */
+  /** How often each value of the new block is used by what has been simplified and what is still to come. */
   readonly uses: number[] = [];
 
   /** `ops`: the new block so far; `insert` appends to it. */
@@ -57,7 +57,15 @@ export class Simplifier {
 
   /** Whether only one op uses the value: it need not be computed when that op does without it. */
   usedOnce(value: Value): boolean {
-    return (this.uses[value] ?? 1) <= 1;
+    return (this.uses[value] ?? 0) <= 1;
+  }
+
+  /** More or fewer uses of values. */
+  use(values: readonly Value[], more: number): void {
+    for (let index = 0; index < values.length; index++) {
+      const value = values[index]!;
+      this.uses[value] = (this.uses[value] ?? 0) + more;
+    }
   }
 
   width(type: Type | 'none'): number {
@@ -82,10 +90,16 @@ export class Simplifier {
     return this.#insert(this.constantOp(type, bits));
   }
 
-  /** An op in the block that the result needs as argument. */
+  /** An op that the result needs as argument, as simple as it can be, in the block. */
   value(name: OpName, type: Type, args: readonly Value[]): Value {
     const op: Op = { name, type, args };
-    return this.#insert(foldConstant(op, this.#ops) ?? op);
+    const folded = foldConstant(op, this.#ops);
+    if (folded !== undefined) return this.#insert(folded);
+    // Rules ask for narrower ops only, so that this comes to an end.
+    const simpler = this.simplify(op);
+    if (typeof simpler === 'number') return simpler;
+    this.use(simpler.args, 1);
+    return this.#insert(simpler);
   }
 }
 
