@@ -20,6 +20,9 @@ const CODE_SIZE = 24;
 /** Offsets of the words behind the code. */
 const Word = { start: CODE_SIZE, deviceTree: CODE_SIZE + 8, dynamic: CODE_SIZE + 16 } as const;
 
+/** Where the dynamic information lies in the ROM. */
+export const DYNAMIC_OFFSET = Word.dynamic;
+
 /**
  * What every hart runs first: it puts its number into a0, the device tree into a1 and OpenSBI's dynamic information into a2, and jumps to the
  * firmware. Position-independent.

@@ -95,6 +95,16 @@ test('with firmware the harts begin in the ROM, which names the kernel as what c
   );
 });
 
+test('what the ROM hands over is said for machines that do not execute it', () => {
+  const plan = planBoot(BOARD_512, { firmware: FIRMWARE, kernel: linux() });
+  const memory = new FlatMemory(1 << 20);
+  memory.bytes.set(plan.rom, BOARD.bootRom.address);
+  const { pc, a1, a2 } = plan.handover!;
+  assert.deepEqual([pc, a1, a2], [RAM_BASE, plan.deviceTree, BOARD.bootRom.address + 40]);
+  assert.equal(memory.view.getUint32(a2, true), 0x4942534f);
+  assert.equal(planBoot(BOARD_512, { kernel: linux() }).handover, undefined);
+});
+
 test('a raw binary goes where firmware jumps to', () => {
   const plan = planBoot(BOARD_512, { firmware: FIRMWARE, kernel: RAW });
   assert.deepEqual(placed(plan).slice(0, 2), ['firmware 80000000 262144', 'kernel 80200000 5000']);

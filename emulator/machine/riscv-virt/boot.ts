@@ -3,7 +3,7 @@ import { ConfigError, ImageError } from '../../check/errors.ts';
 import { ElfMachine, parseElf } from '../../loader/elf.ts';
 import { parseFdt, withProperties, writeFdt } from '../../loader/fdt.ts';
 import { looksLikeLinuxImage, parseLinuxImage, placeLinux } from '../../loader/linux-image.ts';
-import { bootRom } from './boot-rom.ts';
+import { bootRom, DYNAMIC_OFFSET } from './boot-rom.ts';
 import { boardTree, type BoardDescription } from './device-tree.ts';
 import { BOARD, MAX_RAM, RAM_BASE } from './map.ts';
 
@@ -43,6 +43,8 @@ export interface BootPlan {
   /** Where harts begin, and in which mode: all of them in the ROM with firmware, else hart 0 alone at the kernel. */
   readonly entry: number;
   readonly mode: 'machine' | 'supervisor';
+  /** What a hart has when it leaves the ROM (a0 is its number): for machines that do not execute there. Absent without firmware. */
+  readonly handover: { readonly pc: number; readonly a1: number; readonly a2: number } | undefined;
   /** What a kernel without firmware gets in a1 (and 0, its hart, in a0); the ROM passes the same on to firmware. */
   readonly deviceTree: number;
 }
@@ -118,6 +120,7 @@ export function planBoot(board: BootBoard, files: BootFiles): BootPlan {
     rom,
     entry: below === undefined ? main!.entry : BOARD.bootRom.address,
     mode: below === undefined ? 'supervisor' : 'machine',
+    handover: below && { pc: below.entry, a1: layout.deviceTree, a2: BOARD.bootRom.address + DYNAMIC_OFFSET },
     deviceTree: layout.deviceTree,
   };
 }
