@@ -138,6 +138,7 @@ export function pciAccess(device: VirtioDevice, memory: GuestMemory, messages = 
   const put = (type: number, offset: number, width: 1 | 2 | 4, value: number): void =>
     window!.write(structures.get(type)! + offset, width, value);
   const common = 1;
+  const places = new Map<number, number>();
   const select = (index: number): void => put(common, 22, 2, index);
   if (messages) {
     const table = config(0x14, 4) - WINDOW.address;
@@ -190,8 +191,13 @@ export function pciAccess(device: VirtioDevice, memory: GuestMemory, messages = 
       return get(common, 28, 2) === 1;
     },
     notify(index) {
-      select(index);
-      const place = index < get(common, 18, 2) ? get(common, 30, 2) : index;
+      // Where to is asked once a queue, as drivers do.
+      let place = places.get(index);
+      if (place === undefined) {
+        select(index);
+        place = index < get(common, 18, 2) ? get(common, 30, 2) : index;
+        places.set(index, place);
+      }
       put(2, place * multiplier, 2, index);
     },
     readConfig: (offset, width) => get(4, offset, width),
