@@ -139,6 +139,7 @@ export class SplitQueue {
     this.usedAt = memory.offset(this.usedRing, RING_HEADER + 8 * size + 2);
     if (this.tableAt < 0 || this.availAt < 0 || this.usedAt < 0) return this.fail(QueueFault.ringAddress);
     this.mask = size - 1;
+    this.chains = Array.from({ length: size }, () => undefined);
     this.indirect = (features & RingFeature.indirectDescriptors) !== 0n;
     this.eventIndex = (features & RingFeature.eventIndex) !== 0n;
     this.availSeen = 0;
