@@ -69,6 +69,8 @@ export class TestMachine {
   readonly driver: TestDriver;
   /** What the memory's listener was told: guest address and length. */
   readonly written: { address: number; length: number }[] = [];
+  /** Called inside each such telling: what another processor might do at that moment. */
+  onWritten: (address: number) => void = () => {};
   private ticks = 0;
 
   constructor(transport: TransportName, create: (clock: AlarmClock) => VirtioDevice, recordWrites = false) {
@@ -79,7 +81,14 @@ export class TestMachine {
         { ...RAM, offset: RAM_OFFSET },
         { ...SECOND_RAM, offset: SECOND_RAM_OFFSET },
       ],
-      recordWrites ? { written: (address, length) => void this.written.push({ address, length }) } : {},
+      recordWrites
+        ? {
+            written: (address, length) => {
+              this.written.push({ address, length });
+              this.onWritten(address);
+            },
+          }
+        : {},
     );
     this.clock = new AlarmClock(1_000_000_000, () => this.ticks);
     this.device = create(this.clock);

@@ -244,6 +244,17 @@ test('a pop that finds nothing asks to be told about the next buffer', () => {
   assert.equal(driver.availEvent, 3);
 });
 
+test('a buffer offered while the device asks to be told about it is found by the same pop', () => {
+  const { machine, driver, queue } = open();
+  const head = driver.chain([machine.driver.writable(1)]);
+  const event = driver.used + 4 + 8 * driver.size;
+  machine.onWritten = (address) => {
+    // Another processor saw the old request, so it will not notify.
+    if (address === event && driver.availIndex === 0) driver.offer(head);
+  };
+  assert.equal(queue.pop()?.head, head);
+});
+
 test('memory is told about rings and buffers that were written, and nothing else', () => {
   const { machine, driver, queue } = open();
   const segments = [machine.driver.readable(new Uint8Array(8)), machine.driver.writable(8), machine.driver.writable(8)];
