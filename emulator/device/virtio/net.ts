@@ -127,7 +127,9 @@ export class VirtioNet implements VirtioDevice {
     const more = this.#transmit(host.queues[TRANSMIT]!, now);
     const full = this.#receive(host.queues[RECEIVE]!, now);
     if (more || full) this.#work.request();
-    this.#timer.set(Math.ceil((this.#backend.deadline * this.#clock.frequency) / 1e6));
+    // Never the present tick: a deadline that is missed by a rounding error must not hold the machine where it is.
+    const deadline = Math.ceil((this.#backend.deadline * this.#clock.frequency) / 1e6);
+    this.#timer.set(Math.max(this.#clock.now() + 1, deadline));
   }
 
   /** Whether there may be more to transmit. */
