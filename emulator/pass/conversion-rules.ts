@@ -4,10 +4,13 @@ import { op, type Rule, type Rules, type Simplifier } from './simplifier.ts';
 
 const lowMask = (bits: number) => (1n << BigInt(bits)) - 1n;
 
+/** So many ops are left out at once: chains in real code are short, and work stays linear in hostile code. */
+const DEPTH = 8;
+
 /** A value of the same type with the same low `bits`, found by leaving out what only changes higher ones. */
 function lowBits(value: Value, bits: number, s: Simplifier): Value {
   let current = value;
-  for (;;) {
+  for (let depth = 0; depth < DEPTH; depth++) {
     const { name, args } = s.op(current);
     switch (name) {
       case 'extend8_s':
@@ -31,6 +34,7 @@ function lowBits(value: Value, bits: number, s: Simplifier): Value {
     }
     current = args[0]!;
   }
+  return current;
 }
 
 /** Extensions in place: of the low 8, 16 or 32 bits. */
