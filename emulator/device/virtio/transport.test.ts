@@ -120,6 +120,17 @@ test('FAILED may be set at any time and status bits are not taken back', () => {
   assert.equal(driver.status, 15 | Status.failed);
 });
 
+test('a queue that is enabled keeps its configuration even before DRIVER_OK', () => {
+  const { driver } = new TestMachine('mmio', () => new OpenDevice([8]));
+  driver.negotiate();
+  driver.setUpQueues();
+  const { table } = driver.queues[0]!;
+  driver.access.setQueue(0, 4, 0, 0, 0);
+  driver.access.enableQueue(0);
+  const queue = driver.access.state.queues[0]!;
+  assert.deepEqual([queue.size, queue.descriptorTable, driver.needsReset], [8, table, false]);
+});
+
 test('a queue can be taken out of service over virtio-mmio', () => {
   const device = new OpenDevice([8]);
   const { driver } = new TestMachine('mmio', () => device);
