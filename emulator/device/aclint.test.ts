@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { MachineTimer, Mswi, Mtimer, Sswi } from './aclint.ts';
 import { Clint } from './clint.ts';
 import { AlarmClock } from './clock.ts';
-import { attack, Probe } from './mmio-driver.ts';
+import { attack, Probe } from './mmio-driver.test-support.ts';
 
 const MASK64 = (1n << 64n) - 1n;
 

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { AlarmClock } from './clock.ts';
 import { GoldfishRtc } from './goldfish-rtc.ts';
-import { attack, Probe } from './mmio-driver.ts';
+import { attack, Probe } from './mmio-driver.test-support.ts';
 
 const TIME_LOW = 0;
 const TIME_HIGH = 4;

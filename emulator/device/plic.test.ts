@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { attack, Probe, randomWords } from './mmio-driver.ts';
+import { attack, Probe, randomWords } from './mmio-driver.test-support.ts';
 import { Plic } from './plic.ts';
 
 const THRESHOLD = 0x20_0000;

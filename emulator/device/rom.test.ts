@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { attack } from './mmio-driver.ts';
+import { attack } from './mmio-driver.test-support.ts';
 import { Rom } from './rom.ts';
 
 const CONTENT = Uint8Array.from({ length: 20 }, (_, n) => n + 1);

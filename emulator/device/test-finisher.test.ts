@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { attack } from './mmio-driver.ts';
+import { attack } from './mmio-driver.test-support.ts';
 import { TestFinisher, type Finish } from './test-finisher.ts';
 
 function build() {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { attack, Probe } from './mmio-driver.ts';
+import { attack, Probe } from './mmio-driver.test-support.ts';
 import { Uart16550 } from './uart-16550.ts';
 
 const RBR = 0;

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { AlarmClock } from '../../device/clock.ts';
-import { Probe } from '../../device/mmio-driver.ts';
+import { Probe } from '../../device/mmio-driver.test-support.ts';
 import type { Finish } from '../../device/test-finisher.ts';
 import { Interrupt, pendingBits } from '../../isa/riscv/interrupt.ts';
 import { STATE, STATE_SIZE } from '../../layout/memory-map.ts';
