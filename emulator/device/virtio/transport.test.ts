@@ -66,7 +66,9 @@ for (const transport of TRANSPORTS) {
     assert.equal(access.takeInterruptStatus(), 0);
     assert.equal(access.lineLevel(), false);
     access.writeConfig(4, 2, 0xbeef);
-    assert.deepEqual(device.writes, [[4, 2, 0xbeef]]);
+    access.writeConfig(6, 4, 1);
+    access.writeConfig(8, 1, 1);
+    assert.deepEqual(device.writes, [[4, 2, 0xbeef]], 'and nothing past the end');
   });
 
   test(`${transport}: used buffers interrupt until acknowledged`, () => {
