@@ -59,6 +59,18 @@ const blockQueue: SubjectQueue = {
       expect: { status: 1 },
     },
     {
+      number: 34,
+      name: 'read with readable data as well',
+      request: (driver) => [blockHeader(driver, 0), driver.readable(new Uint8Array(512)), driver.writable(513)],
+      expect: { status: 1 },
+    },
+    {
+      number: 34,
+      name: 'write with writable data as well',
+      request: (driver) => [blockHeader(driver, 1), driver.readable(new Uint8Array(512)), driver.writable(513)],
+      expect: { status: 1 },
+    },
+    {
       number: 35,
       name: 'a sector less a byte',
       request: (driver) => [blockHeader(driver, 0), driver.writable(512)],
