@@ -10,6 +10,7 @@ import { ElfMachine, parseElf, type ElfImage } from '../loader/elf.ts';
 import { Bus } from '../memory/bus.ts';
 import { FlatMemory } from '../memory/flat.ts';
 import { Mmu } from '../memory/mmu.ts';
+import { BlockEngine } from './block-engine.ts';
 import { governTranslation } from './riscv-translation.ts';
 import { SystemReference } from './system-reference.ts';
 import { createCpu, sumCounters, type Tier } from './tier.ts';
@@ -19,7 +20,8 @@ export interface BareOptions {
   readonly image: { readonly origin: string; readonly bytes: Uint8Array };
   /** Bytes of RAM at RAM_BASE; 128 MiB unless given. */
   readonly memorySize?: number;
-  readonly tier?: Tier;
+  /** `blocks` and `reference` have address translation, the others flat memory. */
+  readonly tier?: Tier | 'blocks';
   readonly maximumInstructions?: number;
   /** Seconds. */
   readonly timeout?: number;
@@ -66,9 +68,11 @@ export function runBare(options: BareOptions): BareResult {
   memory.protect(FINISHER, PAGE_SIZE, Permission.read | Permission.write);
   load(elf, memory, ram);
   const tier = options.tier ?? 'auto';
-  const cpu = tier === 'reference' ? new TranslatingHart(memory, ram) : createCpu(tier, riscv64, memory);
+  const translating = tier === 'reference' || tier === 'blocks' ? translatingHart(memory, ram, tier) : undefined;
+  const cpu = translating?.engine ?? createCpu(tier as Tier, riscv64, memory);
+  const trapped = translating?.hooks.translationChanged ?? (() => {});
   cpu.state.setUint32(PRIVILEGE.offset, Privilege.machine, true);
-  trapped(cpu);
+  trapped();
   cpu.pc = BigInt(elf.entry);
   const tohost = elf.symbols().find(({ name }) => name === 'tohost')?.address;
   const host = new HostInterface(
@@ -95,7 +99,7 @@ export function runBare(options: BareOptions): BareResult {
     const interrupt = pendingInterrupt(cpu.state);
     if (interrupt !== undefined) {
       deliverInterrupt(cpu.state, interrupt);
-      trapped(cpu);
+      trapped();
     }
     const reason = cpu.run(Math.min(slice, maximum - before));
     if (cpu.counters.instructions > before) trapsInRow = 0;
@@ -116,7 +120,7 @@ export function runBare(options: BareOptions): BareResult {
           fault: first!,
         });
       deliverTrap(cpu.state, cause, cpu.value);
-      trapped(cpu);
+      trapped();
     }
     const look = host.look();
     if (typeof look === 'object') return finish(look);
@@ -124,25 +128,16 @@ export function runBare(options: BareOptions): BareResult {
   }
 }
 
-/** The reference with address translation over flat memory's RAM and finisher: the faster tiers have none here. */
-class TranslatingHart extends SystemReference {
-  readonly translationChanged: () => void;
-
-  constructor(memory: FlatMemory, ram: number) {
-    const bus = new Bus(memory.memory);
-    bus.addRam('RAM', RAM_BASE, ram, GUEST + RAM_BASE);
-    bus.addRam('finisher', FINISHER, PAGE_SIZE, GUEST + FINISHER);
-    const mmu = new Mmu(memory.memory, bus);
-    const state = new DataView(memory.memory.buffer as ArrayBuffer, STATE, STATE_SIZE);
-    const hooks = governTranslation(state, mmu);
-    super(riscv64, memory.memory, mmu, { hooks });
-    this.translationChanged = hooks.translationChanged;
-  }
-}
-
-/** The privilege mode has changed with the trap. */
-function trapped(cpu: object): void {
-  if (cpu instanceof TranslatingHart) cpu.translationChanged();
+/** An engine behind an MMU over flat memory's RAM and finisher. */
+function translatingHart(memory: FlatMemory, ram: number, tier: 'reference' | 'blocks') {
+  const bus = new Bus(memory.memory);
+  bus.addRam('RAM', RAM_BASE, ram, GUEST + RAM_BASE);
+  bus.addRam('finisher', FINISHER, PAGE_SIZE, GUEST + FINISHER);
+  const mmu = new Mmu(memory.memory, bus);
+  const state = new DataView(memory.memory.buffer as ArrayBuffer, STATE, STATE_SIZE);
+  const hooks = governTranslation(state, mmu);
+  const Engine = tier === 'reference' ? SystemReference : BlockEngine;
+  return { engine: new Engine(riscv64, memory.memory, mmu, { hooks }), hooks };
 }
 
 function faultName(fault: number): GuestFault['kind'] {

@@ -151,7 +151,7 @@ export class L1Tlb {
         const at = entryWord(context as TlbContext, index << 12);
         for (let tagAt = at; tagAt < at + TlbEntry.addend / 4; tagAt += 2) {
           const low = words[tagAt]!;
-          if ((low & TLB_EMPTY) !== 0 || low + words[at + TlbEntry.addend / 4]! !== (linear | 0)) continue;
+          if ((low & TLB_EMPTY) !== 0 || ((low + words[at + TlbEntry.addend / 4]!) | 0) !== (linear | 0)) continue;
           act(at);
           break;
         }

@@ -436,6 +436,16 @@ test('stores to pages with decoded code are reported under every alias, until re
   assert.deepEqual(reported, []);
 });
 
+test('a page that has been stored to is protected too, also where the addend wraps around', () => {
+  const { mmu } = new TestMachine(1 << 17);
+  let reported = 0;
+  mmu.onCodeWrite = () => reported++;
+  write(mmu, BigInt(RAM), 8, 1n);
+  mmu.protectCode(GUEST);
+  write(mmu, BigInt(RAM) + 8n, 8, 1n);
+  assert.equal(reported, 1);
+});
+
 test('a page is entered as writable only once it is dirty', () => {
   const machine = mapped(1 << 17, 0x1000n, [RAM], 0x4fn);
   const { mmu } = machine;

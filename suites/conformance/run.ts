@@ -9,7 +9,8 @@ import { type Group, groupVerdicts, type Verdict } from './group.ts';
 const USAGE = `usage: scripts/with-runtime suites/conformance/run.ts DIR [options]
 
   DIR                 holds the programs, as ELF files called GROUP-ENVIRONMENT-NAME (rv64ui-p-add); other files are passed over
-  --executor NAMES    interpreter, reference (the evaluator), parted by commas (default: interpreter)
+  --executor NAMES    interpreter, reference (the evaluator), blocks, parted by commas (default: interpreter); the last two translate
+                      addresses
   --only PATTERN      programs whose name contains it, with * for anything
   --limit N           most instructions of a program (default 1e6)
 
@@ -17,7 +18,7 @@ A program's exit code is the number of its test that failed; 156 and 157 mean an
 
 Exit codes: 0 all pass, 1 some fail, 2 usage.
 `;
-const EXECUTORS = ['interpreter', 'reference'] as const;
+const EXECUTORS = ['interpreter', 'reference', 'blocks'] as const;
 type ExecutorName = (typeof EXECUTORS)[number];
 
 function main(args: readonly string[]): number {
