@@ -24,10 +24,8 @@ const ModemControl = { dtr: 1, rts: 2, out1: 4, out2: 8, loop: 0x10, kept: 0x1f 
 const LineStatus = {
   dataReady: 1,
   overrun: 2,
-  break: 0x10,
   transmitterEmpty: 0x60,
   errors: 0x1e,
-  fifoError: 0x80,
 } as const;
 const ModemStatus = { cts: 0x10, dsr: 0x20, ri: 0x40, dcd: 0x80, deltas: 0x0f, trailingRi: 4 } as const;
 

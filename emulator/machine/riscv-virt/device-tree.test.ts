@@ -87,13 +87,68 @@ test('the ISA is said in both ways, with block sizes for the cache-block extensi
 test('PCI interrupts take turns, and the map says what the board wires', () => {
   const map = cells(boardTree(SMALL).root, '/soc/pci', 'interrupt-map');
   assert.equal(map.length, 16 * 6);
-  for (let n = 0; n < 16; n++) {
-    const [unit, , , pin, , interrupt] = map.slice(6 * n, 6 * n + 6);
-    assert.equal(interrupt, pciInterrupt(unit! >>> 11, pin! - 1));
+  const plic = cells(boardTree(SMALL).root, '/soc/plic', 'phandle')[0]!;
+  const turns = ['32 33 34 35', '33 34 35 32', '34 35 32 33', '35 32 33 34'];
+  for (const [device, interrupts] of turns.entries()) {
+    for (const [pin, interrupt] of interrupts.split(' ').entries()) {
+      const row = map.slice(6 * (4 * device + pin), 6 * (4 * device + pin) + 6);
+      assert.deepEqual(row, [0x800 * device, 0, 0, pin + 1, plic, Number(interrupt)]);
+      assert.equal(pciInterrupt(device, pin), Number(interrupt));
+    }
   }
-  assert.deepEqual([pciInterrupt(0, 0), pciInterrupt(1, 0), pciInterrupt(3, 3)], [32, 33, 34]);
   assert.equal(findNode(boardTree({ ...SMALL, withoutPci: true }).root, '/soc/pci'), undefined);
 });
+
+/** The tree of the small board as kernels have known it for years, by path and property; numbers are cells. */
+const EXPECTED: Readonly<Record<string, Readonly<Record<string, readonly (string | number)[]>>>> = {
+  '/': { '#address-cells': [2], '#size-cells': [2], compatible: ['riscv-virtio'] },
+  '/cpus': { '#address-cells': [1], '#size-cells': [0], 'timebase-frequency': [10_000_000] },
+  '/cpus/cpu/interrupt-controller': {
+    '#interrupt-cells': [1],
+    '#address-cells': [0],
+    compatible: ['riscv,cpu-intc'],
+    'interrupt-controller': [],
+  },
+  '/soc': { '#address-cells': [2], '#size-cells': [2], compatible: ['simple-bus'], ranges: [] },
+  '/soc/test': { compatible: ['sifive,test1', 'sifive,test0', 'syscon'], reg: [0, 0x10_0000, 0, 0x1000] },
+  '/soc/rtc': { compatible: ['google,goldfish-rtc'], reg: [0, 0x10_1000, 0, 0x1000], interrupts: [11] },
+  '/soc/clint': { compatible: ['sifive,clint0', 'riscv,clint0'], reg: [0, 0x200_0000, 0, 0x1_0000] },
+  '/soc/plic': {
+    compatible: ['sifive,plic-1.0.0', 'riscv,plic0'],
+    reg: [0, 0xc00_0000, 0, 0x60_0000],
+    '#address-cells': [0],
+    '#interrupt-cells': [1],
+    'riscv,ndev': [95],
+    'interrupt-controller': [],
+  },
+  '/soc/serial': { compatible: ['ns16550a'], reg: [0, 0x1000_0000, 0, 0x100], interrupts: [10] },
+  '/soc/pci': {
+    compatible: ['pci-host-ecam-generic'],
+    device_type: ['pci'],
+    reg: [0, 0x3000_0000, 0, 0x1000_0000],
+    '#address-cells': [3],
+    '#size-cells': [2],
+    '#interrupt-cells': [1],
+    'bus-range': [0, 255],
+    'linux,pci-domain': [0],
+    'dma-coherent': [],
+    ranges: [
+      [0x0100_0000, 0, 0, 0, 0x0300_0000, 0, 0x1_0000],
+      [0x0200_0000, 0, 0x4000_0000, 0, 0x4000_0000, 0, 0x4000_0000],
+    ].flat(),
+    'interrupt-map-mask': [0x1800, 0, 0, 7],
+  },
+};
+
+for (const [path, properties] of Object.entries(EXPECTED)) {
+  test(`${path} says what its bindings ask for`, () => {
+    const { root } = boardTree(SMALL);
+    for (const [name, value] of Object.entries(properties)) {
+      const actual = typeof value[0] === 'string' ? strings(root, path, name) : cells(root, path, name);
+      assert.deepEqual(actual, value, name);
+    }
+  });
+}
 
 test('virtio slots are where their nodes say', () => {
   const { root } = boardTree(SMALL);
