@@ -47,7 +47,7 @@ function header(type: number, sector: number | bigint): Uint8Array {
   return bytes;
 }
 
-function ranges(...list: readonly [sector: number | bigint, count: number, flags?: number][]): Uint8Array {
+function ranges(...list: readonly (readonly [sector: number | bigint, count: number, flags?: number])[]): Uint8Array {
   const bytes = new Uint8Array(16 * list.length);
   const view = new DataView(bytes.buffer);
   for (const [i, [sector, count, flags = 0]] of list.entries()) {
@@ -266,6 +266,45 @@ test('write-zeroes and discard act on all their ranges or, if one is wrong, on n
   assert.equal(transfer(disk, DISCARD, 0, [driver.readable(ranges([256, 512, 1]))]), 2);
   assert.equal(transfer(disk, DISCARD, 0, [driver.readable(new Uint8Array(15))]), 1);
   assert.equal(transfer(disk, DISCARD, 0, []), 1);
+});
+
+test('limits: sectors of a range, ranges of a request, bytes of a transfer', () => {
+  const disk = attach(new SparseDisk(2 ** 40));
+  const { driver } = disk.machine;
+  const limitOf = (offset: number): number => driver.access.readConfig(offset, 4);
+  const [maxDiscard, maxRanges, maxZero] = [limitOf(36), limitOf(40), limitOf(48)];
+  for (const [type, most] of [
+    [DISCARD, maxDiscard],
+    [WRITE_ZEROES, maxZero],
+  ] as const) {
+    assert.equal(transfer(disk, type, 0, [driver.readable(ranges([0, most]))]), 0);
+    assert.equal(transfer(disk, type, 0, [driver.readable(ranges([0, most + 1]))]), 1);
+    const many = (count: number) => driver.readable(ranges(...Array.from({ length: count }, () => [8, 1] as const)));
+    assert.equal(transfer(disk, type, 0, [many(maxRanges)]), 0);
+    assert.equal(transfer(disk, type, 0, [many(maxRanges + 1)]), 1);
+  }
+  // All into the same bytes: only the sum counts.
+  const target = driver.writable(2 ** 22);
+  assert.equal(
+    transfer(
+      disk,
+      IN,
+      0,
+      Array.from({ length: 32 }, () => target),
+      true,
+    ),
+    0,
+  );
+  assert.equal(
+    transfer(
+      disk,
+      IN,
+      0,
+      Array.from({ length: 33 }, () => target),
+      true,
+    ),
+    1,
+  );
 });
 
 test('memory is told of every byte the disk wrote', () => {

@@ -9,6 +9,7 @@ import { replaceHalf, TransportState } from './transport.ts';
 const SPEC = 'MMIO Device Register Layout';
 /** "virt" in ASCII. */
 const MAGIC = 0x7472_6976;
+const VERSION = 2;
 const CONFIG = 0x100;
 const Interrupt = { usedBuffer: 1, configuration: 2 } as const;
 
@@ -74,6 +75,25 @@ export class VirtioMmio implements Device {
   }
 }
 
+/** A slot without a device: boards whose device tree lists all their slots say so by device type 0, and drivers pass on. */
+export class EmptyVirtioMmio implements Device {
+  readonly name = 'virtio-none';
+  readonly size = VIRTIO_MMIO_SIZE;
+
+  read(offset: number, width: MmioWidth): number {
+    if (width !== 4) return 0;
+    return offset === 0 ? MAGIC : offset === 4 ? VERSION : 0;
+  }
+
+  write(): void {
+    // Nothing listens.
+  }
+
+  reset(): void {
+    // Nothing to forget.
+  }
+}
+
 const queueOf = ({ state, queueSelect }: VirtioMmio) => state.queues[queueSelect];
 
 const RING_NAMES = { descriptorTable: 'descriptor table', availRing: 'available ring', usedRing: 'used ring' } as const;
@@ -117,7 +137,7 @@ export const VIRTIO_MMIO_REGISTERS = new RegisterBlock<VirtioMmio>(
   [4],
   [
     { name: 'MagicValue', offset: 0x000, width: 4, reset: MAGIC, doc: '"virt"', spec: SPEC, read: () => MAGIC },
-    { name: 'Version', offset: 0x004, width: 4, reset: 2, doc: 'not legacy', spec: SPEC, read: () => 2 },
+    { name: 'Version', offset: 0x004, width: 4, reset: VERSION, doc: 'not legacy', spec: SPEC, read: () => VERSION },
     {
       name: 'DeviceID',
       offset: 0x008,
