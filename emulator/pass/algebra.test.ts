@@ -57,7 +57,7 @@ interface Simplified {
 /** The last op simplified, behind the others as they are. */
 function simplifyLast(ops: readonly Op[], widths: Readonly<Record<Type, number>>): Simplified {
   const written = ops.slice(0, -1);
-  const simplifier = new Simplifier(written, (op) => written.push(op) - 1, RULES, widths);
+  const simplifier = new Simplifier({ ops: written, insert: (op) => written.push(op) - 1 }, RULES, widths);
   const simpler = simplifier.simplify(ops.at(-1)!);
   if (typeof simpler === 'number') return { ops: written, value: simpler, changed: true };
   written.push(simpler);

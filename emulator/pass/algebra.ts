@@ -3,7 +3,7 @@ import { ARITHMETIC_RULES } from './arithmetic-rules.ts';
 import { COMPARISON_RULES } from './comparison-rules.ts';
 import { CONVERSION_RULES } from './conversion-rules.ts';
 import type { Pass } from './pass.ts';
-import { Rewriter } from './rewriter.ts';
+import { filled, Rewriter } from './rewriter.ts';
 import { type Rules, Simplifier } from './simplifier.ts';
 
 /** What ops are simplified by; algebra.test.ts holds each rule against the evaluator. */
@@ -11,7 +11,7 @@ export const RULES: Rules = { ...ARITHMETIC_RULES, ...COMPARISON_RULES, ...CONVE
 
 function run(block: Block): Block {
   const rewriter = new Rewriter(block);
-  const simplifier = new Simplifier(rewriter.ops, (op) => rewriter.insert(op), RULES);
+  const simplifier = new Simplifier(rewriter, RULES);
   const uses = countUses(block);
   for (let index = 0; index < block.ops.length; index++) {
     const op: Op = rewriter.renamed(block.ops[index]!);
@@ -31,9 +31,12 @@ function run(block: Block): Block {
   return rewriter.finish();
 }
 
-function countUses(block: Block): Uint32Array {
-  const uses = new Uint32Array(block.ops.length);
-  for (const { args } of block.ops) for (let place = 0; place < args.length; place++) uses[args[place]!]!++;
+function countUses(block: Block): number[] {
+  const uses = filled(block.ops.length, 0);
+  for (let index = 0; index < block.ops.length; index++) {
+    const { args } = block.ops[index]!;
+    for (let place = 0; place < args.length; place++) uses[args[place]!]!++;
+  }
   return uses;
 }
 

@@ -60,22 +60,21 @@ function foldJump(op: Op, ops: readonly Op[], pc: bigint): Op {
 
 function run(block: Block): Block {
   const rewriter = new Rewriter(block);
-  const { ops } = rewriter;
   let pc = 0n;
   for (let index = 0; index < block.ops.length; index++) {
     const op = rewriter.renamed(block.ops[index]!);
     if (op.name === 'insn') pc = op.pc!;
     if (op.name === 'jump') {
-      rewriter.replace(index, foldJump(op, ops, pc));
+      rewriter.replace(index, foldJump(op, rewriter.ops, pc));
       continue;
     }
     if (op.args.length === 0) {
       rewriter.replace(index, op);
       continue;
     }
-    const decided = foldCondition(op, ops);
+    const decided = foldCondition(op, rewriter.ops);
     if (decided === 'nothing') rewriter.drop(index);
-    else if (decided === 'same') rewriter.replace(index, foldConstant(op, ops) ?? op);
+    else if (decided === 'same') rewriter.replace(index, foldConstant(op, rewriter.ops) ?? op);
     else {
       rewriter.replace(index, decided);
       // Whatever follows a trap that is always taken is never reached.

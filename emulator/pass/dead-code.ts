@@ -1,21 +1,16 @@
 import type { Block, Op } from '../ir/block.ts';
-import { OP_NAMES, type OpName, opRow } from '../ir/op.ts';
+import { Effect, effects } from './effects.ts';
 import type { Pass } from './pass.ts';
-import { Rewriter } from './rewriter.ts';
-
-/** Ops that do nothing but give a value. A load may fault and a floating-point op raises flags: they stay without uses too. */
-export const VALUE_ONLY: ReadonlySet<OpName> = new Set(
-  OP_NAMES.filter((name) => ['none', 'reads'].includes(opRow(name).effect)),
-);
+import { filled, Rewriter } from './rewriter.ts';
 
 function run(block: Block): Block {
   const source = block.ops;
-  const live = new Uint8Array(source.length);
+  const live = filled(source.length, 0);
   let dead = 0;
   for (let index = source.length - 1; index >= 0; index--) {
     const op: Op = source[index]!;
     if (live[index] === 0) {
-      if (VALUE_ONLY.has(op.name)) {
+      if ((effects(op.name) & Effect.valueOnly) !== 0) {
         dead++;
         continue;
       }
@@ -27,7 +22,7 @@ function run(block: Block): Block {
   const rewriter = new Rewriter(block);
   for (let index = 0; index < source.length; index++) {
     if (live[index] === 1) rewriter.replace(index, rewriter.renamed(source[index]!));
-    else rewriter.drop(index);
+    else rewriter.remove(index);
   }
   return rewriter.finish();
 }

@@ -1,25 +1,26 @@
 import type { Block, Op } from '../ir/block.ts';
-import { opRow } from '../ir/op.ts';
 import { isField, type Slot, type Type, WIDTH } from '../ir/type.ts';
-import { mayLeave } from '../ir/verify.ts';
-import { VALUE_ONLY } from './dead-code.ts';
+import { Effect, effects } from './effects.ts';
 import { type Pass, type PassContext, slotName } from './pass.ts';
 import { slotOffset } from './register-table.ts';
-import { Rewriter } from './rewriter.ts';
+import { filled, Rewriter } from './rewriter.ts';
 
 const UNIT = 4;
+const READ = 0;
 
 /** The parts of the state that are written again before anyone can look at them, going backwards through a block. */
 class Overwritten {
-  #units = new Set<number>();
-  /** The parts that are read later in the block, before they are written. */
-  readonly #read = new Set<number>();
+  /** By unit, what happens to it next: READ, or the stretch, between two places where all may be seen, in which it is written. */
+  readonly #next: number[] = [];
+  #stretch = 1;
 
   covers(slot: Slot, type: Type): boolean {
     const offset = slotOffset(slot);
     if (offset === undefined) return false;
     const last = lastUnit(offset, type);
-    for (let unit = Math.floor(offset / UNIT); unit <= last; unit++) if (!this.#units.has(unit)) return false;
+    for (let unit = Math.floor(offset / UNIT); unit <= last; unit++) {
+      if (this.#next[unit] !== this.#stretch) return false;
+    }
     return true;
   }
 
@@ -28,20 +29,14 @@ class Overwritten {
     // Only whole units: part of one that begins or ends inside is still to be seen.
     if (offset === undefined || offset % UNIT !== 0) return;
     const last = lastUnit(offset, type);
-    for (let unit = offset / UNIT; unit <= last; unit++) {
-      this.#units.add(unit);
-      this.#read.delete(unit);
-    }
+    for (let unit = offset / UNIT; unit <= last; unit++) this.#next[unit] = this.#stretch;
   }
 
   read(slot: Slot, type: Type): void {
     const offset = slotOffset(slot);
     if (offset === undefined) return this.observe();
     const last = lastUnit(offset, type);
-    for (let unit = Math.floor(offset / UNIT); unit <= last; unit++) {
-      this.#units.delete(unit);
-      this.#read.add(unit);
-    }
+    for (let unit = Math.floor(offset / UNIT); unit <= last; unit++) this.#next[unit] = READ;
   }
 
   /** Whether any of the register is read later in the block, before it is written. */
@@ -49,13 +44,13 @@ class Overwritten {
     const offset = slotOffset(slot);
     if (offset === undefined) return true;
     const last = lastUnit(offset, type);
-    for (let unit = Math.floor(offset / UNIT); unit <= last; unit++) if (this.#read.has(unit)) return true;
+    for (let unit = Math.floor(offset / UNIT); unit <= last; unit++) if (this.#next[unit] === READ) return true;
     return false;
   }
 
   /** All of the state may be seen here. */
   observe(): void {
-    if (this.#units.size > 0) this.#units = new Set();
+    this.#stretch++;
   }
 }
 
@@ -65,17 +60,19 @@ function lastUnit(offset: number, type: Type): number {
 
 function run(block: Block, context: PassContext): Block {
   const { deadOut, floatOpsStay = false } = context;
+  const leaving = floatOpsStay ? Effect.leaves : Effect.leaves | Effect.flags;
   const source = block.ops;
   const overwritten = new Overwritten();
-  const dead = new Uint8Array(source.length);
+  const dead = filled(source.length, 0);
   /** Values that are used further on: a read that forwarding has made superfluous sees nothing. */
-  const live = new Uint8Array(source.length);
+  const live = filled(source.length, 0);
   let count = 0;
   /** No op has been met from which the block may be left: what nobody reads after it needs not be written. */
   let atEnd = true;
   for (let index = source.length - 1; index >= 0; index--) {
     const op: Op = source[index]!;
-    if (live[index] === 0 && VALUE_ONLY.has(op.name)) continue;
+    const bits = effects(op.name);
+    if (live[index] === 0 && (bits & Effect.valueOnly) !== 0) continue;
     if (op.name === 'set') {
       const slot = op.slot!;
       const type = op.type as Type;
@@ -96,7 +93,7 @@ function run(block: Block, context: PassContext): Block {
       continue;
     }
     // A float op that stays adds to the flags only what a later write of them takes back.
-    if (mayLeave(op) || (opRow(op.name).effect === 'flags' && !floatOpsStay)) {
+    if ((bits & leaving) !== 0) {
       overwritten.observe();
       // A trap is the end of the block, but not the one after which nobody reads.
       atEnd = false;

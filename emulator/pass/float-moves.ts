@@ -1,6 +1,6 @@
 import type { Block, Op } from '../ir/block.ts';
 import type { Pass } from './pass.ts';
-import { Rewriter } from './rewriter.ts';
+import { filled, Rewriter } from './rewriter.ts';
 
 /** What is done with a value: nothing, only moves, moves to floating-point registers or ops among them, anything. */
 const Use = { none: 0, move: 1, float: 2, other: 4 } as const;
@@ -26,8 +26,8 @@ function mayBeFloat(op: Op): boolean {
 }
 
 /** Which values are to be floats; undefined when there are none. */
-function choose(ops: readonly Op[]): Uint8Array | undefined {
-  const uses = new Uint8Array(ops.length);
+function choose(ops: readonly Op[]): number[] | undefined {
+  const uses = filled(ops.length, 0);
   let candidates = 0;
   for (let index = 0; index < ops.length; index++) {
     const op = ops[index]!;

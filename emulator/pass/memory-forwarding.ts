@@ -1,8 +1,8 @@
 import type { Block, Op, Value } from '../ir/block.ts';
-import { opRow } from '../ir/op.ts';
 import { type Type, WIDTH } from '../ir/type.ts';
 import { Address } from './address.ts';
 import { constant } from './constant-folding.ts';
+import { Effect, effects } from './effects.ts';
 import type { Pass, PassContext } from './pass.ts';
 import { Rewriter } from './rewriter.ts';
 
@@ -42,8 +42,7 @@ class Forwarding {
     if (op.name === 'load' && isPlain(op)) this.#load(index, op);
     else if (op.name === 'store' && isPlain(op)) this.#store(index, op);
     else {
-      const { effect } = opRow(op.name);
-      if (effect === 'memory' || effect === 'call') this.#known = [];
+      if ((effects(op.name) & (Effect.memory | Effect.call)) !== 0) this.#known = [];
       this.#rewriter.replace(index, op);
     }
   }

@@ -1,7 +1,7 @@
 import type { Block, Op, Value } from '../ir/block.ts';
-import { opRow } from '../ir/op.ts';
 import { type Shape, type Type, WIDTH } from '../ir/type.ts';
 import { constant } from './constant-folding.ts';
+import { Effect, effects } from './effects.ts';
 import { type Pass, type PassContext, slotName } from './pass.ts';
 import { RegisterTable } from './register-table.ts';
 import { Rewriter } from './rewriter.ts';
@@ -36,12 +36,11 @@ function heldAtEntry(op: Op, table: RegisterTable, knownIn: ReadonlyMap<string, 
 
 function run(block: Block, { knownIn }: PassContext): Block {
   const rewriter = new Rewriter(block);
-  const { ops } = rewriter;
   const table = new RegisterTable();
   for (let index = 0; index < block.ops.length; index++) {
     const op = rewriter.renamed(block.ops[index]!);
     if (op.name === 'get') {
-      const definer = table.definer(op.slot!, op.type as Type, ops);
+      const definer = table.definer(op.slot!, op.type as Type, rewriter.ops);
       if (definer < 0) {
         const held = knownIn === undefined ? undefined : heldAtEntry(op, table, knownIn);
         if (held !== undefined) {
@@ -51,13 +50,13 @@ function run(block: Block, { knownIn }: PassContext): Block {
         table.define(op.slot!, op.type as Type, rewriter.replace(index, op));
         continue;
       }
-      const known = ops[definer]!;
+      const known = rewriter.ops[definer]!;
       const value = known.name === 'get' ? definer : known.args[0]!;
       if (known.type === op.type) rewriter.forward(index, op, value);
       else rewriter.replace(index, reinterpret(value, known.type, op.type as Type) ?? op);
     } else if (op.name === 'set') {
-      const definer = table.definer(op.slot!, op.type as Type, ops);
-      const known = definer < 0 ? undefined : ops[definer]!;
+      const definer = table.definer(op.slot!, op.type as Type, rewriter.ops);
+      const known = definer < 0 ? undefined : rewriter.ops[definer]!;
       if (known !== undefined && known.type === op.type) {
         const held = known.name === 'get' ? definer : known.args[0]!;
         if (held === op.args[0]) {
@@ -67,9 +66,9 @@ function run(block: Block, { knownIn }: PassContext): Block {
       }
       table.define(op.slot!, op.type as Type, rewriter.replace(index, op));
     } else {
-      const { effect } = opRow(op.name);
-      if (effect === 'call') table.forget();
-      else if (effect === 'flags') table.forgetFlags();
+      const bits = effects(op.name);
+      if ((bits & Effect.call) !== 0) table.forget();
+      else if ((bits & Effect.flags) !== 0) table.forgetFlags();
       rewriter.replace(index, op);
     }
   }

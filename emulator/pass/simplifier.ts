@@ -15,19 +15,22 @@ export type Rules = Readonly<Partial<Record<OpName, Rule>>>;
 /** A rule's result may be simplified again; this often, so that rules that undo each other do no harm. */
 const ROUNDS = 4;
 
+/** The block being written: its ops so far, and an op more. */
+export interface Target {
+  readonly ops: readonly Op[];
+  insert(op: Op): Value;
+}
+
 /** What rules see of the block being written, and what they write. */
 export class Simplifier {
-  readonly #ops: readonly Op[];
-  readonly #insert: (op: Op) => Value;
+  readonly #target: Target;
   readonly #rules: Rules;
   readonly #widths: Widths;
   /** How often each value of the new block is used by what has been simplified and what is still to come. */
   readonly uses: number[] = [];
 
-  /** `ops`: the new block so far; `insert` appends to it. */
-  constructor(ops: readonly Op[], insert: (op: Op) => Value, rules: Rules, widths: Widths = WIDTH) {
-    this.#ops = ops;
-    this.#insert = insert;
+  constructor(target: Target, rules: Rules, widths: Widths = WIDTH) {
+    this.#target = target;
     this.#rules = rules;
     this.#widths = widths;
   }
@@ -40,18 +43,18 @@ export class Simplifier {
       const simpler = rule?.(current, this);
       if (simpler === undefined) return current;
       if (typeof simpler === 'number') return simpler;
-      current = foldConstant(simpler, this.#ops) ?? simpler;
+      current = foldConstant(simpler, this.#target.ops) ?? simpler;
     }
     return current;
   }
 
   op(value: Value): Op {
-    return this.#ops[value]!;
+    return this.#target.ops[value]!;
   }
 
   /** The bits of a constant; undefined when the value is not one. */
   bits(value: Value): bigint | undefined {
-    const op = this.#ops[value]!;
+    const op = this.#target.ops[value]!;
     return op.name === 'const' ? op.bits : undefined;
   }
 
@@ -73,11 +76,11 @@ export class Simplifier {
   }
 
   unsignedWidth(value: Value): number {
-    return unsignedWidth(value, this.#ops, this.#widths);
+    return unsignedWidth(value, this.#target.ops, this.#widths);
   }
 
   signedWidth(value: Value): number {
-    return signedWidth(value, this.#ops, this.#widths);
+    return signedWidth(value, this.#target.ops, this.#widths);
   }
 
   /** A constant of the type, whose bits may be any integer; not in the block yet. */
@@ -87,19 +90,19 @@ export class Simplifier {
 
   /** The same in the block. */
   constant(type: Type | 'none', bits: bigint): Value {
-    return this.#insert(this.constantOp(type, bits));
+    return this.#target.insert(this.constantOp(type, bits));
   }
 
   /** An op that the result needs as argument, as simple as it can be, in the block. */
   value(name: OpName, type: Type, args: readonly Value[]): Value {
     const op: Op = { name, type, args };
-    const folded = foldConstant(op, this.#ops);
-    if (folded !== undefined) return this.#insert(folded);
+    const folded = foldConstant(op, this.#target.ops);
+    if (folded !== undefined) return this.#target.insert(folded);
     // Rules ask for narrower ops only, so that this comes to an end.
     const simpler = this.simplify(op);
     if (typeof simpler === 'number') return simpler;
     this.use(simpler.args, 1);
-    return this.#insert(simpler);
+    return this.#target.insert(simpler);
   }
 }
 

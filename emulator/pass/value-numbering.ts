@@ -1,23 +1,11 @@
 import type { Block, Op, Value } from '../ir/block.ts';
-import { OP_NAMES, type OpName, opRow } from '../ir/op.ts';
-import { isField, type Type } from '../ir/type.ts';
+import type { OpName } from '../ir/op.ts';
+import { isField } from '../ir/type.ts';
 import { StateOffset } from '../layout/state.ts';
+import { Effect, effects } from './effects.ts';
 import type { Pass } from './pass.ts';
 import { slotOffset } from './register-table.ts';
-import { Rewriter } from './rewriter.ts';
-
-/** Ops that give the same for the same arguments. Those that raise flags do too, and raising them once more changes nothing. */
-const REPEATABLE: ReadonlyMap<OpName, 'none' | 'flags' | 'check'> = new Map(
-  OP_NAMES.map((name) => [name, repeatable(name)] as const).filter(
-    (pair): pair is [OpName, 'none' | 'flags' | 'check'] => pair[1] !== undefined,
-  ),
-);
-
-function repeatable(name: OpName): 'none' | 'flags' | 'check' | undefined {
-  const { effect, args } = opRow(name);
-  if (name === 'trap_if') return 'check';
-  return (effect === 'none' || effect === 'flags') && args.length > 0 ? effect : undefined;
-}
+import { filled, Rewriter } from './rewriter.ts';
 
 const COMMUTATIVE: ReadonlySet<OpName> = new Set<OpName>([
   'add',
@@ -40,23 +28,24 @@ const CANDIDATES = 16;
 
 /** The ops of the new block that might be had again. They are found by the last defined of their arguments. */
 class Known {
-  readonly #ops: readonly Op[];
-  readonly #latest: Int32Array;
-  readonly #earlier: Int32Array;
-  readonly #constants = new Map<Type | 'none', Map<bigint, Value>>();
+  readonly #block: { readonly ops: readonly Op[] };
+  readonly #latest: Value[];
+  readonly #earlier: Value[];
+  readonly #constants: Value[] = [];
 
   /** `size`: the most ops the new block will have. */
-  constructor(ops: readonly Op[], size: number) {
-    this.#ops = ops;
-    this.#latest = new Int32Array(size).fill(NONE);
-    this.#earlier = new Int32Array(size);
+  constructor(block: { readonly ops: readonly Op[] }, size: number) {
+    this.#block = block;
+    this.#latest = filled(size, NONE);
+    this.#earlier = filled(size, NONE);
   }
 
   /** The latest op that is the same, at or after `since`; NONE when there is none. */
   find(op: Op, since: number): Value {
     let left = CANDIDATES;
+    const { ops } = this.#block;
     for (let at = this.#latest[lastArgument(op)]!; at >= since && left > 0; at = this.#earlier[at]!) {
-      if (same(op, this.#ops[at]!)) return at;
+      if (same(op, ops[at]!)) return at;
       left--;
     }
     return NONE;
@@ -69,13 +58,17 @@ class Known {
   }
 
   constant(op: Op): Value {
-    return this.#constants.get(op.type)?.get(op.bits!) ?? NONE;
+    const { ops } = this.#block;
+    const first = Math.max(0, this.#constants.length - CANDIDATES);
+    for (let index = this.#constants.length - 1; index >= first; index--) {
+      const known = ops[this.#constants[index]!]!;
+      if (known.type === op.type && known.bits === op.bits) return this.#constants[index]!;
+    }
+    return NONE;
   }
 
-  addConstant(op: Op, value: Value): void {
-    const known = this.#constants.get(op.type);
-    if (known === undefined) this.#constants.set(op.type, new Map([[op.bits!, value]]));
-    else known.set(op.bits!, value);
+  addConstant(value: Value): void {
+    this.#constants.push(value);
   }
 }
 
@@ -108,26 +101,24 @@ function clearsFlags(op: Op): boolean {
 
 function run(block: Block): Block {
   const rewriter = new Rewriter(block);
-  const { ops } = rewriter;
-  const known = new Known(ops, block.ops.length);
+  const known = new Known(rewriter, block.ops.length);
   let flagsSince = 0;
   for (let index = 0; index < block.ops.length; index++) {
     const op = rewriter.renamed(block.ops[index]!);
     if (op.name === 'const') {
       const found = known.constant(op);
-      if (found === NONE) known.addConstant(op, rewriter.replace(index, op));
+      if (found === NONE) known.addConstant(rewriter.replace(index, op));
       else rewriter.forward(index, op, found);
       continue;
     }
-    const kind = REPEATABLE.get(op.name);
-    if (kind === undefined) {
-      if (clearsFlags(op)) flagsSince = ops.length;
-      rewriter.replace(index, op);
+    const bits = effects(op.name);
+    if ((bits & Effect.repeatable) === 0 && op.name !== 'trap_if') {
+      const value = rewriter.replace(index, op);
+      if (clearsFlags(op)) flagsSince = value;
       continue;
     }
-    const found = known.find(op, kind === 'flags' ? flagsSince : 0);
+    const found = known.find(op, (bits & Effect.flags) !== 0 ? flagsSince : 0);
     if (found === NONE) known.add(op, rewriter.replace(index, op));
-    else if (kind === 'none') rewriter.forward(index, op, found);
     else rewriter.drop(index, found);
   }
   return rewriter.finish();
