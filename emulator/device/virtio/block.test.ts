@@ -4,6 +4,7 @@ import { ConfigError } from '../../check/errors.ts';
 import { MemoryDisk, SparseDisk } from './block-backend.ts';
 import type { BlockBackend } from './block-backend.ts';
 import { VirtioBlock } from './block.ts';
+import { RingFeature } from './device.ts';
 import { TestMachine, TRANSPORTS } from './driver.test-support.ts';
 import type { Segment, TransportName } from './driver.test-support.ts';
 
@@ -305,6 +306,34 @@ test('limits: sectors of a range, ranges of a request, bytes of a transfer', () 
     ),
     1,
   );
+});
+
+test('without the event index the driver is kept from notifying until the turn', () => {
+  const { machine } = attach(new MemoryDisk(numbered()));
+  const { driver } = machine;
+  driver.start(0xffff_ffff_ffff_ffffn & ~RingFeature.eventIndex);
+  const queue = driver.queues[0]!;
+  queue.submit([driver.readable(header(IN, 0)), driver.writable(513)]);
+  assert.equal(queue.usedFlags, 1);
+  machine.settle();
+  assert.equal(queue.usedFlags, 0);
+});
+
+test('a turn moves a bounded number of bytes, and the next goes on', () => {
+  const { machine, block } = attach(new SparseDisk(2 ** 40));
+  const { driver } = machine;
+  const queue = driver.queues[0]!;
+  const target = driver.writable(2 ** 22);
+  const large = Array.from({ length: 16 }, () => target);
+  for (let i = 0; i < 3; i++) {
+    queue.offer(queue.indirectChain([driver.readable(header(IN, 0)), ...large, driver.writable(1)]));
+  }
+  queue.kick();
+  machine.advance(100);
+  assert.equal(queue.takeUsed().length, 1);
+  machine.settle();
+  assert.equal(queue.takeUsed().length, 2);
+  assert.ok(block.counters.turns >= 3);
 });
 
 test('memory is told of every byte the disk wrote', () => {

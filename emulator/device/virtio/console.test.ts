@@ -102,3 +102,21 @@ test('size, its change and the emergency character', () => {
   access.writeConfig(0, 2, 1);
   assert.equal(access.readConfig(0, 2), 100);
 });
+
+test('much output takes several turns and all of it comes out', () => {
+  let bytesOut = 0;
+  const machine = new TestMachine(
+    'mmio',
+    (clock) => new VirtioConsole({ clock, output: (part) => void (bytesOut += part.length) }),
+  );
+  const { driver } = machine;
+  driver.start();
+  const transmit = driver.queues[1]!;
+  const page = driver.readable(new Uint8Array(2 ** 20));
+  for (let i = 0; i < 9; i++) transmit.offer(transmit.chain([page]));
+  transmit.kick();
+  machine.advance(1);
+  assert.equal(bytesOut, 4 * 2 ** 20);
+  machine.settle();
+  assert.equal(bytesOut, 9 * 2 ** 20);
+});
