@@ -130,10 +130,13 @@ test('DHCP: discover is offered and request acknowledged the one lease', () => {
     [DhcpMessage.request, DhcpMessage.ack],
   ] as const) {
     const message = dhcp([53, 1, type, 0, 50, 4, ...octets(GUEST_ADDRESS), 255], { flags: 0x8000 });
-    const { payload, destinationPort } = askUdp(BROADCAST_IPV4, 68, 67, message, 0);
-    assert.equal(destinationPort, 68);
+    const { payload, sourcePort, destinationPort } = askUdp(BROADCAST_IPV4, 68, 67, message, 0);
+    assert.deepEqual([sourcePort, destinationPort], [67, 68]);
     const view = new DataView(payload.buffer, payload.byteOffset);
-    assert.equal(view.getUint8(0), 2);
+    assert.deepEqual([...payload.subarray(0, 4)], [2, 1, 6, 0]);
+    assert.deepEqual(payload.subarray(28, 34), GUEST_MAC);
+    assert.equal(view.getUint16(10), 0x8000);
+    assert.equal(payload.length, 300);
     assert.equal(view.getUint32(4), 0xdead_beef);
     assert.equal(view.getUint32(16), GUEST_ADDRESS);
     const options = optionsOf(payload);
@@ -197,7 +200,8 @@ const DNS_CASES: readonly { what: string; query: Uint8Array; rcode: number; addr
 
 for (const { what, query, rcode, address } of DNS_CASES) {
   test(`DNS: ${what}`, () => {
-    const { payload } = askUdp(NAME_SERVER_ADDRESS, 5353, 53, query);
+    const { payload, sourcePort, destinationPort } = askUdp(NAME_SERVER_ADDRESS, 5353, 53, query);
+    assert.deepEqual([sourcePort, destinationPort], [53, 5353]);
     const view = new DataView(payload.buffer, payload.byteOffset, payload.byteLength);
     assert.equal(view.getUint16(0), (query[0]! << 8) | query[1]!);
     assert.equal(view.getUint16(2) & 0x8000, 0x8000);
