@@ -94,3 +94,13 @@ test('statistics are asked for by giving the buffer back', () => {
   assert.equal(driver.queues[2]!.takeUsed().length, 1);
   assert.equal(balloon.requestStatistics(), false);
 });
+
+test('a second statistics buffer while one is parked stops that queue and no other', () => {
+  const opened = open();
+  const { driver } = opened.machine;
+  for (let i = 0; i < 2; i++) driver.queues[2]!.submit([driver.readable(new Uint8Array(10))]);
+  opened.machine.settle();
+  assert.equal(driver.needsReset, true);
+  move(opened, 0, [FIRST]);
+  assert.equal(opened.balloon.pages, 1);
+});
