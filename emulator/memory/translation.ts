@@ -1,5 +1,13 @@
 import { CHECK, CheckLevel } from '../check/assert.ts';
-import { GUEST, PAGE_SIZE, PERMISSION, Permission } from '../layout/memory-map.ts';
+import {
+  GUEST,
+  PAGE_SIZE,
+  PERMISSION,
+  Permission,
+  TLB_ENTRIES,
+  TLB_ENTRY_SIZE,
+  TlbEntry,
+} from '../layout/memory-map.ts';
 import { FaultKind } from '../layout/state.ts';
 import { NO_RAM, type Bus } from './bus.ts';
 import { L1Tlb, TlbContext } from './l1-tlb.ts';
@@ -44,6 +52,10 @@ export const TRANSLATION_DEVICE = 1;
 
 const PAGE_MASK = -PAGE_SIZE;
 const ALL = Access.read | Access.write | Access.execute;
+/** `low >>> INDEX_SHIFT` with the bits of INDEX_BITS kept is an entry's first word in its table. */
+const INDEX_SHIFT = 12 - Math.log2(TLB_ENTRY_SIZE / 4);
+const INDEX_BITS = ((TLB_ENTRIES - 1) * TLB_ENTRY_SIZE) / 4;
+const ADDEND = TlbEntry.addend / 4;
 /** Bits of the rights in one table, and pages of a 64 KiB range. */
 const RIGHTS = 3;
 const CONTIGUOUS_PAGES = 16;
@@ -82,6 +94,8 @@ export class AddressTranslation {
   protected table = 0;
   /** The last answer of `translateForBulk` holds for all of the page. */
   protected whole = false;
+  #fetchTable = 0;
+  readonly #words: Int32Array<ArrayBuffer>;
   readonly #bytes: Uint8Array<ArrayBuffer>;
   readonly #walker: SvWalker;
   readonly #prefetch: boolean;
@@ -95,6 +109,7 @@ export class AddressTranslation {
     this.bus = bus;
     this.l1 = new L1Tlb(memory);
     this.l2 = new L2Tlb(options.l2 ?? DEFAULT_L2);
+    this.#words = new Int32Array(memory.buffer as ArrayBuffer);
     this.#bytes = new Uint8Array(memory.buffer as ArrayBuffer);
     this.#walker = new SvWalker(memory, bus, this.pmp);
     this.#prefetch = options.prefetch ?? true;
@@ -107,9 +122,12 @@ export class AddressTranslation {
    * TRANSLATION_FAULT where there is no RAM or no right.
    */
   translate(low: number, high: number, access: Access, length: number): number {
-    const context = access === Access.execute ? this.#fetchContext : this.#dataContext;
-    const linear = this.l1.probe(context, low, high, access);
-    return linear !== 0 ? linear : this.#resolve(low, high, access, length);
+    const words = this.#words;
+    const entry = (access === Access.execute ? this.#fetchTable : this.table) + ((low >>> INDEX_SHIFT) & INDEX_BITS);
+    // Read 1, write 2 and execute 4 have their tags at words 0, 2 and 4.
+    const tag = entry + (access & 6);
+    if (words[tag] === (low & PAGE_MASK) && words[tag + 1] === high) return (low + words[entry + ADDEND]!) | 0;
+    return this.#resolve(low, high, access, length);
   }
 
   /** To be called after `regime` has been changed. */
@@ -130,6 +148,7 @@ export class AddressTranslation {
     this.#dataContext = contextOf(regime.dataPrivilege, regime.supervisorUserMemory);
     this.#fetchContext = contextOf(regime.fetchPrivilege, false);
     this.table = this.l1.firstWord(this.#dataContext);
+    this.#fetchTable = this.l1.firstWord(this.#fetchContext);
     this.l1.select(this.#dataContext, this.#fetchContext);
   }
 

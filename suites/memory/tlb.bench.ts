@@ -95,7 +95,7 @@ defineBench<() => number>({
   id: 'memory/tlb/inline-hit',
   title: 'load 8 bytes by generated code, the first level probed inline, over 64 pages',
   unit: 'ns/access',
-  target: { value: 2, from: 'REQUIREMENTS C3' },
+  target: { value: 2, from: 'issue 4' },
   setup: () => {
     const machine = mappedMachine({ pages: 2 * INLINE_PAGES });
     const addresses = pageAddresses(2 * INLINE_PAGES);
@@ -113,7 +113,7 @@ defineBench<Lookups>({
   id: 'memory/tlb/lookups',
   title: '1000 lookups by the host that the first level serves',
   unit: 'µs',
-  target: { value: 5, from: 'REQUIREMENTS C3' },
+  target: { value: 5, from: 'issue 4' },
   setup: () => new Lookups(mappedMachine({ pages: 512 }), pageAddresses(512)),
   work: (lookups) => lookups.run(),
   check: ({ machine }) => assert.equal(machine.mmu.counters.l1Misses, 512),
@@ -125,7 +125,7 @@ for (const policy of REPLACEMENT_POLICIES) {
     id: `memory/tlb/second-level-hit/${policy}`,
     title: `a lookup that misses the first level and hits the second (${policy})`,
     unit: 'ns/lookup',
-    target: { value: 20, from: 'REQUIREMENTS C3' },
+    target: { value: 20, from: 'issue 4' },
     setup: () =>
       new Lookups(
         mappedMachine({ pages: 2, stride: CONFLICT, l2: { sets: 512, ways: 4, policy } }),
@@ -161,7 +161,7 @@ for (const { name: format, levels } of FORMATS) {
       id: `memory/tlb/walk/${format}/${leaf}`,
       title: `a miss of both levels: a walk of ${format} to a leaf of ${leaf.replace('-', ' ')}`,
       unit: 'ns/lookup',
-      ...(format === 'sv39' && level === 0 ? { target: { value: 150, from: 'REQUIREMENTS C3' } } : {}),
+      ...(format === 'sv39' && level === 0 ? { target: { value: 150, from: 'issue 4' } } : {}),
       setup: () =>
         new Lookups(mappedMachine({ pages: 8, levels, level, stride, ...NO_SECOND_LEVEL }), pageAddresses(8, stride)),
       work: (lookups) => lookups.run(),
