@@ -70,6 +70,7 @@ function policies(random: Random): Record<string, Tiers> {
     hotSamples: 1,
     traceLength: random.below(40),
     hotExits: 1 + random.below(4),
+    cost: random.below(30),
     slice: 1 + random.below(400),
   };
   return {

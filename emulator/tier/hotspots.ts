@@ -1,23 +1,46 @@
+/** log2 of the bytes of code whose samples are counted together. */
+const LINE = 6;
+
 /** Counts what is hot. Addresses are guest addresses. */
 export class Hotspots {
   readonly #jumpTargets = new Map<number, Map<number, number>>();
   readonly #samples = new Map<number, number>();
+  readonly #awaited = new Map<number, number>();
   readonly #arrivals = new Map<number, number>();
+  readonly #awaitedArrivals = new Map<number, number>();
   readonly #refusals = new Map<number, number>();
 
-  /** The interpreter was at `pc`; how often now in the same 64 bytes. */
+  /** The interpreter was at `pc`; how often now in the same 64 bytes when that many make it worth a look, else 0. */
   sampled(pc: number): number {
-    return count(this.#samples, pc >>> 6);
+    const line = pc >>> LINE;
+    const times = count(this.#samples, line);
+    return times >= (this.#awaited.get(line) ?? 0) ? times : 0;
   }
 
-  /** The code around `pc` has been dealt with. */
-  settle(pc: number): void {
-    this.#samples.delete(pc >>> 6);
+  /** No look at the 64 bytes around `pc` before they have been sampled so often. */
+  wait(pc: number, times: number): void {
+    this.#awaited.set(pc >>> LINE, times);
+  }
+
+  /** Samples in guest bytes [low, high). */
+  samplesIn(low: number, high: number): number {
+    let sum = 0;
+    for (let line = low >>> LINE; line << LINE < high; line++) sum += this.#samples.get(line) ?? 0;
+    return sum;
   }
 
   /** Control left a region for `pc`, where there is none. */
   arrived(pc: number): number {
     return count(this.#arrivals, pc);
+  }
+
+  /** No look at `pc` before control has arrived there so often. */
+  await(pc: number, times: number): void {
+    this.#awaitedArrivals.set(pc, times);
+  }
+
+  awaited(pc: number): number {
+    return this.#awaitedArrivals.get(pc) ?? 0;
   }
 
   /** A region gave the instruction at `pc` back. */
@@ -41,7 +64,15 @@ export class Hotspots {
 
   /** Everything known of code may be wrong. */
   clear(): void {
-    for (const map of [this.#jumpTargets, this.#samples, this.#arrivals, this.#refusals]) map.clear();
+    for (const map of [
+      this.#jumpTargets,
+      this.#samples,
+      this.#awaited,
+      this.#arrivals,
+      this.#awaitedArrivals,
+      this.#refusals,
+    ])
+      map.clear();
   }
 }
 

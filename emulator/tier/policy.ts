@@ -12,6 +12,12 @@ export interface TierPolicy {
   readonly observedSteps: number;
   /** Times that control must leave regions for the same address before code is translated from there. */
   readonly hotExits: number;
+  /** What translating one guest instruction costs, V8's share included, in interpreted instructions: code must have run that long. */
+  readonly cost: number;
+  /** What leaving a region to the interpreter costs, in the same unit. */
+  readonly exitCost: number;
+  /** What going from one region to another costs, in the same unit. */
+  readonly chainCost: number;
   /** Times that an instruction is given back to the interpreter before its region is made anew to suit it. */
   readonly manyRefusals: number;
   /** Times that a region is made anew at most. */
@@ -28,10 +34,13 @@ export interface TierPolicy {
 /** What programs are run with. */
 export const AUTO: TierPolicy = {
   sampleInterval: 10_000,
-  hotSamples: 2,
-  traceLength: 200,
+  hotSamples: 3,
+  traceLength: 100,
   observedSteps: 400,
   hotExits: 40,
+  cost: 2500,
+  exitCost: 500,
+  chainCost: 15,
   manyRefusals: 50,
   generations: 8,
   slice: 1_000_000,
@@ -41,7 +50,7 @@ export const AUTO: TierPolicy = {
 };
 
 /** Regions from the first instruction on. */
-export const OPTIMIZED: TierPolicy = { ...AUTO, hotExits: 1, eager: true };
+export const OPTIMIZED: TierPolicy = { ...AUTO, hotExits: 1, cost: 0, eager: true };
 
 /** Single blocks and small loops without passes, from the first instruction on. */
 export const BASELINE: TierPolicy = { ...OPTIMIZED, limits: { instructions: 40, inlined: 0 }, passes: false };

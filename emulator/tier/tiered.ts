@@ -13,6 +13,7 @@ import type { RegionNode } from './region/node.ts';
 import type { Region } from './region/region.ts';
 import { RegionTable } from './region/region-table.ts';
 import { Status } from './region/status.ts';
+import { rangesOf } from './region/translate.ts';
 import { Translator, type TranslationCounters } from './region/translator.ts';
 
 /** Exact counts beside the interpreter's. */
@@ -46,6 +47,8 @@ export interface TieredOptions extends InterpreterOptions {
   readonly now?: () => number;
 }
 
+/** Transitions between regions before it is looked whether some should be one. */
+const MANY_CHAINED = 10_000;
 /** Instructions interpreted before an entry that was refused is tried again. */
 const FEW_INSTRUCTIONS = 100;
 
@@ -68,6 +71,7 @@ export class TieredEngine {
   /** Eager translation does not try an address twice. */
   readonly #tried = new Set<number>();
   #untilSample: number;
+  #chainedBefore = 0;
   /** Instructions retired when the present budget is used up. */
   #end = 0;
 
@@ -191,6 +195,11 @@ export class TieredEngine {
         this.#retire(slice - rest);
         entry = status & ~Status.spent;
         this.#setPc(region.code.entries[entry - 1]!.pc);
+        if (counters.chained - this.#chainedBefore > MANY_CHAINED) {
+          this.#chainedBefore = counters.chained;
+          this.#merge();
+          return ExitReason.budget;
+        }
         if (this.#end - counters.instructions < region.code.longest) return ExitReason.budget;
         continue;
       }
@@ -210,6 +219,10 @@ export class TieredEngine {
       this.#setPc(exit.pc);
       const reason = (status >>> Status.reasonShift) & Status.reasonMask;
       if (reason !== 0) return reason as ExitReason;
+      if (exit.kind === 'unheld') {
+        const reason = this.#interpreter.runPastEntries(Math.min(1, this.#end - counters.instructions));
+        return reason === ExitReason.budget ? this.#arrive(region) : reason;
+      }
       counters.refusals++;
       this.#refuse(region, exit.pc);
       return this.#interpreter.runPastEntries(Math.min(1, this.#end - counters.instructions));
@@ -236,7 +249,7 @@ export class TieredEngine {
     const exit = region.exit(number);
     if (exit.kind !== 'indirect') return;
     this.#hotspots.jumped(exit.pc, this.#pc());
-    if (++region.exitCounts[number - 1]! === this.#policy.hotExits) this.#renew(region);
+    if (++region.exitCounts[number - 1]! === this.#worthwhile(region, this.#policy.hotExits)) this.#renew(region);
   }
 
   /** Control left a region: when it keeps going to code without one, the region grows or another begins there. */
@@ -249,12 +262,42 @@ export class TieredEngine {
       return ExitReason.budget;
     }
     this.counters.arrivals++;
-    if (this.#hotspots.arrived(pc) !== this.#policy.hotExits || !this.#interpreter.isDecoded(pc))
+    const times = this.#hotspots.arrived(pc);
+    if (times < this.#policy.hotExits || times < this.#hotspots.awaited(pc) || !this.#interpreter.isDecoded(pc))
       return ExitReason.budget;
-    const grown = region.live ? this.#translator.discover(region.seed) : [];
-    if (grown.some((node) => node.pc === pc)) this.#renew(region);
-    else this.#translate(pc);
+    const isElsewhere = (at: number) => this.#regions.entryAt(at) !== undefined;
+    const { entry: seed, instructions } = this.#survey(pc, isElsewhere);
+    if (seed === undefined) return ExitReason.budget;
+    if (times * this.#policy.exitCost < this.#policy.cost * instructions) {
+      this.#hotspots.await(pc, 2 * times);
+      return ExitReason.budget;
+    }
+    const made = this.#install(seed, this.#translator.discover(seed, { isElsewhere }));
+    if (made !== undefined && region.live) made.parent = region;
     return ExitReason.budget;
+  }
+
+  /** Takes regions into those that keep going to them and back, when that has cost as much as translating both again. */
+  #merge(): void {
+    this.#regions.countUses();
+    const { cost, chainCost } = this.#policy;
+    for (const region of this.#regions) {
+      // The parent may have been made anew since.
+      const parent = region.parent && this.#regions.entryAt(region.parent.seed)?.region;
+      if (parent === undefined || parent === region) continue;
+      const instructions = region.code.counters.instructions + parent.code.counters.instructions;
+      if (region.uses * chainCost < cost * instructions) continue;
+      region.parent = undefined;
+      this.#renew(parent);
+      // The rest begins with a change of what is live.
+      return;
+    }
+  }
+
+  /** How many exits of a region, but no fewer than `least`, cost as much as translating it again. */
+  #worthwhile({ code }: Region, least: number): number {
+    const { cost, exitCost } = this.#policy;
+    return Math.max(least, Math.ceil((cost * code.counters.instructions) / exitCost));
   }
 
   /** Modes or flags are not those of the region; when that keeps happening it is made anew for what they are now. */
@@ -267,7 +310,7 @@ export class TieredEngine {
   /** A region gave an instruction back. */
   #refuse(region: Region, pc: number): void {
     const times = this.#hotspots.refused(pc);
-    if (times % this.#policy.manyRefusals !== 0) return;
+    if (times % this.#worthwhile(region, this.#policy.manyRefusals) !== 0) return;
     if (!this.#addresses.distrusted(pc)) {
       // A function that is called with addresses of another kind has more such instructions; and when one was not enough, so have others.
       for (const [low, high] of region.code.ranges)
@@ -278,14 +321,37 @@ export class TieredEngine {
     this.#renew(region, region.generation, region.distrusts + 1);
   }
 
-  /** Looks where the interpreter is, and translates what it is seen at again. */
+  /** Looks where the interpreter is, and translates what it has been seen at often enough to be worth the cost. */
   #sample(): void {
-    this.#untilSample = this.#policy.sampleInterval;
+    const { sampleInterval, hotSamples, cost } = this.#policy;
+    this.#untilSample = sampleInterval;
     const pc = this.#pc();
-    if (this.#hotspots.sampled(pc) < this.#policy.hotSamples) return;
-    this.#hotspots.settle(pc);
+    const samples = this.#hotspots.sampled(pc);
+    if (samples < hotSamples) return;
     const seed = this.#trace();
-    if (seed !== undefined) this.#translate(seed);
+    if (seed === undefined) {
+      this.#hotspots.wait(pc, 2 * samples);
+      return;
+    }
+    const { entry, instructions, ranges } = this.#survey(seed);
+    const interpreted =
+      sampleInterval * ranges.reduce((sum, [low, high]) => sum + this.#hotspots.samplesIn(low, high), 0);
+    if (interpreted < cost * instructions) this.#hotspots.wait(pc, 2 * samples);
+    else if (entry !== undefined) this.#install(entry, this.#translator.discover(entry));
+  }
+
+  /** The region that would be made around an address, without its code; no entry when it is there already or nothing can be translated. */
+  #survey(
+    seed: number,
+    isElsewhere: (pc: number) => boolean = () => false,
+  ): { entry?: number; instructions: number; ranges: readonly (readonly [number, number])[] } {
+    let nodes = this.#translator.discover(seed, { shapeOnly: true, isElsewhere });
+    if (nodes.length === 0) return { instructions: 0, ranges: [] };
+    const entry = chooseEntry(nodes);
+    // A region that holds the seed already is come back to at its next entry.
+    if (this.#regions.entryAt(entry)?.region.holds(seed) === true) return { instructions: 0, ranges: [] };
+    if (entry !== seed) nodes = this.#translator.discover(entry, { shapeOnly: true, isElsewhere });
+    return { entry, instructions: instructionsOf(nodes), ranges: rangesOf(nodes) };
   }
 
   /** Runs instruction by instruction and gives the address that backward jumps and calls reached most often. */
@@ -323,18 +389,6 @@ export class TieredEngine {
     this.#tried.add(pc);
     if (!this.#interpreter.prepare()) return;
     this.#install(pc, this.#translator.discover(pc));
-  }
-
-  #translate(seed: number): void {
-    let nodes = this.#translator.discover(seed);
-    if (nodes.length === 0) return;
-    const entry = chooseEntry(nodes);
-    if (entry !== seed) {
-      // A region that holds the seed already is come back to at its next entry.
-      if (this.#regions.entryAt(entry)?.region.holds(seed) === true) return;
-      nodes = this.#translator.discover(entry);
-    }
-    this.#install(entry, nodes);
   }
 
   #install(seed: number, nodes: readonly RegionNode[], generation = 0, anew = false): Region | undefined {
@@ -377,4 +431,8 @@ export class TieredEngine {
     const renewed = this.#install(region.seed, this.#translator.discover(region.seed), generation, true);
     if (renewed !== undefined) renewed.distrusts = distrusts;
   }
+}
+
+function instructionsOf(nodes: readonly RegionNode[]): number {
+  return nodes.reduce((sum, { instructions }) => sum + instructions, 0);
 }

@@ -12,6 +12,8 @@ export interface CodeView {
   instruction(pc: number): Decoded | undefined;
   /** Guest addresses that the indirect jump at `pc` has been seen to go to. */
   jumpTargets(pc: number): readonly number[];
+  /** Whether another region begins there, which is left to it; the seed is never asked for. */
+  isElsewhere(pc: number): boolean;
   /** What the ISA's mode registers (by `slotName`) hold. */
   readonly modes: ReadonlyMap<string, bigint>;
   /** Runs the passes over a block. */
@@ -25,9 +27,12 @@ export interface DiscoveryLimits {
   readonly inlined: number;
 }
 
-export const LIMITS: DiscoveryLimits = { instructions: 1500, inlined: 60 };
+export const LIMITS: DiscoveryLimits = { instructions: 400, inlined: 60 };
 /** Instructions in one block, so that straight-line code of any length stays bounded. */
 const LONGEST_BLOCK = 256;
+
+/** The block of a node whose shape is all that is asked for. */
+const NOTHING: Block = { isa: '', ops: [] };
 
 interface Run {
   readonly pc: number;
@@ -61,6 +66,7 @@ export class Discovery {
   readonly #code: CodeView;
   readonly #limits: DiscoveryLimits;
   readonly #runs = new Map<number, Run>();
+  readonly #instructions = new Map<number, Decoded | undefined>();
   readonly #leaders = new Set<number>();
 
   constructor(isa: Isa, code: CodeView, limits: DiscoveryLimits = LIMITS) {
@@ -69,11 +75,14 @@ export class Discovery {
     this.#limits = limits;
   }
 
-  /** The nodes of the region entered at `seed`; empty when there is nothing to translate. */
-  discover(seed: number): RegionNode[] {
+  /**
+   * The nodes of the region entered at `seed`; empty when there is nothing to translate. `shapeOnly` leaves their blocks empty, which is
+   * several times faster.
+   */
+  discover(seed: number, shapeOnly = false): RegionNode[] {
     this.#findLeaders(seed);
     if (!this.#leaders.has(seed)) return [];
-    return new NodeMaker(this.#isa, this.#code, this.#limits, (pc) => this.#run(pc)).make(seed);
+    return new NodeMaker(this.#isa, this.#code, this.#limits, (pc) => this.#run(pc), shapeOnly).make(seed);
   }
 
   /** Breadth first, so that when the limit stops it the nearest code is in. */
@@ -88,6 +97,7 @@ export class Discovery {
     };
     for (let next = 0; next < queue.length && instructions < this.#limits.instructions; next++) {
       const pc = queue[next]!;
+      if (next > 0 && this.#code.isElsewhere(pc)) continue;
       const run = this.#scan(pc, undefined);
       if (run.instructions.length === 0) continue;
       this.#leaders.add(pc);
@@ -114,6 +124,13 @@ export class Discovery {
     }
   }
 
+  #instruction(pc: number): Decoded | undefined {
+    if (this.#instructions.has(pc)) return this.#instructions.get(pc);
+    const decoded = this.#code.instruction(pc);
+    this.#instructions.set(pc, decoded);
+    return decoded;
+  }
+
   #run(pc: number): Run | undefined {
     if (!this.#leaders.has(pc)) return undefined;
     let run = this.#runs.get(pc);
@@ -129,8 +146,9 @@ export class Discovery {
     const instructions: Decoded[] = [];
     let at = pc;
     for (;;) {
-      if (at !== pc && leaders?.has(at) === true) return { pc, end: at, instructions, terminator: { kind: 'none' } };
-      const decoded = instructions.length < LONGEST_BLOCK ? this.#code.instruction(at) : undefined;
+      if (at !== pc && (leaders?.has(at) === true || this.#code.isElsewhere(at)))
+        return { pc, end: at, instructions, terminator: { kind: 'none' } };
+      const decoded = instructions.length < LONGEST_BLOCK ? this.#instruction(at) : undefined;
       if (decoded === undefined) {
         const more = instructions.length >= LONGEST_BLOCK;
         return { pc, end: at, instructions, terminator: { kind: more ? 'none' : 'stop' } };
@@ -153,9 +171,17 @@ class NodeMaker {
   readonly #run: (pc: number) => Run | undefined;
   readonly #nodes: RegionNode[] = [];
   readonly #byKey = new Map<string, number>();
+  readonly #shapeOnly: boolean;
   #instructions = 0;
 
-  constructor(isa: Isa, code: CodeView, limits: DiscoveryLimits, run: (pc: number) => Run | undefined) {
+  constructor(
+    isa: Isa,
+    code: CodeView,
+    limits: DiscoveryLimits,
+    run: (pc: number) => Run | undefined,
+    shapeOnly: boolean,
+  ) {
+    this.#shapeOnly = shapeOnly;
     this.#isa = isa;
     this.#code = code;
     this.#limits = limits;
@@ -186,10 +212,10 @@ class NodeMaker {
     this.#nodes.push(undefined as unknown as RegionNode);
     let continuation: number | undefined;
     let ending: Ending;
-    const lifted = lift(this.#isa, run);
+    const lifted = this.#shapeOnly ? NOTHING : lift(this.#isa, run);
     const usesModes = lifted.ops.some(({ name, slot }) => name === 'get' && this.#code.modes.has(slotName(slot!)));
-    const block = this.#code.optimize(lifted);
-    const terminator = afterPasses(run, block);
+    const block = this.#shapeOnly ? NOTHING : this.#code.optimize(lifted);
+    const terminator = this.#shapeOnly ? run.terminator : afterPasses(run, block);
     switch (terminator.kind) {
       case 'none':
         ending = { kind: 'goto', to: this.#target(run.end, context) };

@@ -112,6 +112,11 @@ export class RegionTable {
     }
   }
 
+  /** Brings `uses` of every region up to date. */
+  countUses(): void {
+    for (const region of this.#live) region.uses += this.#dispatcher.takeUses(region.index);
+  }
+
   checkInvariants(): void {
     let bytes = 0;
     for (const region of this.#live) {
@@ -127,7 +132,11 @@ export class RegionTable {
   /** Evicts the coldest regions until a translation of so many bytes fits; heat is use since the last time, and half of what was before. */
   #makeRoom(bytes: number): void {
     if (this.#bytes + bytes <= this.#capacity && this.#live.size < REGIONS_MAX) return;
-    for (const region of this.#live) region.heat = region.heat / 2 + this.#dispatcher.takeUses(region.index);
+    this.countUses();
+    for (const region of this.#live) {
+      region.heat = region.heat / 2 + region.uses - region.usesBefore;
+      region.usesBefore = region.uses;
+    }
     const coldest = [...this.#live].sort((a, b) => a.heat - b.heat);
     // A quarter at once, so that sorting is rare.
     const goal = Math.max(0, 0.75 * this.#capacity - bytes);

@@ -14,6 +14,12 @@ export class Region {
   refusedEntries = 0;
   /** How often translations of the same code were found to assume too much of memory. */
   distrusts = 0;
+  /** The region that control kept leaving for this one's code, when that is why it was made. */
+  parent: Region | undefined;
+  /** Times control has come here by the jump cache. */
+  uses = 0;
+  /** That many when `heat` was counted last. */
+  usesBefore = 0;
   /** Recent use, halved from time to time. */
   heat = 0;
 

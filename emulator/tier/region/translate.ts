@@ -20,13 +20,16 @@ import { planAccesses, type AccessKnowledge, type Assumption } from './access-pl
 import { RegionMemoryPath } from './region-memory-path.ts';
 import { Status } from './status.ts';
 
-/** Why a region is left at a place, and what to put right. */
+/**
+ * Why a region is left at a place, and what to put right. `interpret`: the instruction meets what the region does not do; `unheld`: it
+ * never does that instruction; `indirect` and `return`: a jump to somewhere else.
+ */
 export interface Exit {
   /** Guest address of the instruction; of an `indirect` exit or `return`, of the jump whose target is in the state. */
   readonly pc: number;
   /** Instructions of its block that did not retire. */
   readonly refund: number;
-  readonly kind: 'interpret' | 'indirect' | 'return';
+  readonly kind: 'interpret' | 'unheld' | 'indirect' | 'return';
 }
 
 /** A region as WebAssembly: the module exports `run(entry) -> status` (see status.ts). */
@@ -123,7 +126,8 @@ function lastInstruction({ block }: RegionNode): number {
   return Number(block.ops.findLast(({ name }) => name === 'insn')!.pc);
 }
 
-function rangesOf(nodes: readonly RegionNode[]): (readonly [number, number])[] {
+/** The guest bytes of nodes as [start, end) pairs in ascending order without overlap. */
+export function rangesOf(nodes: readonly RegionNode[]): (readonly [number, number])[] {
   const sorted = nodes.map(({ pc, end }) => [pc, end] as const).sort((a, b) => a[0] - b[0]);
   const ranges: (readonly [number, number])[] = [];
   for (const [start, end] of sorted) {
@@ -340,7 +344,7 @@ class RegionEmitter {
         this.#branch(node, ending.taken, ending.fallThrough);
         break;
       case 'leave':
-        fn.i32Const(this.#newExit({ pc: ending.pc, refund: 0, kind: 'interpret' }));
+        fn.i32Const(this.#newExit({ pc: ending.pc, refund: 0, kind: 'unheld' }));
         fn.localSet(this.#status);
         fn.br(this.#exit);
         break;

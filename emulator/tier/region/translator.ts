@@ -44,6 +44,14 @@ export interface TranslationCounters {
   compileMilliseconds: number;
 }
 
+export interface DiscoverOptions {
+  readonly shapeOnly?: boolean;
+  /** See CodeView; nowhere unless given. */
+  readonly isElsewhere?: (pc: number) => boolean;
+}
+
+const NOWHERE = () => false;
+
 /** Makes regions of guest code. */
 export class Translator {
   readonly counters: TranslationCounters = {
@@ -96,14 +104,15 @@ export class Translator {
     this.#refused.add(pc);
   }
 
-  /** The nodes of the region that would begin at a guest address; empty when there is nothing to translate. */
-  discover(seed: number): RegionNode[] {
+  /** The nodes of the region that would begin at a guest address (Discovery.discover); empty when there is nothing to translate. */
+  discover(seed: number, { shapeOnly = false, isElsewhere = NOWHERE }: DiscoverOptions = {}): RegionNode[] {
     const { mayTranslate, jumpTargets, limits } = this.#options;
     const discovery = new Discovery(
       this.#isa,
       {
         instruction: (pc) => (mayTranslate(pc) ? this.decode(pc) : undefined),
         jumpTargets,
+        isElsewhere,
         modes: new Map(
           this.#isa.modes?.map((file) => [slotName({ file, index: 0 }), BigInt(this.#mode(file.offset) >>> 0)]),
         ),
@@ -111,7 +120,7 @@ export class Translator {
       },
       limits,
     );
-    return discovery.discover(seed);
+    return discovery.discover(seed, shapeOnly);
   }
 
   /** The emitted code of an earlier translation from `seed` that still fits, if there is one. */
