@@ -1,6 +1,7 @@
 import type { Block, Op } from '../ir/block.ts';
 import { ARITHMETIC_RULES } from './arithmetic-rules.ts';
 import { COMPARISON_RULES } from './comparison-rules.ts';
+import { foldConstant } from './constant-folding.ts';
 import { CONVERSION_RULES } from './conversion-rules.ts';
 import type { Pass } from './pass.ts';
 import { filled, Rewriter } from './rewriter.ts';
@@ -15,7 +16,9 @@ function run(block: Block): Block {
   const uses = countUses(block);
   for (let index = 0; index < block.ops.length; index++) {
     const op: Op = rewriter.renamed(block.ops[index]!);
-    const simpler = simplifier.simplify(op);
+    // What has become of the arguments may have made them constants.
+    const folded = op === block.ops[index] ? undefined : foldConstant(op, rewriter.ops);
+    const simpler = folded ?? simplifier.simplify(op);
     if (typeof simpler === 'number') {
       rewriter.forward(index, op, simpler);
       simplifier.use([simpler], uses[index]!);

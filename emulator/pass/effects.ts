@@ -15,18 +15,21 @@ export const Effect = {
   memory: 16,
   /** A helper call: it may change registers, flags and memory. */
   call: 32,
+  /** Has no attributes. */
+  bare: 64,
 } as const;
 
 const EFFECTS: ReadonlyMap<OpName, number> = new Map(OP_NAMES.map((name) => [name, effectsOf(name)]));
 
 function effectsOf(name: OpName): number {
-  const { effect, args } = opRow(name);
+  const { effect, args, attributes } = opRow(name);
   let bits = 0;
   if (effect === 'none' || effect === 'reads') bits |= Effect.valueOnly;
   if ((effect === 'none' || effect === 'flags') && args.length > 0) bits |= Effect.repeatable;
   if (effect === 'flags') bits |= Effect.flags;
   if (effect === 'memory') bits |= Effect.memory;
   if (effect === 'call') bits |= Effect.call;
+  if (attributes === undefined) bits |= Effect.bare;
   if (mayLeave({ name, type: 'none', args: [] })) bits |= Effect.leaves;
   return bits;
 }

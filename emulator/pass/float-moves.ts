@@ -48,8 +48,14 @@ function choose(ops: readonly Op[]): number[] | undefined {
   return chosen === 0 ? undefined : uses;
 }
 
+/** Whether the block touches such registers at all. */
+function hasFloats(ops: readonly Op[]): boolean {
+  for (let index = 0; index < ops.length; index++) if (ops[index]!.slot?.file.type === 'f64') return true;
+  return false;
+}
+
 function run(block: Block): Block {
-  const chosen = choose(block.ops);
+  const chosen = hasFloats(block.ops) ? choose(block.ops) : undefined;
   if (chosen === undefined) return block;
   const rewriter = new Rewriter(block);
   for (let index = 0; index < block.ops.length; index++) {

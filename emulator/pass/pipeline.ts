@@ -19,7 +19,7 @@ export { slotName } from './pass.ts';
 /**
  * The passes in the order in which they are run. Any of them may be left out: results stay the same. Registers come first, since all others
  * see more when values are not hidden by them. Equal values are one before places in memory and halves of patterns are compared.
- * Registers that need not be written count no longer as uses in algebra, and folding comes again after that, since it makes new constants.
+ * Registers that need not be written count no longer as uses in algebra, which folds the constants that it makes itself.
  */
 export const PASSES: readonly Pass[] = [
   registerForwarding,
@@ -28,7 +28,6 @@ export const PASSES: readonly Pass[] = [
   memoryForwarding,
   deadRegisterStores,
   algebra,
-  constantFolding,
   floatMoves,
   deadCode,
 ];
