@@ -39,7 +39,7 @@ export const AUTO: TierPolicy = {
   observedSteps: 400,
   hotExits: 40,
   cost: 2500,
-  exitCost: 500,
+  exitCost: 1500,
   chainCost: 15,
   manyRefusals: 50,
   generations: 8,

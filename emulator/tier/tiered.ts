@@ -288,7 +288,16 @@ export class TieredEngine {
       const instructions = region.code.counters.instructions + parent.code.counters.instructions;
       if (region.uses * chainCost < cost * instructions) continue;
       region.parent = undefined;
-      this.#renew(parent);
+      // A callee leads to its caller only by a return, so it is the caller that can take it in.
+      for (const [outer, inner] of [
+        [region, parent],
+        [parent, region],
+      ] as const) {
+        const nodes = this.#translator.discover(outer.seed, { shapeOnly: true });
+        if (!nodes.some(({ pc }) => pc === inner.seed)) continue;
+        this.#renew(outer);
+        break;
+      }
       // The rest begins with a change of what is live.
       return;
     }

@@ -1,0 +1,185 @@
+import { OPS, opRow, type OpName } from '../../ir/op.ts';
+import type { Op } from '../../ir/block.ts';
+import { WIDTH } from '../../ir/type.ts';
+import { STATE_SIZE } from '../../layout/memory-map.ts';
+import type { StoredCode } from './code-store.ts';
+import type { CompiledRegion, Exit } from './translate.ts';
+
+/** The layout of the file; another one is not read. */
+const FORMAT = 1;
+/** "DYNOCODE", format, length of the head. */
+const MAGIC = 'DYNOCODE';
+const FIXED = MAGIC.length + 8;
+const EXIT_KINDS: ReadonlySet<string> = new Set<Exit['kind']>(['interpret', 'unheld', 'indirect', 'return']);
+
+/** A region without its two byte strings, which follow the head in the order of the regions. */
+type Head = Omit<CompiledRegion, 'bytes'> & { readonly bytes: number; readonly source: number };
+
+/** Why a file is not used: it is none, or it was written by another engine or for another program or options. */
+export type Unusable = 'damaged' | 'foreign';
+
+/**
+ * Emitted code as the bytes of a file. The key says for what it was made; it is given again when reading. No checksum is in it: that is the
+ * business of who keeps the file.
+ */
+export function encodeCode(regions: Iterable<StoredCode>, key: string): Uint8Array<ArrayBuffer> {
+  const heads: Head[] = [];
+  const parts: Uint8Array[] = [];
+  for (const { code, source } of regions) {
+    const floatOps = code.floatOps.map(({ name, type, from, signed, args }) => ({
+      name,
+      type,
+      args: args.map(() => 0),
+      ...(from === undefined ? {} : { from }),
+      ...(signed === undefined ? {} : { signed }),
+    }));
+    heads.push({ ...code, floatOps, bytes: code.bytes.length, source: source.length });
+    parts.push(code.bytes, source);
+  }
+  const head = new TextEncoder().encode(JSON.stringify({ key, regions: heads }));
+  const file = new Uint8Array(parts.reduce((sum, { length }) => sum + length, FIXED + head.length));
+  file.set(new TextEncoder().encode(MAGIC));
+  const view = new DataView(file.buffer);
+  view.setUint32(MAGIC.length, FORMAT, true);
+  view.setUint32(MAGIC.length + 4, head.length, true);
+  file.set(head, FIXED);
+  let at = FIXED + head.length;
+  for (const part of parts) {
+    file.set(part, at);
+    at += part.length;
+  }
+  return file;
+}
+
+/**
+ * The regions of a file, or why there are none. Whatever the bytes are, what comes out can be looked up and instantiated: every field is
+ * checked and every module validated. It is still as trustworthy as who wrote it, like any compiled code.
+ */
+export function decodeCode(file: Uint8Array<ArrayBuffer>, key: string, guestSize: number): StoredCode[] | Unusable {
+  if (file.length < FIXED || Buffer.from(file.buffer, file.byteOffset, MAGIC.length).toString('latin1') !== MAGIC)
+    return 'damaged';
+  const view = new DataView(file.buffer, file.byteOffset);
+  if (view.getUint32(MAGIC.length, true) !== FORMAT) return 'foreign';
+  const headLength = view.getUint32(MAGIC.length + 4, true);
+  if (headLength > file.length - FIXED) return 'damaged';
+  const head = parse(file.subarray(FIXED, FIXED + headLength));
+  if (!isRecord(head) || typeof head['key'] !== 'string' || !Array.isArray(head['regions'])) return 'damaged';
+  if (head['key'] !== key) return 'foreign';
+  const regions: StoredCode[] = [];
+  let at = FIXED + headLength;
+  for (const region of head['regions'] as unknown[]) {
+    if (!isHead(region, guestSize)) return 'damaged';
+    const end = at + region.bytes + region.source;
+    if (end > file.length) return 'damaged';
+    const bytes = file.slice(at, at + region.bytes);
+    const source = file.slice(at + region.bytes, end);
+    if (!isRegionModule(bytes)) return 'damaged';
+    const { source: _, ...code } = region;
+    regions.push({ code: { ...code, bytes }, source });
+    at = end;
+  }
+  return at === file.length ? regions : 'damaged';
+}
+
+function parse(bytes: Uint8Array): unknown {
+  try {
+    return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes)) as unknown;
+  } catch {
+    // What is no JSON is no head; the caller says so.
+    return undefined;
+  }
+}
+
+/** Whether V8 would make a module of it, with `run` and nothing imported that regions are not given. */
+function isRegionModule(bytes: Uint8Array<ArrayBuffer>): boolean {
+  return WebAssembly.validate(bytes);
+}
+
+function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+/** An integer from `low` to `high`, both included. */
+function isWithin(value: unknown, low: number, high: number): value is number {
+  return Number.isSafeInteger(value) && (value as number) >= low && (value as number) <= high;
+}
+
+function isList(value: unknown, isElement: (element: unknown) => boolean): value is readonly unknown[] {
+  return Array.isArray(value) && value.every(isElement);
+}
+
+function isHead(value: unknown, guestSize: number): value is Head {
+  if (!isRecord(value)) return false;
+  const isAddress = (address: unknown) => isWithin(address, 0, guestSize);
+  const { seed, bytes, source, floatOps, exits, entries, ranges, longest, circumstances, assumptions, counters } =
+    value as Partial<Record<keyof Head, unknown>>;
+  return (
+    isAddress(seed) &&
+    isWithin(bytes, 0, 2 ** 31) &&
+    isWithin(longest, 1, 2 ** 31 - 1) &&
+    isList(floatOps, isFloatOp) &&
+    isList(exits, (exit) => isExit(exit, isAddress)) &&
+    isList(entries, (entry) => isRecord(entry) && isAddress(entry['pc']) && typeof entry['inlined'] === 'boolean') &&
+    (entries[0] as { readonly pc: number } | undefined)?.pc === seed &&
+    areRanges(ranges, isAddress) &&
+    source === ranges.reduce((sum, [low, high]) => sum + high - low, 0) &&
+    isRecord(circumstances) &&
+    typeof circumstances['inexactAccrued'] === 'boolean' &&
+    isList(circumstances['modes'], isMode) &&
+    isList(assumptions, (assumption) => isAssumption(assumption, isAddress)) &&
+    isRecord(counters) &&
+    ['nodes', 'instructions', 'irOps', 'wasmOps', 'wasmBytes'].every((name) => isWithin(counters[name], 0, 2 ** 31))
+  );
+}
+
+/** What `exactFloat` can compute. */
+function isFloatOp(value: unknown): value is Op {
+  if (!isRecord(value) || typeof value['name'] !== 'string' || !Object.hasOwn(OPS, value['name'])) return false;
+  const isType = (type: unknown) => typeof type === 'string' && Object.hasOwn(WIDTH, type);
+  return (
+    opRow(value['name'] as OpName).evaluateFloat !== undefined &&
+    isType(value['type']) &&
+    (value['from'] === undefined || isType(value['from'])) &&
+    (value['signed'] === undefined || typeof value['signed'] === 'boolean') &&
+    isList(value['args'], (arg) => arg === 0)
+  );
+}
+
+function isExit(value: unknown, isAddress: (address: unknown) => boolean): boolean {
+  return (
+    isRecord(value) &&
+    isAddress(value['pc']) &&
+    isWithin(value['refund'], 0, 2 ** 31 - 1) &&
+    EXIT_KINDS.has(value['kind'] as string)
+  );
+}
+
+function areRanges(
+  value: unknown,
+  isAddress: (address: unknown) => boolean,
+): value is readonly (readonly [number, number])[] {
+  let end = -1;
+  return isList(value, (range) => {
+    if (!isList(range, isAddress) || range.length !== 2) return false;
+    const [low, high] = range as readonly [number, number];
+    const ascends = low > end && high > low;
+    end = high;
+    return ascends;
+  });
+}
+
+/** A mode register's place in the state, and what it holds as i32. */
+function isMode(value: unknown): boolean {
+  return (
+    Array.isArray(value) &&
+    value.length === 2 &&
+    isWithin(value[0], 0, STATE_SIZE - 4) &&
+    isWithin(value[1], -(2 ** 31), 2 ** 31 - 1)
+  );
+}
+
+function isAssumption(value: unknown, isAddress: (address: unknown) => boolean): boolean {
+  return (
+    isRecord(value) && isAddress(value['low']) && isAddress(value['high']) && typeof value['write'] === 'boolean'
+  );
+}
