@@ -164,7 +164,9 @@ export function parseFdt(bytes: Uint8Array, origin: string): Fdt {
   if (structureAt % 4 !== 0 || reservationsAt % 8 !== 0) fail('a block is misaligned');
   const stringsSize = field(8);
   const structureSize = version >= 17 ? field(9) : total - structureAt;
-  if (structureAt + structureSize > total || stringsAt + stringsSize > total) fail('a block ends after the blob');
+  // Without a size of its own, version 16, the block goes on to the end of the blob, which may lie before it.
+  if (structureSize < 0 || structureAt + structureSize > total || stringsAt + stringsSize > total)
+    fail('a block ends after the blob');
 
   const reservations: FdtReservation[] = [];
   for (let at = reservationsAt; ; at += 16) {
