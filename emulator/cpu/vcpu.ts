@@ -87,6 +87,11 @@ export class Vcpu {
     this.#engine.flushCode(gva, length);
   }
 
+  /** The engine that translates, if this vCPU has one. */
+  get tiers(): TieredEngine | undefined {
+    return this.#engine instanceof TieredEngine ? this.#engine : undefined;
+  }
+
   checkInvariants(): void {
     this.#engine.checkInvariants();
   }

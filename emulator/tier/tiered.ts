@@ -4,6 +4,7 @@ import { ExitReason, StateOffset } from '../layout/state.ts';
 import { Hotspots } from './hotspots.ts';
 import { Frame } from './interpreter/frame.ts';
 import { ENTERED, Interpreter, type InterpreterCounters, type InterpreterOptions } from './interpreter/interpreter.ts';
+import type { PassCounters } from '../pass/pipeline.ts';
 import { AUTO, type TierPolicy } from './policy.ts';
 import { AddressSampler } from './region/address-sampler.ts';
 import { CodeStore } from './region/code-store.ts';
@@ -45,6 +46,22 @@ export interface TieredOptions extends InterpreterOptions {
   readonly store?: CodeStore;
   /** Milliseconds, for the times in `translation`. */
   readonly now?: () => number;
+  /** Is told of every region installed. */
+  readonly translated?: (event: TranslationEvent) => void;
+}
+
+/** Why a translation was made: code was sampled, control kept arriving there, it was reached (eager), or what was known has changed. */
+export type TranslationReason = 'sampled' | 'arrivals' | 'reached' | 'renewed';
+
+/** One step of the tier timeline: a region was installed. */
+export interface TranslationEvent {
+  readonly reason: TranslationReason;
+  /** Instructions that had retired. */
+  readonly instructions: number;
+  readonly nodes: readonly RegionNode[];
+  readonly region: Region;
+  /** Its code came from the store: the nodes are those that it would be made of now. */
+  readonly reused: boolean;
 }
 
 /** Transitions between regions before it is looked whether some should be one. */
@@ -68,6 +85,7 @@ export class TieredEngine {
   readonly #translator: Translator;
   readonly #dispatcher: Dispatcher;
   readonly #regions: RegionTable;
+  readonly #translated: TieredOptions['translated'];
   /** Eager translation does not try an address twice. */
   readonly #tried = new Set<number>();
   #untilSample: number;
@@ -79,6 +97,7 @@ export class TieredEngine {
     const buffer = memory.buffer as ArrayBuffer;
     const policy = options.policy ?? AUTO;
     this.#policy = policy;
+    this.#translated = options.translated;
     this.#untilSample = policy.sampleInterval;
     this.#state = new DataView(buffer, STATE, STATE_SIZE);
     this.#frame = new DataView(buffer);
@@ -129,8 +148,17 @@ export class TieredEngine {
     return this.#translator.counters;
   }
 
+  get passCounters(): PassCounters {
+    return this.#translator.passCounters;
+  }
+
   get regions(): Iterable<Region> {
     return this.#regions;
+  }
+
+  /** Bytes of WebAssembly that live regions have. */
+  get liveBytes(): number {
+    return this.#regions.bytes;
   }
 
   /** See Vcpu.run. */
@@ -272,7 +300,7 @@ export class TieredEngine {
       this.#hotspots.await(pc, 2 * times);
       return ExitReason.budget;
     }
-    const made = this.#install(seed, this.#translator.discover(seed, { isElsewhere }));
+    const made = this.#install('arrivals', seed, this.#translator.discover(seed, { isElsewhere }));
     if (made !== undefined && region.live) made.parent = region;
     return ExitReason.budget;
   }
@@ -346,7 +374,7 @@ export class TieredEngine {
     const interpreted =
       sampleInterval * ranges.reduce((sum, [low, high]) => sum + this.#hotspots.samplesIn(low, high), 0);
     if (interpreted < cost * instructions) this.#hotspots.wait(pc, 2 * samples);
-    else if (entry !== undefined) this.#install(entry, this.#translator.discover(entry));
+    else if (entry !== undefined) this.#install('sampled', entry, this.#translator.discover(entry));
   }
 
   /** The region that would be made around an address, without its code; no entry when it is there already or nothing can be translated. */
@@ -397,18 +425,20 @@ export class TieredEngine {
     if (this.#tried.has(pc) || this.#regions.entryAt(pc) !== undefined) return;
     this.#tried.add(pc);
     if (!this.#interpreter.prepare()) return;
-    this.#install(pc, this.#translator.discover(pc));
+    this.#install('reached', pc, this.#translator.discover(pc));
   }
 
-  #install(seed: number, nodes: readonly RegionNode[], generation = 0, anew = false): Region | undefined {
+  #install(reason: TranslationReason, seed: number, nodes: readonly RegionNode[], generation = 0): Region | undefined {
     if (nodes.length === 0) return undefined;
-    let code = anew ? undefined : this.#translator.stored(seed);
-    if (code === undefined) {
-      this.#observe(nodes);
-      code = this.#translator.translate(nodes);
-    }
-    this.counters.regions++;
-    return this.#regions.add(code, this.#translator.instantiate(code), generation);
+    const stored = reason === 'renewed' ? undefined : this.#translator.stored(seed);
+    if (stored === undefined) this.#observe(nodes);
+    const code = stored ?? this.#translator.translate(nodes);
+    const { counters } = this;
+    counters.regions++;
+    const region = this.#regions.add(code, this.#translator.instantiate(code), generation);
+    const { instructions } = counters;
+    this.#translated?.({ reason, instructions, nodes, region, reused: stored !== undefined });
+    return region;
   }
 
   /** Runs some instructions one by one to see where those of the nodes access memory. */
@@ -437,7 +467,7 @@ export class TieredEngine {
   #renew(region: Region, generation = region.generation + 1, distrusts = region.distrusts): void {
     if (!region.live || generation > this.#policy.generations) return;
     this.#regions.remove(region);
-    const renewed = this.#install(region.seed, this.#translator.discover(region.seed), generation, true);
+    const renewed = this.#install('renewed', region.seed, this.#translator.discover(region.seed), generation);
     if (renewed !== undefined) renewed.distrusts = distrusts;
   }
 }

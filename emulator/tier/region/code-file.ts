@@ -11,6 +11,13 @@ const FORMAT = 1;
 const MAGIC = 'DYNOCODE';
 const FIXED = MAGIC.length + 8;
 const EXIT_KINDS: ReadonlySet<string> = new Set<Exit['kind']>(['interpret', 'unheld', 'indirect', 'return']);
+/** What regions may import from `env` (Translator.instantiate). */
+const IMPORTS: Readonly<Record<string, WebAssembly.ImportExportKind>> = {
+  memory: 'memory',
+  helper: 'function',
+  float: 'function',
+  codeWritten: 'function',
+};
 
 /** A region without its two byte strings, which follow the head in the order of the regions. */
 type Head = Omit<CompiledRegion, 'bytes'> & { readonly bytes: number; readonly source: number };
@@ -90,9 +97,17 @@ function parse(bytes: Uint8Array): unknown {
   }
 }
 
-/** Whether V8 would make a module of it, with `run` and nothing imported that regions are not given. */
+/** Whether V8 makes a module of it that exports `run` and imports nothing but what regions are given. */
 function isRegionModule(bytes: Uint8Array<ArrayBuffer>): boolean {
-  return WebAssembly.validate(bytes);
+  if (!WebAssembly.validate(bytes)) return false;
+  const module = new WebAssembly.Module(bytes);
+  const [run, ...others] = WebAssembly.Module.exports(module);
+  return (
+    run?.name === 'run' &&
+    run.kind === 'function' &&
+    others.length === 0 &&
+    WebAssembly.Module.imports(module).every(({ module: from, name, kind }) => from === 'env' && IMPORTS[name] === kind)
+  );
 }
 
 function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
@@ -179,7 +194,5 @@ function isMode(value: unknown): boolean {
 }
 
 function isAssumption(value: unknown, isAddress: (address: unknown) => boolean): boolean {
-  return (
-    isRecord(value) && isAddress(value['low']) && isAddress(value['high']) && typeof value['write'] === 'boolean'
-  );
+  return isRecord(value) && isAddress(value['low']) && isAddress(value['high']) && typeof value['write'] === 'boolean';
 }

@@ -56,8 +56,9 @@ export class CodeStore {
     this.#bytes -= code.bytes.length;
   }
 
-  [Symbol.iterator](): IterableIterator<StoredCode> {
-    return [...this.#bySeed.values()].flat().values();
+  /** Oldest first: added in this order, they make an equal store. */
+  *[Symbol.iterator](): IterableIterator<StoredCode> {
+    for (const versions of this.#bySeed.values()) yield* versions.toReversed();
   }
 }
 
