@@ -7,6 +7,7 @@
  *     JUMP_CACHE guest page address -> decoded page, direct-mapped
  *     TLB        where there is address translation: the first-level TLB
  *     REGION_CACHE, REGION_USES  the jump cache of translated regions, and how they are used
+ *     CODE_LINES where in pages with code the code is
  *     PERMISSION one byte a 4 KiB guest page: what may be done there
  *     RECORDS    the interpreter's decoded pages
  *     GUEST      guest address 0
@@ -48,6 +49,13 @@ export const REGION_CACHE_ENTRY_SIZE = 16;
 export const REGION_USES = 0x9_0000;
 /** Most regions that live at once. */
 export const REGIONS_MAX = 4096;
+/**
+ * A byte for every CODE_LINE bytes of guest memory, by the low bits of their number: not 0 when instructions have been decoded from such
+ * bytes, or from others with the same number. So stores beside code, in the same page, need not leave generated code.
+ */
+export const CODE_LINES = 0xa_0000;
+export const CODE_LINES_COUNT = 0x4_0000;
+export const CODE_LINE = 64;
 export const PERMISSION = 0x10_0000;
 export const RECORDS = 0x20_0000;
 export const RECORDS_SIZE = 0x1e0_0000;

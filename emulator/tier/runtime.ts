@@ -1,7 +1,16 @@
 import { assert } from '../check/assert.ts';
 import type { Op } from '../ir/block.ts';
 import type { Isa } from '../isa/instruction.ts';
-import { GUEST, PAGE_SIZE, PERMISSION, Permission, STATE } from '../layout/memory-map.ts';
+import {
+  CODE_LINE,
+  CODE_LINES,
+  CODE_LINES_COUNT,
+  GUEST,
+  PAGE_SIZE,
+  PERMISSION,
+  Permission,
+  STATE,
+} from '../layout/memory-map.ts';
 import { ExitReason, FaultKind, StateOffset } from '../layout/state.ts';
 import type { FunctionBuilder, FunctionIndex } from '../wasm/function.ts';
 import type { ModuleBuilder } from '../wasm/module.ts';
@@ -143,6 +152,16 @@ function pagePermission(fn: FunctionBuilder, pushAddress: () => void): void {
   fn.load('i32.load8_u', { offset: PERMISSION });
 }
 
+/** Pushes whether there may be code in the line of the i32 guest address that is pushed. */
+export function codeLine(fn: FunctionBuilder, pushAddress: () => void): void {
+  pushAddress();
+  fn.i32Const(Math.log2(CODE_LINE));
+  fn.op('i32.shr_u');
+  fn.i32Const(CODE_LINES_COUNT - 1);
+  fn.op('i32.and');
+  fn.load('i32.load8_u', { offset: CODE_LINES });
+}
+
 function lastByte(fn: FunctionBuilder, address: number, bytes: number): void {
   fn.localGet(address);
   fn.op('i32.wrap_i64');
@@ -259,12 +278,20 @@ function slowStore(module: ModuleBuilder, options: RuntimeOptions, codeWritten: 
   fn.op('i32.or');
   fn.i32Const(Permission.code);
   fn.op('i32.and');
+  const page = fn.if();
+  codeLine(fn, () => {
+    fn.localGet(address);
+    fn.op('i32.wrap_i64');
+  });
+  codeLine(fn, () => lastByte(fn, address, bytes));
+  fn.op('i32.or');
   const code = fn.if();
   fn.localGet(address);
   fn.op('i32.wrap_i64');
   fn.localGet(bytes);
   fn.call(codeWritten);
   fn.end(code);
+  fn.end(page);
   fn.i32Const(0);
   return fn;
 }

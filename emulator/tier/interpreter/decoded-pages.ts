@@ -1,6 +1,9 @@
 import { assert } from '../../check/assert.ts';
 import type { Decoded, Isa } from '../../isa/instruction.ts';
 import {
+  CODE_LINE,
+  CODE_LINES,
+  CODE_LINES_COUNT,
   GUEST,
   JUMP_CACHE,
   JUMP_CACHE_ENTRIES,
@@ -70,6 +73,7 @@ export class DecodedPages {
     this.#guest = new Uint8Array(buffer, GUEST, guestSize);
     this.#permission = new Uint8Array(buffer, PERMISSION, guestSize / PAGE_SIZE);
     this.#guestSize = guestSize;
+    this.#linear.fill(0, CODE_LINES, CODE_LINES + CODE_LINES_COUNT);
     for (let entry = 0; entry < JUMP_CACHE_ENTRIES; entry++) {
       this.#view.setBigUint64(JUMP_CACHE + entry * JUMP_CACHE_ENTRY_SIZE, EMPTY_TAG, true);
     }
@@ -218,7 +222,12 @@ export class DecodedPages {
     return base;
   }
 
-  /** Stores to the page leave generated code from now on. */
+  /** Lines are never unmarked: others may have the same number. */
+  #markLine(gva: number): void {
+    this.#linear[CODE_LINES + (Math.floor(gva / CODE_LINE) & (CODE_LINES_COUNT - 1))] = 1;
+  }
+
+  /** Stores to the page are looked at more closely from now on. */
   #markCode(page: number): void {
     if ((this.#permission[page / PAGE_SIZE]! & Permission.code) !== 0) return;
     this.#permission[page / PAGE_SIZE]! |= Permission.code;
@@ -265,6 +274,8 @@ export class DecodedPages {
         this.#markCode(following);
       }
       this.#counters.decoded++;
+      this.#markLine(page + offset);
+      this.#markLine(page + offset + (decoded?.length ?? this.#isa.maximumLength) - 1);
       if (decoded === undefined) {
         this.#view.setUint16(record, ILLEGAL, true);
         return undefined;

@@ -23,11 +23,13 @@ export interface CodeView {
 export interface DiscoveryLimits {
   /** Most guest instructions in a region, inlined copies counted. */
   readonly instructions: number;
-  /** Most instructions of a leaf function that is copied into its caller. */
+  /** Most instructions of a function, with all it calls, that is copied into its caller. */
   readonly inlined: number;
 }
 
-export const LIMITS: DiscoveryLimits = { instructions: 400, inlined: 60 };
+export const LIMITS: DiscoveryLimits = { instructions: 400, inlined: 120 };
+/** Calls in calls that are copied into their callers. */
+const INLINE_DEPTH = 2;
 /** Instructions in one block, so that straight-line code of any length stays bounded. */
 const LONGEST_BLOCK = 256;
 
@@ -59,7 +61,7 @@ const shapes = new WeakMap<Instruction, RowShape>();
 
 /**
  * Walks the control flow from a guest address over code that has been executed, and gives the basic blocks as nodes; the first is the
- * seed's. Small leaf functions are copied into their callers; other callees are nodes that are jumped to.
+ * seed's. Small functions are copied into their callers; other callees are nodes that are jumped to.
  */
 export class Discovery {
   readonly #isa: Isa;
@@ -231,10 +233,12 @@ class NodeMaker {
         };
         break;
       case 'relative':
-        if (terminator.call && context === undefined) {
-          continuation = this.#node(run.end, undefined);
-          const inline = continuation !== undefined && this.#isSmallLeaf(terminator.target);
-          ending = { kind: 'goto', to: this.#target(terminator.target, inline ? continuation : undefined) };
+        if (terminator.call) {
+          const inlined = this.#inlinedSize(terminator.target, INLINE_DEPTH) <= this.#limits.inlined;
+          const back = inlined ? this.#node(run.end, context) : undefined;
+          // What is not inlined returns by address, and so to code that is not inlined either.
+          if (back === undefined && context === undefined) continuation = this.#node(run.end, undefined);
+          ending = { kind: 'goto', to: this.#target(terminator.target, back) };
         } else {
           ending = { kind: 'goto', to: this.#target(terminator.target, context) };
         }
@@ -267,24 +271,24 @@ class NodeMaker {
     return index;
   }
 
-  /** Whether the function at `entry` calls nothing, returns, and is small. */
-  #isSmallLeaf(entry: number): boolean {
+  /** Instructions of the function at `entry` with all it calls; infinite when that cannot be copied into its caller. */
+  #inlinedSize(entry: number, depth: number): number {
     const queue = [entry];
     const seen = new Set(queue);
     let instructions = 0;
     let returns = false;
+    const add = (pc: number) => {
+      if (seen.has(pc)) return;
+      seen.add(pc);
+      queue.push(pc);
+    };
     for (let next = 0; next < queue.length; next++) {
       const run = this.#run(queue[next]!);
       // Code that has not been executed is left through an exit.
       if (run === undefined) continue;
       instructions += run.instructions.length;
-      if (instructions > this.#limits.inlined) return false;
+      if (instructions > this.#limits.inlined) return Infinity;
       const { terminator } = run;
-      const add = (pc: number) => {
-        if (seen.has(pc)) return;
-        seen.add(pc);
-        queue.push(pc);
-      };
       switch (terminator.kind) {
         case 'none':
           add(run.end);
@@ -294,18 +298,23 @@ class NodeMaker {
           add(terminator.target);
           break;
         case 'relative':
-          if (terminator.call) return false;
-          add(terminator.target);
+          if (terminator.call) {
+            if (depth === 0) return Infinity;
+            instructions += this.#inlinedSize(terminator.target, depth - 1);
+            add(run.end);
+          } else {
+            add(terminator.target);
+          }
           break;
         case 'indirect':
-          if (terminator.hint !== 'return') return false;
+          if (terminator.hint !== 'return') return Infinity;
           returns = true;
           break;
         case 'stop':
           break;
       }
     }
-    return returns;
+    return returns ? instructions : Infinity;
   }
 }
 

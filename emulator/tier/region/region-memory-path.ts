@@ -1,7 +1,8 @@
 import type { Op } from '../../ir/block.ts';
-import { GUEST, PAGE_SIZE, PERMISSION } from '../../layout/memory-map.ts';
+import { CODE_LINE, GUEST, PAGE_SIZE, PERMISSION, Permission } from '../../layout/memory-map.ts';
 import type { Lowering } from '../lower.ts';
 import { accessOf, FlatMemoryPath, loadInstruction, type MemoryPath, storeInstruction } from '../memory-path.ts';
+import { codeLine } from '../runtime.ts';
 import { type AccessPlan, type Check, pageNeeds } from './access-plan.ts';
 
 /** The flat memory path with the checks planned for a block; what refuses them leaves the region. */
@@ -72,18 +73,38 @@ export class RegionMemoryPath implements MemoryPath {
       site.bailIf();
       if (check.kind === 'range') return;
       const { mask, need } = pageNeeds(check.write);
-      const page = (offset: number) => {
+      const at = (offset: number) => {
         fn.localGet(address);
         this.#add(lowering, offset + distance);
         fn.op('i32.wrap_i64');
-        fn.i32Const(Math.log2(PAGE_SIZE));
-        fn.op('i32.shr_u');
-        fn.load('i32.load8_u', { offset: PERMISSION });
-        fn.i32Const(mask);
-        fn.op('i32.and');
-        fn.i32Const(need);
-        fn.op('i32.ne');
-        site.bailIf();
+      };
+      const page = (offset: number) => {
+        lowering.scratch(['i32'], (permission) => {
+          at(offset);
+          fn.i32Const(Math.log2(PAGE_SIZE));
+          fn.op('i32.shr_u');
+          fn.load('i32.load8_u', { offset: PERMISSION });
+          fn.i32Const(mask);
+          fn.op('i32.and');
+          fn.localTee(permission);
+          fn.i32Const(need);
+          fn.op('i32.ne');
+          if (!check.write || bytes > CODE_LINE) {
+            site.bailIf();
+            return;
+          }
+          // Perhaps there is code in the page, but not in these lines.
+          const other = fn.if();
+          fn.localGet(permission);
+          fn.i32Const(need | Permission.code);
+          fn.op('i32.ne');
+          codeLine(fn, () => at(check.low));
+          fn.op('i32.or');
+          codeLine(fn, () => at(check.high - 1));
+          fn.op('i32.or');
+          site.bailIf();
+          fn.end(other);
+        });
       };
       page(check.low);
       if (bytes > 1) page(check.high - 1);
