@@ -106,6 +106,13 @@ for (const [number, format] of PIXEL_FORMATS) {
   });
 }
 
+test('answers fit exactly', () => {
+  const driver = new GpuDriver();
+  assert.equal(driver.command(GpuCommand.getDisplayInfo, [], 408), GpuResponse.okDisplayInfo);
+  assert.equal(driver.command(GpuCommand.getEdid, [0, 0], 1056), GpuResponse.okEdid);
+  assert.equal(driver.command(GpuCommand.resourceCreate2d, [1, 1, 1, 1], 24), okNoData);
+});
+
 test('a fence comes back with the answer, an error too', () => {
   const driver = new GpuDriver();
   for (const type of [GpuCommand.getDisplayInfo, 0x9999]) {
@@ -125,6 +132,8 @@ test('the cursor queue is accepted', () => {
   assert.deepEqual({ ...driver.gpu.cursor }, { x: 30, y: 40, resource: 9 });
   driver.send(request(GpuCommand.moveCursor, [0, 31, 41, 0, 0, 0, 0, 0]), 0, 1);
   assert.deepEqual({ ...driver.gpu.cursor }, { x: 31, y: 41, resource: 9 });
+  driver.machine.driver.start();
+  assert.deepEqual({ ...driver.gpu.cursor }, { x: 0, y: 0, resource: 0 }, 'reset');
   driver.send(request(GpuCommand.getDisplayInfo, [0, 0, 0, 0, 0, 0, 0, 0]), 0, 1);
   driver.send(request(GpuCommand.moveCursor), 0, 1);
   assert.equal(driver.gpu.counters.malformed, 2);

@@ -122,11 +122,11 @@ export class P9Client {
     return Number(decode(this.ok(P9.write, 'dqdr', [fid, offset, bytes.length, bytes]), 'd')[0]);
   }
 
-  /** Everything in an open directory, in as many requests of `count` bytes as it takes. */
-  list(fid: number, count = 4096): Entry[] {
+  /** Everything in an open directory from offset `start` on, in as many requests of `count` bytes as it takes. */
+  list(fid: number, count = 4096, start = 0n): Entry[] {
     const entries: Entry[] = [];
     for (;;) {
-      const offset = entries.at(-1)?.offset ?? 0n;
+      const offset = entries.at(-1)?.offset ?? start;
       const bytes = Buffer.from(this.ok(P9.readdir, 'dqd', [fid, offset, count]));
       const end = 11 + bytes.readUInt32LE(7);
       if (end === 11) return entries;
