@@ -131,6 +131,22 @@ test('a large page is one entry, found at all its addresses and nowhere else', (
   l2.checkInvariants();
 });
 
+test('a fence for an address leaves its neighbours, unless they are one 64 KiB range', () => {
+  const l2 = tlb('lru', 16, 4);
+  for (const page of [16, 17, 18]) enter(l2, page);
+  l2.flushAddress(17 << 12, 0, 1);
+  assert.deepEqual(
+    [16, 17, 18].map((page) => holds(l2, page)),
+    [true, false, true],
+  );
+  l2.insert(19 << 12, 0, 1, FLAGS, 0, true, false);
+  l2.flushAddress(18 << 12, 0, 1);
+  assert.deepEqual(
+    [16, 18, 19].map((page) => holds(l2, page)),
+    [true, false, false],
+  );
+});
+
 test('a prefetched page is told apart when it is first used', () => {
   const l2 = tlb('lru');
   const entry = l2.insert(1 << 12, 0, 1, FLAGS, 0, false, true);

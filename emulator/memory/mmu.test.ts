@@ -257,6 +257,11 @@ test('fences take away what they name and nothing that they must not', () => {
   remap(va, 2);
   mmu.fence(undefined);
   assert.equal(where(va), 2);
+  remap(va, 3);
+  mmu.fence(5);
+  assert.equal(where(va), 2, 'the fence was for another address space');
+  mmu.fence(6);
+  assert.equal(where(va), 3, 'by the ASID that is in force');
   mmu.checkInvariants();
 });
 
@@ -294,6 +299,33 @@ test('a fence for any address in a large page takes away all of it', () => {
     }
     mmu.checkInvariants();
   }
+});
+
+test('a fence for one of very many large pages takes it away', () => {
+  const machine = new TestMachine(1 << 18);
+  const { mmu } = machine;
+  const root = RAM + 0x2_0000;
+  let next = root;
+  const address = (n: number): bigint => 0x4000_0000n + (BigInt(n) << 21n);
+  const map = (n: number, flags: bigint): void => machine.map(3, root, address(n), RAM, 1, flags, () => (next += 4096));
+  for (let n = 0; n < 40; n++) map(n, LEAF);
+  machine.usePageTable(3, root);
+  for (let n = 0; n < 40; n++) assert.equal(mmu.translate(...halves(address(n)), Access.read, 1) >>> 0, GUEST);
+  for (let n = 0; n < 40; n += 3) {
+    map(n, 0n);
+    mmu.fenceAddress(...halves(address(n) + 0x5000n), undefined);
+    assert.equal(mmu.translate(...halves(address(n)), Access.read, 1), TRANSLATION_FAULT, `${n}`);
+  }
+  assert.equal(mmu.translate(...halves(address(1)), Access.read, 1) >>> 0, GUEST);
+});
+
+test('a change of PMP holds for what the TLB knew before', () => {
+  const va = 0x10_0000n;
+  const { mmu } = mapped(1 << 17, va, [RAM]);
+  assert.equal(read(mmu, va, 8), 0n);
+  mmu.pmp.configure([], []);
+  mmu.protectionChanged();
+  assert.deepEqual(read(mmu, va, 8), { fault: FaultKind.load, at: va });
 });
 
 test('privilege modes, user memory and MPRV each have their own rights', () => {
