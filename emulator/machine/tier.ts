@@ -2,7 +2,8 @@ import { ReferenceCpu } from '../cpu/reference.ts';
 import { Vcpu } from '../cpu/vcpu.ts';
 import type { Isa } from '../isa/instruction.ts';
 import type { FlatMemory } from '../memory/flat.ts';
-import { AUTO, BASELINE, OPTIMIZED } from '../tier/policy.ts';
+import { AUTO, BASELINE, OPTIMIZED, type TierPolicy } from '../tier/policy.ts';
+import type { TieredOptions } from '../tier/tiered.ts';
 
 /** How guest code can be executed. `auto` interprets and translates what is hot; `optimized` and `baseline` translate from the first instruction on. */
 export const TIERS = ['auto', 'optimized', 'baseline', 'interpreter', 'reference'] as const;
@@ -10,12 +11,30 @@ export type Tier = (typeof TIERS)[number];
 
 const POLICIES = { auto: AUTO, optimized: OPTIMIZED, baseline: BASELINE } as const;
 
+/** What a tier translates by; undefined when it translates nothing. */
+export function policyOf(tier: Tier): TierPolicy | undefined {
+  return tier === 'interpreter' || tier === 'reference' ? undefined : POLICIES[tier];
+}
+
+/** What tiers that translate can be given. */
+export type TranslationOptions = Pick<TieredOptions, 'store' | 'now' | 'translated' | 'disabledPasses'>;
+
 /** A vCPU of the wished tier over a flat memory. `time` in nanoseconds. */
-export function createCpu(tier: Tier, isa: Isa, memory: FlatMemory, time?: () => bigint): Vcpu | ReferenceCpu {
+export function createCpu(
+  tier: Tier,
+  isa: Isa,
+  memory: FlatMemory,
+  time?: () => bigint,
+  translation: TranslationOptions = {},
+): Vcpu | ReferenceCpu {
   const options = { guestSize: memory.size, ...(time ? { time } : {}) };
   if (tier === 'reference') return new ReferenceCpu(isa, memory.memory, options);
-  if (tier === 'interpreter') return new Vcpu(isa, memory.memory, options);
-  return new Vcpu(isa, memory.memory, { ...options, tiers: { policy: POLICIES[tier] } });
+  const policy = policyOf(tier);
+  return new Vcpu(
+    isa,
+    memory.memory,
+    policy === undefined ? options : { ...options, tiers: { ...translation, policy } },
+  );
 }
 
 /** Sums the numeric counters of several vCPUs. */

@@ -10,7 +10,9 @@ import type { Surroundings } from '../linux-user/services.ts';
 import { HostStream } from '../linux-user/stdio.ts';
 import type { Isa } from '../isa/instruction.ts';
 import type { FlatMemory } from '../memory/flat.ts';
-import { createCpu, sumCounters, type Tier } from './tier.ts';
+import { CodeCache, type CodeCacheCounters } from './code-cache.ts';
+import { createCpu, policyOf, sumCounters, type Tier } from './tier.ts';
+import { sumTranslation, type TranslationLog, type TranslationStatistics } from './translation-log.ts';
 
 export interface UserOptions {
   readonly isa?: 'riscv64';
@@ -30,6 +32,12 @@ export interface UserOptions {
   readonly tier?: Tier;
   /** Time is the count of retired instructions (one a nanosecond), random bytes are seeded. */
   readonly deterministic?: boolean;
+  /** Where emitted code is kept for the next run of the same program; see CodeCache. */
+  readonly cacheDirectory?: string;
+  /** Names of passes to leave out. */
+  readonly disabledPasses?: ReadonlySet<string>;
+  /** Takes note of every translation: TranslationLog. */
+  readonly log?: TranslationLog;
 }
 
 export interface UserResult {
@@ -39,6 +47,10 @@ export interface UserResult {
   readonly seconds: number;
   /** What the vCPUs did, summed over the processes. */
   readonly vcpu: Readonly<Record<string, number>>;
+  /** What was translated, summed over the processes; undefined in tiers that translate nothing. */
+  readonly translation?: TranslationStatistics;
+  /** With a cache directory. */
+  readonly cache?: Readonly<CodeCacheCounters>;
 }
 
 const TARGETS: Readonly<Record<string, { isa: Isa; abi: Abi }>> = { riscv64: { isa: riscv64, abi: riscv64Abi } };
@@ -53,8 +65,19 @@ export function runUser(options: UserOptions): UserResult {
   const { isa, abi } = TARGETS[options.isa ?? 'riscv64']!;
   const surroundings = options.deterministic ? deterministicSurroundings() : hostSurroundings();
   const cpus: ReturnType<typeof createCpu>[] = [];
+  const tier = options.tier ?? 'auto';
+  const memorySize = options.memorySize ?? 2 ** 30;
+  const { disabledPasses } = options;
+  const passes = disabledPasses === undefined ? {} : { disabledPasses };
+  const cache = openCache(options, memorySize, isa);
+  const { log } = options;
   const makeCpu = (memory: FlatMemory): UserCpu => {
-    const cpu = createCpu(options.tier ?? 'auto', isa, memory, () => kernel.monotonic());
+    const cpu = createCpu(tier, isa, memory, () => kernel.monotonic(), {
+      ...passes,
+      ...(cache === undefined ? {} : { store: cache.store }),
+      now: () => performance.now(),
+      ...(log === undefined ? {} : { translated: (event) => log.note(event, isa, memory.bytes) }),
+    });
     cpus.push(cpu);
     return Object.assign(cpu, { instructions: () => cpu.counters.instructions });
   };
@@ -63,7 +86,7 @@ export function runUser(options: UserOptions): UserResult {
     files: new FileSystem(options.mounts ?? [], surroundings.random),
     surroundings,
     createCpu: makeCpu,
-    memorySize: options.memorySize ?? 2 ** 30,
+    memorySize,
     maximumInstructions: options.maximumInstructions ?? Infinity,
     timeout: options.timeout === undefined ? Infinity : options.timeout * 1000,
     now: () => performance.now(),
@@ -73,10 +96,31 @@ export function runUser(options: UserOptions): UserResult {
   const begin = performance.now();
   try {
     const outcome = kernel.run();
-    return { outcome, counters: kernel.counters, seconds: (performance.now() - begin) / 1000, vcpu: sumCounters(cpus) };
+    const seconds = (performance.now() - begin) / 1000;
+    const engines = cpus
+      .map((cpu) => ('tiers' in cpu ? cpu.tiers : undefined))
+      .filter((engine) => engine !== undefined);
+    const translation = engines.length === 0 ? undefined : sumTranslation(engines);
+    if (cache !== undefined && translation!.translated > 0) cache.save();
+    return {
+      outcome,
+      counters: kernel.counters,
+      seconds,
+      vcpu: sumCounters(cpus),
+      ...(translation === undefined ? {} : { translation }),
+      ...(cache === undefined ? {} : { cache: cache.counters }),
+    };
   } finally {
     kernel.shutdown();
   }
+}
+
+function openCache(options: UserOptions, guestSize: number, isa: Isa): CodeCache | undefined {
+  const { cacheDirectory, program, disabledPasses } = options;
+  const policy = policyOf(options.tier ?? 'auto');
+  if (cacheDirectory === undefined || policy === undefined) return undefined;
+  const passes = disabledPasses === undefined ? {} : { disabledPasses };
+  return new CodeCache(cacheDirectory, { program: program.bytes, isa: isa.name, guestSize, policy, ...passes });
 }
 
 function hostSurroundings(): Surroundings {

@@ -76,6 +76,8 @@ const FEW_INSTRUCTIONS = 100;
  */
 export class TieredEngine {
   readonly counters: TieredCounters;
+  /** Level 3 of the translation cache. */
+  readonly store: CodeStore;
   readonly #policy: TierPolicy;
   readonly #interpreter: Interpreter;
   readonly #state: DataView<ArrayBuffer>;
@@ -131,7 +133,8 @@ export class TieredEngine {
         this.#tried.delete(seed);
       },
     );
-    this.#translator = new Translator(isa, memory, this.#addresses, options.store ?? new CodeStore(), {
+    this.store = options.store ?? new CodeStore();
+    this.#translator = new Translator(isa, memory, this.#addresses, this.store, {
       guestSize: options.guestSize,
       limits: policy.limits,
       passes: policy.passes,

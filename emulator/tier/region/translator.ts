@@ -38,7 +38,9 @@ export interface TranslationCounters {
   irOps: number;
   wasmOps: number;
   wasmBytes: number;
-  /** In all of that but V8's own work. */
+  /** In finding what belongs to regions, lifting it and the passes; regions that were not made included. */
+  discoverMilliseconds: number;
+  /** In emitting WebAssembly. */
   milliseconds: number;
   /** In `new WebAssembly.Module` and `Instance`. */
   compileMilliseconds: number;
@@ -61,6 +63,7 @@ export class Translator {
     irOps: 0,
     wasmOps: 0,
     wasmBytes: 0,
+    discoverMilliseconds: 0,
     milliseconds: 0,
     compileMilliseconds: 0,
   };
@@ -106,7 +109,8 @@ export class Translator {
 
   /** The nodes of the region that would begin at a guest address (Discovery.discover); empty when there is nothing to translate. */
   discover(seed: number, { shapeOnly = false, isElsewhere = NOWHERE }: DiscoverOptions = {}): RegionNode[] {
-    const { mayTranslate, jumpTargets, limits } = this.#options;
+    const { mayTranslate, jumpTargets, limits, now } = this.#options;
+    const begin = now?.() ?? 0;
     const discovery = new Discovery(
       this.#isa,
       {
@@ -120,7 +124,9 @@ export class Translator {
       },
       limits,
     );
-    return discovery.discover(seed, shapeOnly);
+    const nodes = discovery.discover(seed, shapeOnly);
+    if (now !== undefined) this.counters.discoverMilliseconds += now() - begin;
+    return nodes;
   }
 
   /** The emitted code of an earlier translation from `seed` that still fits, if there is one. */

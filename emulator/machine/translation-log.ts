@@ -1,0 +1,112 @@
+import type { Block } from '../ir/block.ts';
+import { Builder } from '../ir/builder.ts';
+import type { Isa } from '../isa/instruction.ts';
+import type { PassCounters } from '../pass/pipeline.ts';
+import type { RegionNode } from '../tier/region/node.ts';
+import type { Region } from '../tier/region/region.ts';
+import type { TranslationCounters } from '../tier/region/translator.ts';
+import type { TieredEngine, TranslationEvent, TranslationReason } from '../tier/tiered.ts';
+
+/** One row of the tier timeline. Addresses are guest addresses. */
+export interface LoggedTranslation {
+  /** Instructions that the process had retired. */
+  readonly at: number;
+  readonly seed: number;
+  readonly reason: TranslationReason;
+  /** Translations of the same code before it. */
+  readonly generation: number;
+  /** Taken from the store of emitted code. */
+  readonly reused: boolean;
+  readonly nodes: number;
+  readonly instructions: number;
+  readonly irOps: number;
+  readonly wasmBytes: number;
+}
+
+/** A region as it was made: what dumps show. */
+export interface KeptRegion {
+  readonly region: Region;
+  readonly nodes: readonly RegionNode[];
+  readonly reused: boolean;
+  /** The blocks of the nodes before the passes, at the same positions. */
+  readonly before: readonly Block[];
+}
+
+/** A program that generates code for ever would fill the host's memory with the log. */
+const LONGEST_LOG = 10_000;
+
+/** Takes note of translations; the regions that hold `watched` are kept whole. */
+export class TranslationLog {
+  readonly entries: LoggedTranslation[] = [];
+  readonly #watched: number | undefined;
+  /** Translations that found the log full. */
+  dropped = 0;
+  #kept: KeptRegion | undefined;
+
+  constructor(watched?: number) {
+    this.#watched = watched;
+  }
+
+  note({ instructions, region, nodes, reason, reused }: TranslationEvent, isa: Isa, guest: Uint8Array): void {
+    const { seed, generation, code } = region;
+    const { nodes: count, instructions: translated, irOps, wasmBytes } = code.counters;
+    const sizes = { nodes: count, instructions: translated, irOps, wasmBytes };
+    if (this.entries.length < LONGEST_LOG)
+      this.entries.push({ at: instructions, seed, reason, generation, reused, ...sizes });
+    else this.dropped++;
+    if (this.#watched === undefined || !region.holds(this.#watched)) return;
+    this.#kept = { region, nodes, reused, before: nodes.map(({ pc, end }) => liftRange(isa, guest, pc, end)) };
+  }
+
+  /** The newest region that holds the watched address; look at `region.live` whether it is still in use. */
+  get kept(): KeptRegion | undefined {
+    return this.#kept;
+  }
+}
+
+/** The instructions in guest bytes [pc, end) as one block, as lifting leaves it. */
+export function liftRange(isa: Isa, guest: Uint8Array, pc: number, end: number): Block {
+  const builder = new Builder(isa.name);
+  for (let at = pc; at < end;) {
+    const found = isa.decode(guest, at);
+    if (found === undefined) break;
+    const { row, length, operands } = isa.canonical(found);
+    builder.beginInstruction(BigInt(at), length);
+    row.lift(builder, operands);
+    at += length;
+  }
+  return builder.block;
+}
+
+/** What engines have translated, and what is left of it. */
+export interface TranslationStatistics extends TranslationCounters {
+  readonly passes: PassCounters;
+  readonly liveRegions: number;
+  /** WebAssembly of live regions (level 2), in bytes. */
+  readonly liveBytes: number;
+  /** WebAssembly kept without an instance (level 3), in bytes. */
+  readonly storeBytes: number;
+}
+
+export function sumTranslation(engines: readonly TieredEngine[]): TranslationStatistics {
+  const counters: Record<string, number> = {};
+  const passes: PassCounters = {};
+  for (const { translation, passCounters } of engines) {
+    for (const [name, value] of Object.entries(translation)) counters[name] = (counters[name] ?? 0) + Number(value);
+    for (const [name, { runs, opsBefore, opsAfter, nanoseconds }] of Object.entries(passCounters)) {
+      const sum = (passes[name] ??= { runs: 0, opsBefore: 0, opsAfter: 0, nanoseconds: 0 });
+      sum.runs += runs;
+      sum.opsBefore += opsBefore;
+      sum.opsAfter += opsAfter;
+      sum.nanoseconds += nanoseconds;
+    }
+  }
+  return {
+    ...(counters as unknown as TranslationCounters),
+    passes,
+    liveRegions: engines.reduce((sum, { regions }) => sum + [...regions].length, 0),
+    liveBytes: engines.reduce((sum, { liveBytes }) => sum + liveBytes, 0),
+    // Processes of one run may share a store.
+    storeBytes: [...new Set(engines.map(({ store }) => store))].reduce((sum, { bytes }) => sum + bytes, 0),
+  };
+}
