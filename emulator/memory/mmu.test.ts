@@ -310,13 +310,17 @@ test('a fence for one of very many large pages takes it away', () => {
   const map = (n: number, flags: bigint): void => machine.map(3, root, address(n), RAM, 1, flags, () => (next += 4096));
   for (let n = 0; n < 40; n++) map(n, LEAF);
   machine.usePageTable(3, root);
-  for (let n = 0; n < 40; n++) assert.equal(mmu.translate(...halves(address(n)), Access.read, 1) >>> 0, GUEST);
+  // Another 4 KiB of each, so that no two share an entry of the first level.
+  const part = (n: number): number => mmu.translate(...halves(address(n) + 4096n * BigInt(n)), Access.read, 1) >>> 0;
+  for (let n = 0; n < 40; n++) assert.equal(part(n), GUEST + 4096 * n);
+  for (let n = 0; n < 40; n++) assert.equal(part(n), GUEST + 4096 * n);
   for (let n = 0; n < 40; n += 3) {
+    for (let other = 0; other < 40; other++) part(other);
     map(n, 0n);
-    mmu.fenceAddress(...halves(address(n) + 0x5000n), undefined);
-    assert.equal(mmu.translate(...halves(address(n)), Access.read, 1), TRANSLATION_FAULT, `${n}`);
+    mmu.fenceAddress(...halves(address(n) + 0x7_0000n), undefined);
+    assert.equal(part(n), TRANSLATION_FAULT, `${n}`);
   }
-  assert.equal(mmu.translate(...halves(address(1)), Access.read, 1) >>> 0, GUEST);
+  assert.equal(part(1), GUEST + 4096);
 });
 
 test('a change of PMP holds for what the TLB knew before', () => {
@@ -433,6 +437,22 @@ test('devices answer at their addresses only, whole and aligned', () => {
   assert.equal(mmu.readBytes(...halves(at), new Uint8Array(4)), 0, 'not in bulk');
   assert.deepEqual(device.log, []);
   assert.deepEqual([mmu.counters.deviceReads, mmu.counters.deviceWrites], [4, 3]);
+});
+
+test('an access that lies in RAM in part is refused as a whole', () => {
+  const machine = new TestMachine(1 << 17);
+  const { mmu } = machine;
+  const before = new Recorder();
+  machine.bus.addDevice(RAM - 0x1000, 0x1000, before);
+  const at = BigInt(RAM) - 4n;
+  machine.bus.addDevice(RAM + (1 << 17), 0x80, before);
+  const end = BigInt(RAM + (1 << 17)) - 4n;
+  assert.deepEqual(read(mmu, at, 8), { fault: FaultKind.load, at });
+  assert.deepEqual(write(mmu, at, 8, ~0n), { fault: FaultKind.store, at });
+  assert.deepEqual(read(mmu, end, 8), { fault: FaultKind.load, at: end + 4n });
+  assert.deepEqual(write(mmu, end, 8, ~0n), { fault: FaultKind.store, at: end + 4n });
+  assert.deepEqual([read(mmu, BigInt(RAM), 4), read(mmu, end, 4)], [0n, 0n], 'nothing was stored');
+  assert.deepEqual(before.log, []);
 });
 
 test('addresses beyond physical memory are access faults', () => {
