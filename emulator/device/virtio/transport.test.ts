@@ -112,6 +112,18 @@ test('FEATURES_OK is granted to a modern driver that asks for nothing that is no
   assert.equal(attempt(0, 5), false, 'the packed ring');
 });
 
+test('a driver that resets after ACKNOWLEDGE and goes on with DRIVER, as U-Boot does, is taken', () => {
+  const { driver } = new TestMachine('mmio', () => new OpenDevice([8]));
+  const { access } = driver;
+  access.writeStatus(Status.acknowledge);
+  access.writeStatus(0);
+  access.writeStatus(Status.driver);
+  access.writeFeatures(1, 1);
+  access.writeStatus(Status.driver | Status.featuresOk);
+  access.writeStatus(Status.driver | Status.featuresOk | Status.driverOk);
+  assert.equal(driver.status, Status.driver | Status.featuresOk | Status.driverOk);
+});
+
 test('FAILED may be set at any time and status bits are not taken back', () => {
   const { driver } = new TestMachine('mmio', () => new OpenDevice([8]));
   driver.start();

@@ -85,7 +85,8 @@ export class TransportState implements VirtioHost, QueueOwner {
     }
     if ((this.status & ~value & ~Status.needsReset) !== 0) this.counters.refused++;
     this.advance(value, Status.acknowledge, 0);
-    this.advance(value, Status.driver, Status.acknowledge);
+    // NON-SPEC: ACKNOWLEDGE should come first, but U-Boot resets the device between the two and sets DRIVER alone.
+    this.advance(value, Status.driver, 0);
     if (this.acceptable()) this.advance(value, Status.featuresOk, Status.driver);
     else if ((value & Status.featuresOk) !== 0) this.counters.refused++;
     const started = (this.status & Status.driverOk) !== 0;
