@@ -4,7 +4,7 @@ import { opRow } from '../../ir/op.ts';
 import type { Decoded, Instruction, Isa } from '../../isa/instruction.ts';
 import { slotName } from '../../pass/pipeline.ts';
 import { regionMode } from './mode.ts';
-import type { Ending, RegionNode, Target } from './node.ts';
+import { successors, type Ending, type RegionNode, type Target } from './node.ts';
 
 /** What region discovery may look at. */
 export interface CodeView {
@@ -192,7 +192,7 @@ class NodeMaker {
 
   make(seed: number): RegionNode[] {
     this.#node(seed, undefined);
-    return this.#nodes;
+    return withReturns(this.#nodes);
   }
 
   /** `context`: the node that an inlined callee returns to. */
@@ -327,6 +327,47 @@ function lift(isa: Isa, run: Run): Block {
     pc += length;
   }
   return builder.block;
+}
+
+/** Gives the returns of functions that are called in the region the places they may go back to. */
+function withReturns(nodes: readonly RegionNode[]): RegionNode[] {
+  const continuations = new Map<number, Set<number>>();
+  for (const { ending, continuation } of nodes) {
+    if (continuation === undefined) continue;
+    const callees =
+      ending.kind === 'goto' && 'node' in ending.to ? [ending.to.node] : ending.kind === 'jump' ? ending.known : [];
+    for (const callee of callees) {
+      const known = continuations.get(callee);
+      if (known === undefined) continuations.set(callee, new Set([continuation]));
+      else known.add(continuation);
+    }
+  }
+  const returnsTo = new Map<number, Set<number>>();
+  for (const [callee, targets] of continuations) {
+    for (const node of functionNodes(nodes, callee)) {
+      const { ending } = nodes[node]!;
+      if (ending.kind !== 'jump' || !ending.isReturn || ending.expected !== undefined) continue;
+      const all = returnsTo.get(node) ?? new Set();
+      for (const target of targets) all.add(target);
+      returnsTo.set(node, all);
+    }
+  }
+  return nodes.map((node) => {
+    const targets = returnsTo.get(node.index);
+    if (targets === undefined || node.ending.kind !== 'jump') return node;
+    return { ...node, ending: { ...node.ending, known: [...targets].sort((a, b) => a - b) } };
+  });
+}
+
+/** The nodes of the function at `entry`, those it calls left out. */
+function functionNodes(nodes: readonly RegionNode[], entry: number): Set<number> {
+  const seen = new Set([entry]);
+  for (const index of seen) {
+    const node = nodes[index]!;
+    const next = node.continuation === undefined ? successors(node) : [node.continuation];
+    for (const to of next) seen.add(to);
+  }
+  return seen;
 }
 
 /** The run's terminator as the passes left it: conditions and targets may have become known. */

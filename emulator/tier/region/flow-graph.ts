@@ -56,8 +56,11 @@ export function analyseFlow(nodes: readonly RegionNode[], wanted: readonly numbe
   const dispatched = new Set<number>();
   const direct = nodes.map((node) => [...new Set(successors(node))]);
 
-  // Calls count as going on at their continuation, so that loops with calls in them are loops.
-  const analysed = withRoot(nodes, direct, entries);
+  const returned = new Set(
+    nodes.flatMap(({ ending }) => (ending.kind === 'jump' && ending.isReturn ? ending.known : [])),
+  );
+  // Calls without a return count as going on at their continuation, so that loops with calls in them are loops.
+  const analysed = withRoot(nodes, direct, entries, returned);
   for (const edge of sideEntries(nodes, analysed)) {
     dispatched.add(edge);
     entries.add(edge % count);
@@ -71,7 +74,9 @@ export function analyseFlow(nodes: readonly RegionNode[], wanted: readonly numbe
 
   const loopOf = innermostLoops(count, reducible, dominance);
   for (const header of loopOf.headers) entries.add(header);
-  for (const { continuation } of nodes) if (continuation !== undefined) entries.add(continuation);
+  // Where a call whose callee's return is not in the region goes on.
+  for (const { continuation } of nodes)
+    if (continuation !== undefined) entries.add(continuation);
 
   const entryList = [...entries].sort((a, b) => a - b);
   const entryOf = new Int32Array(count);
@@ -129,10 +134,17 @@ function assemble(
 }
 
 /** The graph for analysis: direct edges, calls going on at their continuations, and a root to whatever has no way in. */
-function withRoot(nodes: readonly RegionNode[], direct: readonly (readonly number[])[], entries: ReadonlySet<number>) {
+function withRoot(
+  nodes: readonly RegionNode[],
+  direct: readonly (readonly number[])[],
+  entries: ReadonlySet<number>,
+  returned: ReadonlySet<number>,
+) {
   const edges: number[][] = nodes.map((node, from) => {
     const targets = [...direct[from]!];
-    if (node.continuation !== undefined && !targets.includes(node.continuation)) targets.push(node.continuation);
+    const { continuation } = node;
+    if (continuation !== undefined && !returned.has(continuation) && !targets.includes(continuation))
+      targets.push(continuation);
     return targets;
   });
   edges.push([0]);

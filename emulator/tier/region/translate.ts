@@ -367,12 +367,6 @@ class RegionEmitter {
     } else {
       for (const to of ending.known) cases.push({ pc: this.#nodes[to]!.pc, go: () => this.#go(node, { node: to }) });
     }
-    if (ending.isReturn && ending.expected === undefined) {
-      for (const { continuation } of this.#nodes) {
-        if (continuation === undefined || cases.some(({ pc }) => pc === this.#nodes[continuation]!.pc)) continue;
-        cases.push({ pc: this.#nodes[continuation]!.pc, go: () => this.#dispatchTo(node.index, continuation) });
-      }
-    }
     emitSwitch(fn, this.#target, cases);
     fn.i32Const(0);
     fn.localGet(this.#target);
