@@ -5,8 +5,13 @@ import { ConfigError, HostError } from '../../emulator/check/errors.ts';
 import { parseMount } from '../../emulator/linux-user/filesystem.ts';
 import type { GuestFault, Outcome } from '../../emulator/linux-user/kernel.ts';
 import { runBare } from '../../emulator/machine/bare.ts';
+import { TIERS, type Tier } from '../../emulator/machine/tier.ts';
 import { runUser } from '../../emulator/machine/user.ts';
+import { TranslationLog } from '../../emulator/machine/translation-log.ts';
+import { statisticsTable, timelineTable } from '../emulation-statistics.ts';
 import { EXIT } from '../exit.ts';
+import { note } from '../output.ts';
+import { dumpRegion, parseDump } from '../region-dump.ts';
 
 interface Flags {
   readonly isa: 'riscv64';
@@ -16,17 +21,23 @@ interface Flags {
   readonly env: readonly string[];
   readonly cwd: string;
   readonly memory: string;
-  readonly tier: 'auto' | 'interpreter' | 'reference';
+  readonly tier: Tier;
   readonly deterministic?: true;
   readonly maxInsns?: string;
   readonly timeout?: string;
-  readonly stats?: string;
+  /** A file; true for a table on standard error. */
+  readonly stats?: string | true;
+  readonly timeline?: true;
+  readonly dump?: string;
+  readonly cacheDir?: string;
 }
 
 const EXAMPLES = `
 Examples:
   dyno emulate --user hello.riscv64 -- --flag-of-the-guest
   dyno emulate --user busybox --mount .:/work:ro --cwd /work sh -c 'ls | sort'
+  dyno emulate --user sieve.riscv64 --cache-dir ~/.cache/dyno --stats
+  dyno emulate --user sieve.riscv64 --dump regions,ir:0x10230
   dyno emulate --bare test.elf --max-insns 1e6 --stats stats.json
 
 Exit code: the guest's own; 128+n when signal or trap n ended it; ${EXIT.guestLimit} when --max-insns or --timeout did.`;
@@ -76,15 +87,14 @@ export function command(): Command {
     .option('--env <name=value>', 'environment of the guest program; may be repeated', collect, [])
     .option('--cwd <dir>', "the guest program's directory", '/')
     .option('--memory <size>', 'guest address space of a program, RAM of a machine', '1G')
-    .addOption(
-      new Option('--tier <tier>', 'how guest code is executed')
-        .choices(['auto', 'interpreter', 'reference'])
-        .default('auto'),
-    )
+    .addOption(new Option('--tier <tier>', 'how guest code is executed').choices(TIERS).default('auto'))
     .option('--deterministic', 'guest time is the count of instructions, entropy is seeded')
     .option('--max-insns <n>', 'end after so many guest instructions')
     .option('--timeout <seconds>', 'end after so many seconds')
-    .option('--stats <file>', 'write counters as JSON; - for standard error')
+    .option('--stats [file]', 'write counters as JSON; - for standard error; a table there without a file')
+    .option('--timeline', 'list on standard error when what was translated, and why')
+    .option('--dump <what:address>', 'show on standard error the region that holds a guest address: regions, ir, wasm')
+    .option('--cache-dir <dir>', 'keep translations there for the next start of the same program')
     .passThroughOptions()
     .addHelpText('after', EXAMPLES)
     .action((args: readonly string[], flags: Flags) => {
@@ -102,6 +112,8 @@ function emulate(args: readonly string[], flags: Flags): number {
   const memorySize = parseSize(flags.memory, '--memory');
   if (flags.user !== undefined) {
     const bytes = readImage(flags.user);
+    const dump = flags.dump === undefined ? undefined : parseDump(flags.dump);
+    const log = dump || flags.timeline ? new TranslationLog(dump?.address) : undefined;
     const latin1 = (text: string) => Buffer.from(text, 'utf8').toString('latin1');
     const result = runUser({
       isa: flags.isa,
@@ -113,12 +125,30 @@ function emulate(args: readonly string[], flags: Flags): number {
       memorySize,
       tier: flags.tier,
       deterministic: flags.deterministic ?? false,
+      ...(log === undefined ? {} : { log }),
+      ...(flags.cacheDir === undefined ? {} : { cacheDirectory: flags.cacheDir }),
       ...limits,
     });
-    writeStatistics(flags, result.seconds, { ...result.vcpu, ...result.counters });
+    const { seconds, vcpu, counters, translation, cache } = result;
+    if (flags.timeline) note(timelineTable(log!));
+    if (dump !== undefined) note(dumpRegion(dump, log!.kept));
+    if (flags.stats === true) note(statisticsTable(result));
+    else
+      writeStatistics(flags, seconds, {
+        ...vcpu,
+        ...counters,
+        ...(translation ? { translation } : {}),
+        ...(cache ? { cache } : {}),
+      });
     return exitCode(result.outcome);
   }
   if (flags.bare !== undefined) {
+    for (const flag of ['dump', 'timeline', 'cacheDir'] as const)
+      if (flags[flag] !== undefined)
+        throw new ConfigError('is for programs only', {
+          where: `--${flag === 'cacheDir' ? 'cache-dir' : flag}`,
+          mend: 'give --user',
+        });
     if (args.length > 0) throw new ConfigError('a bare-metal program takes no arguments', { where: args[0]! });
     const result = runBare({
       isa: flags.isa,
@@ -164,17 +194,19 @@ function describe(fault: GuestFault): string {
 
 function writeStatistics(flags: Flags, seconds: number, counters: Readonly<Record<string, unknown>>): void {
   if (flags.stats === undefined) return;
+  const file = flags.stats === true ? '-' : flags.stats;
   const instructions = Number(counters['instructions'] ?? 0);
+  const regions = Number(counters['regionInstructions'] ?? 0);
   const plain = Object.fromEntries(
     Object.entries(counters).map(([name, value]) => [name, value instanceof Map ? Object.fromEntries(value) : value]),
   );
-  const text = `${JSON.stringify({ ...plain, instructions, seconds, mips: seconds > 0 ? instructions / seconds / 1e6 : 0, tier: { interpreter: instructions }, memory: process.memoryUsage.rss() }, null, 2)}\n`;
+  const text = `${JSON.stringify({ ...plain, instructions, seconds, mips: seconds > 0 ? instructions / seconds / 1e6 : 0, tier: { interpreter: instructions - regions, regions }, memory: process.memoryUsage.rss() }, null, 2)}\n`;
   try {
-    if (flags.stats === '-') process.stderr.write(text);
-    else fs.writeFileSync(flags.stats, text);
+    if (file === '-') process.stderr.write(text);
+    else fs.writeFileSync(file, text);
   } catch (error) {
     throw new HostError(`cannot be written (${(error as NodeJS.ErrnoException).code})`, {
-      where: flags.stats,
+      where: file,
       cause: error,
     });
   }
