@@ -4,6 +4,7 @@ import { cpSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { TIERS } from '../../emulator/machine/tier.ts';
 import { groupVerdicts } from './group.ts';
 
 const RUN = join(import.meta.dirname, 'run.ts');
@@ -32,6 +33,9 @@ test('programs of a directory are run, and a damaged one is told', () => {
     const good = run();
     assert.equal(good.status, 0, good.stdout + good.stderr);
     assert.match(good.stdout, /rv64xx-p +1 pass +0 fail/);
+    const all = run('--executor', 'all');
+    assert.equal(all.status, 0, all.stdout + all.stderr);
+    for (const tier of TIERS) if (tier !== 'auto') assert.match(all.stdout, new RegExp(`^${tier}\\n .* 1 pass`, 'm'));
     writeFileSync(join(folder, 'rv64xx-p-bad'), '\x7fELF and no more');
     const bad = run('--executor', 'interpreter');
     assert.equal(bad.status, 1);

@@ -4,13 +4,18 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { UserFacingError } from '../../emulator/check/errors.ts';
 import { runBare } from '../../emulator/machine/bare.ts';
+import { TIERS } from '../../emulator/machine/tier.ts';
 import { type Group, groupVerdicts, type Verdict } from './group.ts';
+
+/** What can run a program: every tier of programs, and the engine of the boards. `auto` is one of the others at each moment. */
+const EXECUTORS = [...TIERS.filter((tier) => tier !== 'auto'), 'blocks'] as const;
+type ExecutorName = (typeof EXECUTORS)[number];
 
 const USAGE = `usage: scripts/with-runtime suites/conformance/run.ts DIR [options]
 
   DIR                 holds the programs, as ELF files called GROUP-ENVIRONMENT-NAME (rv64ui-p-add); other files are passed over
-  --executor NAMES    interpreter, reference (the evaluator), blocks, parted by commas (default: interpreter); the last two translate
-                      addresses
+  --executor NAMES    ${EXECUTORS.join(', ')}, parted by commas, or all (default: interpreter);
+                      reference is the evaluator; it and blocks translate addresses
   --only PATTERN      programs whose name contains it, with * for anything
   --limit N           most instructions of a program (default 1e6)
 
@@ -18,9 +23,6 @@ A program's exit code is the number of its test that failed; 156 and 157 mean an
 
 Exit codes: 0 all pass, 1 some fail, 2 usage.
 `;
-const EXECUTORS = ['interpreter', 'reference', 'blocks'] as const;
-type ExecutorName = (typeof EXECUTORS)[number];
-
 function main(args: readonly string[]): number {
   const { values, positionals } = parseArgs({
     args: [...args],
@@ -38,7 +40,7 @@ function main(args: readonly string[]): number {
   }
   const [directory, extra] = positionals;
   if (directory === undefined || extra !== undefined) return refuse('give one directory; see --help');
-  const executors = values.executor.split(',') as ExecutorName[];
+  const executors = values.executor === 'all' ? EXECUTORS : (values.executor.split(',') as ExecutorName[]);
   const unknown = executors.find((name) => !EXECUTORS.includes(name));
   if (unknown !== undefined) return refuse(`no executor is called '${unknown}'; there are ${EXECUTORS.join(', ')}`);
   const limit = Number(values.limit);
