@@ -173,6 +173,13 @@ export class Uart16550 extends RegisterDevice<Uart16550> {
     this.#update();
   }
 
+  /** Gives waiting bytes to a console that does not use the registers, such as the built-in SBI's; returns how many. */
+  take(into: Uint8Array): number {
+    let count = 0;
+    while (count < into.length && this.#fifo.length > 0) into[count++] = this.#receive();
+    return count;
+  }
+
   /** Queued input stays, as it would in the terminal at the other end. */
   reset(): void {
     this.#fifo.length = 0;

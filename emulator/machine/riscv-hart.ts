@@ -1,8 +1,7 @@
 import type { SystemHooks } from '../isa/instruction.ts';
-import { readCsrSlot, Slot } from '../isa/riscv/csr-storage.ts';
 import { pendingInterrupt, supervisorTimerDeadline, updateSupervisorTimer, wakes } from '../isa/riscv/interrupt.ts';
-import { WAITING } from '../isa/riscv/registers.ts';
-import { causeOfFault, deliverInterrupt, deliverTrap } from '../isa/riscv/trap.ts';
+import { Privilege, PRIVILEGE, WAITING } from '../isa/riscv/registers.ts';
+import { Cause, causeOfFault, deliverInterrupt, deliverTrap } from '../isa/riscv/trap.ts';
 import { ExitReason } from '../layout/state.ts';
 
 /** What executes instructions: the interface that the tiers have in common. */
@@ -29,12 +28,17 @@ export class RiscvHart {
   readonly #engine: Engine;
   readonly #hooks: SystemHooks;
   readonly #time: () => bigint;
+  readonly #supervisorCall: (() => boolean) | undefined;
 
-  /** `time`: the time CSR, which stimecmp is compared with. */
-  constructor(engine: Engine, hooks: SystemHooks, time: () => bigint) {
+  /**
+   * `time`: the time CSR, which stimecmp is compared with. `supervisorCall`: makes the call of an ECALL in supervisor mode, pc included, where
+   * there is no machine mode to trap to; false when `run` is to come back at once.
+   */
+  constructor(engine: Engine, hooks: SystemHooks, time: () => bigint, supervisorCall?: () => boolean) {
     this.#engine = engine;
     this.#hooks = hooks;
     this.#time = time;
+    this.#supervisorCall = supervisorCall;
   }
 
   get instructions(): number {
@@ -77,8 +81,11 @@ export class RiscvHart {
       const reason = engine.run(end - engine.counters.instructions);
       switch (reason) {
         case ExitReason.trap:
-          this.#trap(engine.cause, engine.value);
           traps++;
+          if (this.#callsEnvironment()) {
+            count(this.counters.exceptions, Cause.environmentCallFromSupervisor);
+            if (!this.#supervisorCall!()) return;
+          } else this.#trap(engine.cause, engine.value);
           break;
         case ExitReason.fault:
           this.#trap(causeOfFault(engine.cause), engine.value);
@@ -90,9 +97,13 @@ export class RiscvHart {
     }
   }
 
-  /** Where the handler of machine mode is: 0 after a reset, when there is none to take a trap. */
-  get machineHandler(): bigint {
-    return readCsrSlot(this.#engine.state, Slot.mtvec);
+  #callsEnvironment(): boolean {
+    const { state, cause } = this.#engine;
+    return (
+      this.#supervisorCall !== undefined &&
+      cause === Cause.environmentCallFromUser &&
+      state.getUint32(PRIVILEGE.offset, true) === Privilege.supervisor
+    );
   }
 
   #trap(cause: number, value: bigint): void {

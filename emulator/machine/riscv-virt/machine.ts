@@ -1,0 +1,370 @@
+/** The whole board: RAM, MMU, hart, devices, and the loop that runs them until the guest ends, a limit is reached or nothing can happen any more. */
+import { ConfigError } from '../../check/errors.ts';
+import { AlarmClock } from '../../device/clock.ts';
+import type { Finish } from '../../device/test-finisher.ts';
+import type { VirtioConsole } from '../../device/virtio/console.ts';
+import type { RgbImage } from '../../device/virtio/image/png.ts';
+import type { SystemHooks } from '../../isa/instruction.ts';
+import { readCsrSlot, Slot, writeCsrSlot } from '../../isa/riscv/csr-storage.ts';
+import { riscv64 } from '../../isa/riscv/index.ts';
+import { CSR_STORAGE, Privilege, PRIVILEGE, X } from '../../isa/riscv/registers.ts';
+import { GUEST, STATE, STATE_SIZE } from '../../layout/memory-map.ts';
+import { REGISTERS, StateOffset } from '../../layout/state.ts';
+import { Bus } from '../../memory/bus.ts';
+import { Mmu } from '../../memory/mmu.ts';
+import { BlockEngine } from '../block-engine.ts';
+import { RiscvHart } from '../riscv-hart.ts';
+import { governTranslation } from '../riscv-translation.ts';
+import { DETERMINISTIC_EPOCH, hostRandom, seededRandom } from '../surroundings.ts';
+import { SystemReference } from '../system-reference.ts';
+import { Attachments, type AttachmentOptions } from './attachments.ts';
+import { hartWires, VirtBoard } from './board.ts';
+import { planBoot, type BootFiles, type BootPlan } from './boot.ts';
+import type { BoardDescription } from './device-tree.ts';
+import { enterSupervisor, supervisorEnvironment } from './environment.ts';
+import { Expansion } from './expansion.ts';
+import { RAM_BASE, TIMEBASE_FREQUENCY } from './map.ts';
+import { supervisorCall } from './sbi.ts';
+
+export interface VirtOptions extends BootFiles, AttachmentOptions {
+  /** Bytes; 256 MiB unless given. */
+  readonly memorySize?: number;
+  /** Where virtio devices are; behind PCI unless given. */
+  readonly transport?: 'pci' | 'mmio';
+  /** `blocks` translates, `reference` is the slow oracle. */
+  readonly engine?: 'blocks' | 'reference';
+  /** The widest address translation the device tree tells of; Sv57 unless given. */
+  readonly mmu?: BoardDescription['mmu'];
+  /** Time is the count of retired instructions, INSTRUCTIONS_PER_TICK a tick; random bytes are seeded; waiting costs no time. */
+  readonly deterministic?: boolean;
+  /** What the guest prints; the bytes are only lent. */
+  readonly output?: (bytes: Uint8Array) => void;
+  /** A disk's file failed. */
+  readonly report?: (error: unknown) => void;
+}
+
+export interface RunLimits {
+  readonly maximumInstructions?: number;
+  /** Seconds. */
+  readonly timeout?: number;
+  /** Nothing more will be typed: a guest that waits for nothing else has ended. */
+  readonly inputEnded?: () => boolean;
+  /** The user wants to leave. */
+  readonly stopped?: () => boolean;
+}
+
+export type MachineOutcome =
+  /** The guest powered off: `code` 0, or what it told the finisher. */
+  | { readonly kind: 'exit'; readonly code: number }
+  | { readonly kind: 'reset' }
+  | { readonly kind: 'limit'; readonly limit: 'instructions' | 'timeout' }
+  /** Every hart waits, no timer is set and there is no input to come. */
+  | { readonly kind: 'idle' }
+  /** Traps without an instruction retired between them. */
+  | { readonly kind: 'trap'; readonly cause: number; readonly pc: bigint }
+  | { readonly kind: 'stopped' };
+
+/** What the hart has, in the order of the ISA string. */
+const EXTENSIONS =
+  'i m a f d c zicbom zicbop zicboz zicntr zicond zicsr zifencei zihpm zba zbb zbs sstc svinval svnapot svpbmt'.split(
+    ' ',
+  );
+/** Deterministic machines retire 100 instructions a microsecond. */
+export const INSTRUCTIONS_PER_TICK = 10;
+/** Instructions between two looks at clock and devices. */
+const SLICE = 100_000;
+/** Milliseconds of host time after which the event loop turns. */
+const TURN = 10;
+const DEFAULT_MEMORY = 256 * 2 ** 20;
+/** Slices in a row in which nothing retired. */
+const STUCK = 3;
+const A0 = 10;
+
+export class VirtMachine {
+  readonly board: VirtBoard;
+  readonly bus: Bus;
+  readonly mmu: Mmu;
+  readonly hart: RiscvHart;
+  readonly engine: BlockEngine | SystemReference;
+  readonly expansion: Expansion;
+  readonly #plan: BootPlan;
+  readonly #state: DataView<ArrayBuffer>;
+  readonly #hooks: SystemHooks;
+  readonly #clock: AlarmClock;
+  readonly #attachments: Attachments;
+  readonly #deterministic: boolean;
+  /** Ticks that passed while the hart waited, deterministic machines only. */
+  #skipped = 0;
+  #finish: Finish | undefined;
+  /** Ends the host's sleep while the guest waits. */
+  #wake: () => void = () => {};
+
+  /** Throws ConfigError and ImageError for what cannot be built; close() it in the end. */
+  constructor(options: VirtOptions) {
+    const { memorySize: ramSize = DEFAULT_MEMORY, deterministic = false, transport = 'pci' } = options;
+    this.#deterministic = deterministic;
+    const random = deterministic ? seededRandom() : hostRandom;
+    const seed = new Uint8Array(32);
+    random(seed);
+    const description = { ramSize, harts: 1, mmu: options.mmu ?? 'sv57', extensions: EXTENSIONS, seed } as const;
+    this.#plan = planBoot(description, options);
+    const memory = guestMemory(ramSize);
+    this.#state = new DataView(memory.buffer, STATE, STATE_SIZE);
+    this.bus = new Bus(memory);
+    this.bus.addRam('RAM', RAM_BASE, ramSize, GUEST);
+    this.mmu = new Mmu(memory, this.bus);
+    const epoch = deterministic ? DETERMINISTIC_EPOCH : BigInt(Math.round(Date.now() * 1000)) * 1000n;
+    this.#clock = new AlarmClock(TIMEBASE_FREQUENCY, deterministic ? () => this.#retiredTicks() : hostTicks());
+    const byte = new Uint8Array(1);
+    const output = options.output ?? (() => {});
+    this.board = new VirtBoard({
+      clock: this.#clock,
+      epoch,
+      harts: [hartWires(this.#state)],
+      rom: this.#plan.rom,
+      output: (value) => {
+        byte[0] = value;
+        output(byte);
+      },
+      finish: (finish) => (this.#finish = finish),
+    });
+    this.board.attach(this.bus);
+    this.#attachments = new Attachments(options, {
+      clock: this.#clock,
+      deterministic,
+      random,
+      now: () => Number(epoch / 1_000_000_000n) + this.#clock.now() / TIMEBASE_FREQUENCY,
+      output,
+      report: options.report ?? (() => {}),
+    });
+    const { devices } = this.#attachments;
+    this.expansion = new Expansion(this.bus, {
+      board: this.board,
+      devices,
+      transport,
+      memory,
+      ramSize,
+      linear: GUEST,
+    });
+    this.#hooks = governTranslation(this.#state, this.mmu);
+    const time = () => this.board.clint.timer.time;
+    const Engine = options.engine === 'reference' ? SystemReference : BlockEngine;
+    this.engine = new Engine(riscv64, memory, this.mmu, { hooks: this.#hooks, time });
+    this.hart = new RiscvHart(this.engine, this.#hooks, time, this.#supervisorCalls(output));
+    this.#powerOn();
+  }
+
+  get instructions(): number {
+    return this.hart.instructions;
+  }
+
+  /** Seconds of guest time since power-on. */
+  get guestSeconds(): number {
+    return this.#clock.now() / TIMEBASE_FREQUENCY;
+  }
+
+  /** Present with `virtioConsole`. */
+  get console(): VirtioConsole | undefined {
+    return this.#attachments.console;
+  }
+
+  /** Types bytes at the console. */
+  type(bytes: Uint8Array): void {
+    const { console } = this;
+    if (console === undefined) this.board.uart.receive(bytes);
+    else console.type(bytes);
+    this.#wake();
+  }
+
+  /** Something outside has changed: a machine that sleeps looks again. */
+  wake(): void {
+    this.#wake();
+  }
+
+  /** What the display shows; undefined without `display`, and while the guest shows nothing. */
+  screenshot(): RgbImage | undefined {
+    return this.#attachments.gpu?.screenshot();
+  }
+
+  /** As after the power button: RAM is loaded anew, what disks hold stays. Guest time goes on. */
+  reset(): void {
+    this.#finish = undefined;
+    this.board.reset();
+    this.expansion.reset();
+    this.#powerOn();
+  }
+
+  async run(limits: RunLimits = {}): Promise<MachineOutcome> {
+    const { maximumInstructions = Infinity, timeout = Infinity, stopped = () => false } = limits;
+    const end = performance.now() + timeout * 1000;
+    let turn = performance.now() + TURN;
+    for (let stuck = 0; ;) {
+      if (this.#finish !== undefined) return outcomeOf(this.#finish);
+      const before = this.instructions;
+      if (before >= maximumInstructions) return { kind: 'limit', limit: 'instructions' };
+      if (performance.now() >= turn) {
+        await eventLoop();
+        if (stopped()) return { kind: 'stopped' };
+        if (performance.now() >= end) return { kind: 'limit', limit: 'timeout' };
+        turn = performance.now() + TURN;
+      }
+      this.#clock.poll();
+      this.hart.run(Math.min(this.#slice(), maximumInstructions - before));
+      if (this.hart.waiting) {
+        if (this.#finish === undefined && !(await this.#idle(limits, end))) return { kind: 'idle' };
+        stuck = 0;
+      } else if (this.instructions > before) stuck = 0;
+      else if (++stuck >= STUCK) return { kind: 'trap', cause: this.engine.cause, pc: this.engine.pc };
+    }
+  }
+
+  /** Numbers for people and for comparison; those of deterministic machines repeat. */
+  get counters(): Readonly<Record<string, unknown>> {
+    const { engine, hart, mmu } = this;
+    return {
+      ...engine.counters,
+      'guest-ticks': this.#clock.now(),
+      'idle-ticks': this.#skipped,
+      exceptions: Object.fromEntries(hart.counters.exceptions),
+      interrupts: Object.fromEntries(hart.counters.interrupts),
+      tlb: { ...mmu.counters },
+      virtio: this.#attachments.devices.map((device) => ({
+        name: device.name,
+        ...('counters' in device ? (device.counters as object) : {}),
+      })),
+    };
+  }
+
+  /** Closes files of disks and captures. */
+  close(): void {
+    this.#attachments.close();
+  }
+
+  #retiredTicks(): number {
+    return this.engine.counters.instructions / INSTRUCTIONS_PER_TICK + this.#skipped;
+  }
+
+  /** Instructions until the machine has to look at its clock. */
+  #slice(): number {
+    if (!this.#deterministic) return SLICE;
+    const ticks = this.#deadline() - this.#clock.now();
+    return Math.max(1, Math.min(SLICE, ticks * INSTRUCTIONS_PER_TICK));
+  }
+
+  #deadline(): number {
+    return Math.min(this.#clock.nextDeadline(), this.hart.deadline);
+  }
+
+  /** The hart waits: until something is due, or the host has something. False when nothing ever will be. */
+  async #idle({ inputEnded = () => true, stopped = () => false }: RunLimits, end: number): Promise<boolean> {
+    const deadline = this.#deadline();
+    const ticks = deadline - this.#clock.now();
+    if (ticks <= 0) return true;
+    if (this.#deterministic && deadline !== Infinity) {
+      this.#skipped += ticks;
+      return true;
+    }
+    if (deadline === Infinity && inputEnded()) return false;
+    if (stopped() || performance.now() >= end) return true;
+    const milliseconds = Math.min((ticks * 1000) / TIMEBASE_FREQUENCY, end - performance.now(), LONGEST_SLEEP);
+    // Timers of the host have a millisecond's grain.
+    if (milliseconds < 1) await eventLoop();
+    else await this.#sleep(milliseconds);
+    return true;
+  }
+
+  async #sleep(milliseconds: number): Promise<void> {
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, milliseconds);
+      this.#wake = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
+    this.#wake = () => {};
+  }
+
+  #supervisorCalls(output: (bytes: Uint8Array) => void): (() => boolean) | undefined {
+    if (this.#plan.mode === 'machine') return undefined;
+    const environment = supervisorEnvironment({
+      state: this.#state,
+      mmu: this.mmu,
+      hooks: this.#hooks,
+      consoleWrite: output,
+      consoleRead: (into) => this.board.uart.take(into),
+      systemReset: (reset, failure) => {
+        if (reset !== 'shutdown') this.#finish = { kind: 'reset' };
+        else this.#finish = failure ? { kind: 'fail', code: 1 } : { kind: 'pass' };
+      },
+    });
+    return () => {
+      supervisorCall(environment, 0, this.#state);
+      return this.#finish === undefined && !this.hart.waiting;
+    };
+  }
+
+  /** RAM and the hart's registers as firmware or kernel find them. */
+  #powerOn(): void {
+    const { handover, pieces, mode, entry, deviceTree } = this.#plan;
+    for (const { name, address, bytes } of pieces) {
+      const target = this.bus.view(address, bytes.length);
+      if (target === undefined) throw new ConfigError(`${name} does not lie in RAM`);
+      target.set(bytes);
+      this.bus.written(address, bytes.length);
+    }
+    const state = this.#state;
+    const lines = readCsrSlot(state, Slot.interruptLines);
+    new Uint8Array(state.buffer, state.byteOffset + REGISTERS, REGISTERS_END - REGISTERS).fill(0);
+    writeCsrSlot(state, Slot.interruptLines, lines);
+    state.setBigInt64(StateOffset.reservation, -1n, true);
+    const register = (index: number, value: number): void =>
+      state.setBigUint64(X.offset + X.stride * index, BigInt(value), true);
+    register(A0 + 1, handover?.a1 ?? deviceTree);
+    register(A0 + 2, handover?.a2 ?? 0);
+    if (mode === 'supervisor') enterSupervisor(state);
+    else state.setUint32(PRIVILEGE.offset, Privilege.machine, true);
+    this.engine.pc = BigInt(handover?.pc ?? entry);
+    this.#hooks.protectionChanged();
+    this.#hooks.translationChanged();
+    this.#hooks.fence(undefined, undefined);
+  }
+}
+
+const REGISTERS_END = CSR_STORAGE.offset + CSR_STORAGE.stride * CSR_STORAGE.count;
+
+/** Milliseconds: the longest sleep before the machine looks at its limits again. */
+const LONGEST_SLEEP = 1000;
+
+function outcomeOf(finish: Finish): MachineOutcome {
+  switch (finish.kind) {
+    case 'pass':
+      return { kind: 'exit', code: 0 };
+    case 'fail':
+      // A process's exit code has eight bits, and failure must not look like success.
+      return { kind: 'exit', code: finish.code & 0xff || 1 };
+    case 'reset':
+      return { kind: 'reset' };
+  }
+}
+
+function guestMemory(ramSize: number): WebAssembly.Memory {
+  const pages = Math.ceil((GUEST + ramSize) / 65536);
+  try {
+    return new WebAssembly.Memory({ initial: pages, maximum: pages });
+  } catch (error) {
+    throw new ConfigError(`the host has no room for ${ramSize / 2 ** 20} MiB of RAM`, {
+      where: '--memory',
+      mend: 'give less',
+      cause: error,
+    });
+  }
+}
+
+function hostTicks(): () => number {
+  const begin = performance.now();
+  return () => ((performance.now() - begin) * TIMEBASE_FREQUENCY) / 1000;
+}
+
+function eventLoop(): Promise<void> {
+  return new Promise((resolve) => void setImmediate(resolve));
+}
