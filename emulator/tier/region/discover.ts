@@ -27,7 +27,7 @@ export interface DiscoveryLimits {
   readonly inlined: number;
 }
 
-export const LIMITS: DiscoveryLimits = { instructions: 400, inlined: 120 };
+export const LIMITS: DiscoveryLimits = { instructions: 500, inlined: 120 };
 /** Calls in calls that are copied into their callers. */
 const INLINE_DEPTH = 2;
 /** Instructions in one block, so that straight-line code of any length stays bounded. */

@@ -61,7 +61,8 @@ export function analyseFlow(nodes: readonly RegionNode[], wanted: readonly numbe
   );
   // Calls without a return count as going on at their continuation, so that loops with calls in them are loops.
   const analysed = withRoot(nodes, direct, entries, returned);
-  for (const edge of sideEntries(nodes, analysed)) {
+  const { cut, headers } = sideEntries(nodes, analysed);
+  for (const edge of cut) {
     dispatched.add(edge);
     entries.add(edge % count);
   }
@@ -69,16 +70,37 @@ export function analyseFlow(nodes: readonly RegionNode[], wanted: readonly numbe
     root,
     successors: analysed.successors.map((targets, from) => targets.filter((to) => !dispatched.has(from * count + to))),
   };
-  hangUnreached(reducible, entries);
+  // Headers first: what is in their loops hangs on them.
+  hangUnreached(reducible, [...headers, ...ascending(entries)]);
   const dominance = dominatorsOf(reducible);
 
   const loopOf = innermostLoops(count, reducible, dominance);
   for (const header of loopOf.headers) entries.add(header);
   // Where a call whose callee's return is not in the region goes on.
-  for (const { continuation } of nodes)
-    if (continuation !== undefined) entries.add(continuation);
+  for (const { continuation } of nodes) if (continuation !== undefined) entries.add(continuation);
 
-  const entryList = [...entries].sort((a, b) => a - b);
+  return shape(direct, ascending(entries), dispatched, loopOf) ?? dispatchAll(direct);
+}
+
+/** Every edge by way of the root: slow, and possible for any graph. */
+function dispatchAll(direct: readonly (readonly number[])[]): FlowGraph {
+  const count = direct.length;
+  const edges = direct.flatMap((targets, from) => targets.map((to) => from * count + to));
+  const none = { headers: new Set<number>(), innermost: new Int32Array(count).fill(UNREACHED), parent: new Map() };
+  const flat = shape(direct, [...direct.keys()], new Set(edges), none);
+  assert(flat !== undefined, 'a graph without edges is reducible');
+  return flat;
+}
+
+/** The graph with its dispatches in; undefined when it is not reducible. */
+function shape(
+  direct: readonly (readonly number[])[],
+  entryList: readonly number[],
+  dispatched: ReadonlySet<number>,
+  loopOf: Loops,
+): FlowGraph | undefined {
+  const count = direct.length;
+  const root = count;
   const entryOf = new Int32Array(count);
   const hops = new Map<GraphNode, Map<number, number>>();
   entryList.forEach((entry, position) => {
@@ -102,7 +124,8 @@ export function analyseFlow(nodes: readonly RegionNode[], wanted: readonly numbe
   const graph = { successors: final, root };
   const tree = dominatorsOf(graph);
   const { innermost, parent } = loopOf;
-  return { ...assemble(graph, tree, hops, entryList, entryOf, dispatched), innermost, parent };
+  const assembled = assemble(graph, tree, hops, entryList, entryOf, dispatched);
+  return assembled && { ...assembled, innermost, parent };
 }
 
 function assemble(
@@ -112,7 +135,7 @@ function assemble(
   entries: readonly number[],
   entryOf: Int32Array,
   dispatched: ReadonlySet<number>,
-): Omit<FlowGraph, 'innermost' | 'parent'> {
+): Omit<FlowGraph, 'innermost' | 'parent'> | undefined {
   const children: number[][] = edges.map(() => []);
   const forward = new Int32Array(edges.length);
   const merges = new Uint8Array(edges.length);
@@ -121,7 +144,7 @@ function assemble(
     if (node !== root) children[immediate[node]!]!.push(node);
     for (const to of edges[node]!) {
       if (order[to]! <= order[node]!) {
-        assert(dominates({ sequence, order, immediate }, to, node), 'the graph is reducible');
+        if (!dominates({ sequence, order, immediate }, to, node)) return undefined;
         loopHeaders[to] = 1;
       } else {
         forward[to]!++;
@@ -149,18 +172,18 @@ function withRoot(
   });
   edges.push([0]);
   const graph = { successors: edges, root: nodes.length };
-  hangUnreached(graph, entries);
+  hangUnreached(graph, ascending(entries));
   return graph;
 }
 
-/** Entries that nothing else leads to hang on the root; in ascending order, so that one may lead to the next. */
+/** Entries that nothing else leads to hang on the root, one after the other, for one may lead to the next. */
 function hangUnreached(
   graph: { readonly successors: number[][]; readonly root: number },
-  entries: ReadonlySet<number>,
+  entries: Iterable<number>,
 ) {
   const { root } = graph;
   const seen = reach(graph, new Uint8Array(root + 1), root);
-  for (const entry of [...entries].sort((a, b) => a - b)) {
+  for (const entry of entries) {
     if (seen[entry] === 1) continue;
     graph.successors[root]!.push(entry);
     reach(graph, seen, entry);
@@ -168,16 +191,20 @@ function hangUnreached(
 }
 
 /**
- * The edges, as `from * nodes + to`, that enter a loop elsewhere than at its header; without them the graph is reducible. Of a loop with
+ * The edges, as `from * nodes + to`, that enter a loop elsewhere than at its header, and the headers; without those edges the graph is reducible. Of a loop with
  * several ways in, the header is the first address that a jump back goes to.
  */
-function sideEntries(nodes: readonly RegionNode[], { successors: edges }: Graph): Set<number> {
+function sideEntries(
+  nodes: readonly RegionNode[],
+  { successors: edges }: Graph,
+): { readonly cut: ReadonlySet<number>; readonly headers: readonly number[] } {
   const count = nodes.length;
   const cut = new Set<number>();
   const isCut = (from: number, to: number) => cut.has(from * count + to);
   const work: Uint8Array[] = [new Uint8Array(count).fill(1)];
   /** Headers found: edges to them from inside their loop are its back edges. */
   const headers = new Uint8Array(count);
+  const found: number[] = [];
   while (work.length > 0) {
     const within = work.pop()!;
     for (const component of components(edges, within, headers, isCut)) {
@@ -186,7 +213,7 @@ function sideEntries(nodes: readonly RegionNode[], { successors: edges }: Graph)
       const ways = new Set<number>();
       edges.forEach((targets, from) => {
         if (from < count && inside[from] === 1) return;
-        for (const to of targets) if (inside[to] === 1 && (from === count || !isCut(from, to))) ways.add(to);
+        for (const to of targets) if (inside[to] === 1 && !isCut(from, to)) ways.add(to);
       });
       let header = component[0]!;
       if (ways.size === 1) {
@@ -206,11 +233,12 @@ function sideEntries(nodes: readonly RegionNode[], { successors: edges }: Graph)
         });
       }
       headers[header] = 1;
+      found.push(header);
       inside[header] = 0;
       work.push(inside);
     }
   }
-  return cut;
+  return { cut, headers: found };
 }
 
 /** Strongly connected components that hold a cycle, of the nodes `within`; edges to headers found earlier do not count (Tarjan, 1972). */
@@ -262,6 +290,10 @@ function components(
     }
   }
   return found;
+}
+
+function ascending(nodes: ReadonlySet<number>): number[] {
+  return [...nodes].sort((a, b) => a - b);
 }
 
 function reach(graph: Graph, seen: Uint8Array, from: number): Uint8Array {
