@@ -177,10 +177,7 @@ function withRoot(
 }
 
 /** Entries that nothing else leads to hang on the root, one after the other, for one may lead to the next. */
-function hangUnreached(
-  graph: { readonly successors: number[][]; readonly root: number },
-  entries: Iterable<number>,
-) {
+function hangUnreached(graph: { readonly successors: number[][]; readonly root: number }, entries: Iterable<number>) {
   const { root } = graph;
   const seen = reach(graph, new Uint8Array(root + 1), root);
   for (const entry of entries) {
