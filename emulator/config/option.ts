@@ -74,6 +74,7 @@ export const RESERVED_VARIABLES: ReadonlyMap<string, string> = new Map([
   ['DYNO_CHECK', 'assertion level: off, cheap or full'],
   ['DYNO_SEED', 'seed of property tests and random orders'],
   ['DYNO_DEBUG', '1 prints the stack of an error'],
+  ['DYNO_DEBIAN_ARCHIVE', 'address of a Debian archive for the real inputs of tests, where apt has none'],
 ]);
 
 /** Every key in the order of the table. */
