@@ -24,7 +24,7 @@ test('--timeline says when what was translated, --dump shows the region at an ad
   assert.equal(timeline.code, 0, timeline.errors);
   const [, first] = timeline.errors.split('\n');
   const [at = '', seed = ''] = first!.trim().split(/\s+/);
-  assert.ok(Number(at.replaceAll(',', '')) > 0, first);
+  assert.ok(Number(at.replaceAll(',', '')) > 0, timeline.errors);
   const { errors } = emulate('--dump', `wasm,ir,regions:${seed}`);
   assert.match(errors, new RegExp(`^Region ${seed}, generation \\d+\\n`));
   assert.match(errors, /places to leave: .*return/);

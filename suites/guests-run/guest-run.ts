@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { ByteSink, ByteSource } from '../../emulator/linux-user/stdio.ts';
-import { runUser, type UserResult } from '../../emulator/machine/user.ts';
+import type { Tier } from '../../emulator/machine/tier.ts';
+import { runUser, type UserOptions, type UserResult } from '../../emulator/machine/user.ts';
 import { elfPath, expectedOutput, guestArguments, type Guest, type GuestScale } from '../guests/guests.ts';
 
 /** 64 MiB of address space: the list of `chase` takes half. */
@@ -17,16 +18,23 @@ export function readGuest(guest: Guest): Uint8Array {
   return readFileSync(elfPath(guest, 'riscv64'));
 }
 
-/** Runs the guest's riscv64 program in tier 0, in deterministic mode, so that its counters are exact. */
-export function emulateGuest(guest: Guest, program: Uint8Array, scale: GuestScale): EmulatedRun {
+/** Runs the guest's riscv64 program in deterministic mode, so that its counters are exact. */
+export function emulateGuest(
+  guest: Guest,
+  program: Uint8Array,
+  scale: GuestScale,
+  tier: Tier = 'interpreter',
+  more: Pick<UserOptions, 'disabledPasses' | 'cacheDirectory'> = {},
+): EmulatedRun {
   const output = new ByteSink();
   const result = runUser({
     program: { path: `/${guest.name}`, bytes: program },
     argv: [guest.name, ...guestArguments(guest, scale)],
     stdio: [new ByteSource(new Uint8Array()), output, output],
     memorySize: MEMORY_SIZE,
-    tier: 'interpreter',
+    tier,
     deterministic: true,
+    ...more,
   });
   return { result, output: output.text() };
 }
