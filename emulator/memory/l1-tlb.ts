@@ -20,6 +20,8 @@ const CONTEXT_SIZE = TLB_ENTRIES * TLB_ENTRY_SIZE;
 const INDEX_MASK = TLB_ENTRIES - 1;
 const WORDS = TLB_ENTRY_SIZE / 4;
 const PAGE_MASK = -PAGE_SIZE;
+/** One more entry than are remembered one by one. */
+const FEW = 64;
 /** Entries that a table may take from large pages before it no longer remembers them one by one. */
 const LARGE_PAGES = 16;
 
@@ -34,13 +36,17 @@ export class L1Tlb {
   readonly #largeFirst = new Float64Array(TLB_CONTEXTS * LARGE_PAGES);
   readonly #largeLast = new Float64Array(TLB_CONTEXTS * LARGE_PAGES);
   readonly #largeCount = new Int32Array(TLB_CONTEXTS);
-  /** Whether anything was entered since the table was last emptied. */
-  readonly #used = new Uint8Array(TLB_CONTEXTS);
+  /**
+   * First words of the entries written since each table was last emptied, as long as they are few: while Linux starts, 95,000 fences come after
+   * four entries each, and emptying the whole table takes a microsecond.
+   */
+  readonly #written = new Int32Array(TLB_CONTEXTS * FEW);
+  /** How many those are; FEW when nobody knows. */
+  readonly #writtenCount = new Int32Array(TLB_CONTEXTS).fill(FEW);
 
   constructor(memory: WebAssembly.Memory) {
     this.#words = new Int32Array(memory.buffer as ArrayBuffer);
     this.#state = new DataView(memory.buffer as ArrayBuffer, STATE);
-    this.#used.fill(1);
     this.flushAll();
   }
 
@@ -70,7 +76,13 @@ export class L1Tlb {
     tag(words, at + TlbEntry.write / 4, page, high, (allowed & Access.write) !== 0);
     tag(words, at + TlbEntry.execute / 4, page, high, (allowed & Access.execute) !== 0);
     words[at + TlbEntry.addend / 4] = addend;
-    this.#used[context] = 1;
+    const written = this.#writtenCount[context]!;
+    if (written < FEW - 1) {
+      this.#written[context * FEW + written] = at;
+      this.#writtenCount[context] = written + 1;
+    } else {
+      this.#writtenCount[context] = FEW;
+    }
     if (levelPages > 1) this.#rememberLarge(context, page >>> 12, levelPages);
   }
 
@@ -89,9 +101,16 @@ export class L1Tlb {
 
   flush(context: TlbContext): void {
     this.#largeCount[context] = 0;
-    if (this.#used[context] === 0) return;
-    this.#used[context] = 0;
-    const begin = (TLB + context * CONTEXT_SIZE) / 4;
+    const written = this.#writtenCount[context]!;
+    this.#writtenCount[context] = 0;
+    if (written < FEW) {
+      for (let i = context * FEW; i < context * FEW + written; i++) {
+        const at = this.#written[i]!;
+        this.#words.fill(-1, at, at + WORDS);
+      }
+      return;
+    }
+    const begin = this.firstWord(context);
     this.#words.fill(-1, begin, begin + CONTEXT_SIZE / 4);
   }
 
@@ -136,7 +155,7 @@ export class L1Tlb {
           if ((low & TLB_EMPTY) !== 0) continue;
           assert((low & ~PAGE_MASK) === 0, 'a tag is a page address');
           assert(((low >>> 12) & INDEX_MASK) === index, 'a page is entered where it is looked for');
-          assert(this.#used[context] !== 0, 'a table with entries is known to be used');
+          assert(this.#writtenCount[context] !== 0, 'a table with entries is known to be used');
           assert(((low + words[at + TlbEntry.addend / 4]!) & ~PAGE_MASK) === 0, 'an addend moves whole pages');
         }
       }
@@ -146,7 +165,7 @@ export class L1Tlb {
   #forEachAlias(linear: number, act: (at: number) => void): void {
     const words = this.#words;
     for (let context = 0; context < TLB_CONTEXTS; context++) {
-      if (this.#used[context] === 0) continue;
+      if (this.#writtenCount[context] === 0) continue;
       for (let index = 0; index < TLB_ENTRIES; index++) {
         const at = entryWord(context as TlbContext, index << 12);
         for (let tagAt = at; tagAt < at + TlbEntry.addend / 4; tagAt += 2) {
