@@ -9,6 +9,7 @@ import { opsDocument } from '../emulator/ir/document.ts';
 import { isaDocument } from '../emulator/isa/document.ts';
 import { riscv64 } from '../emulator/isa/riscv/index.ts';
 import { passesDocument } from '../emulator/pass/document.ts';
+import { apiDocument } from './api-document.ts';
 
 interface Generator {
   /** From the root of the checkout. */
@@ -18,6 +19,7 @@ interface Generator {
 
 /** One row a document. */
 const GENERATORS: readonly Generator[] = [
+  { path: 'emulator/docs/generated/api.md', text: () => apiDocument(join(ROOT, 'emulator', 'index.ts'), ROOT) },
   { path: 'emulator/docs/generated/options.md', text: optionTable },
   { path: 'emulator/docs/generated/devices.md', text: devicesDocument },
   { path: 'emulator/docs/generated/ops.md', text: opsDocument },
