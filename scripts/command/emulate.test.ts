@@ -76,7 +76,7 @@ test('what cannot run is refused with exit 2 and one line that names file and ca
       ['--user', spoiled('large', (view) => view.setBigUint64(firstLoad(view) + 40, 2n ** 40n, true))],
       /large: segment/,
     ],
-    ['nothing to run', [], /nothing to run; give --user ELF or --bare ELF/],
+    ['nothing to run', [], /nothing to run; give --user ELF, --bare ELF or --machine virt/],
     ['unknown flag', ['--frobnicate'], /frobnicate/],
     [
       'bad number',

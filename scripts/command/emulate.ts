@@ -12,15 +12,22 @@ import { statisticsTable, timelineTable } from '../emulation-statistics.ts';
 import { EXIT } from '../exit.ts';
 import { note } from '../output.ts';
 import { dumpRegion, parseDump } from '../region-dump.ts';
+import {
+  addMachineOptions,
+  emulateMachine,
+  MACHINE_MEMORY,
+  refuseMachineOptions,
+  type MachineFlags,
+} from './emulate-machine.ts';
 
-interface Flags {
+interface Flags extends MachineFlags {
   readonly isa: 'riscv64';
   readonly user?: string;
   readonly bare?: string;
   readonly mount: readonly string[];
   readonly env: readonly string[];
   readonly cwd: string;
-  readonly memory: string;
+  readonly memory?: string;
   readonly tier: Tier;
   readonly deterministic?: true;
   readonly maxInsns?: string;
@@ -38,9 +45,12 @@ Examples:
   dyno emulate --user busybox --mount .:/work:ro --cwd /work sh -c 'ls | sort'
   dyno emulate --user sieve.riscv64 --cache-dir ~/.cache/dyno --stats
   dyno emulate --user sieve.riscv64 --dump regions,ir:0x10230
+  dyno emulate --machine virt --kernel Image --initrd initrd --append 'console=ttyS0' --drive disk.img --net user
+  dyno emulate --machine virt --bios fw_jump.bin --kernel u-boot.bin
   dyno emulate --bare test.elf --max-insns 1e6 --stats stats.json
 
-Exit code: the guest's own; 128+n when signal or trap n ended it; ${EXIT.guestLimit} when --max-insns or --timeout did.`;
+Exit code: the guest's own; 128+n when signal or trap n ended it; ${EXIT.guestLimit} when --max-insns or --timeout did.
+At a machine's console Ctrl-A h lists what the emulator itself understands; Ctrl-A x leaves.`;
 
 /** How many seconds or instructions: a positive number such as `1e6`. */
 function positive(text: string | undefined, flag: string): number | undefined {
@@ -77,7 +87,7 @@ export function readImage(file: string): Uint8Array {
 
 export function command(): Command {
   const collect = (value: string, list: readonly string[]): readonly string[] => [...list, value];
-  return new Command('emulate')
+  return addMachineOptions(new Command('emulate'))
     .description('Run a program or machine in the emulator.')
     .argument('[args...]', 'arguments of the guest program')
     .addOption(new Option('--isa <isa>', 'guest architecture').choices(['riscv64']).default('riscv64'))
@@ -86,7 +96,7 @@ export function command(): Command {
     .option('--mount <host:guest[:ro]>', 'show a host directory to the guest; may be repeated', collect, [])
     .option('--env <name=value>', 'environment of the guest program; may be repeated', collect, [])
     .option('--cwd <dir>', "the guest program's directory", '/')
-    .option('--memory <size>', 'guest address space of a program, RAM of a machine', '1G')
+    .option('--memory <size>', `guest address space of a program (1G), RAM of a machine (${MACHINE_MEMORY})`)
     .addOption(new Option('--tier <tier>', 'how guest code is executed').choices(TIERS).default('auto'))
     .option('--deterministic', 'guest time is the count of instructions, entropy is seeded')
     .option('--max-insns <n>', 'end after so many guest instructions')
@@ -97,19 +107,28 @@ export function command(): Command {
     .option('--cache-dir <dir>', 'keep translations there for the next start of the same program')
     .passThroughOptions()
     .addHelpText('after', EXAMPLES)
-    .action((args: readonly string[], flags: Flags) => {
-      process.exitCode = emulate(args, flags);
+    .action(async (args: readonly string[], flags: Flags) => {
+      process.exitCode = await emulate(args, flags);
     });
 }
 
-function emulate(args: readonly string[], flags: Flags): number {
+async function emulate(args: readonly string[], flags: Flags): Promise<number> {
   const maximumInstructions = positive(flags.maxInsns, '--max-insns');
   const timeout = positive(flags.timeout, '--timeout');
   const limits = {
     ...(maximumInstructions === undefined ? {} : { maximumInstructions }),
     ...(timeout === undefined ? {} : { timeout }),
   };
-  const memorySize = parseSize(flags.memory, '--memory');
+  const whole = flags.machine !== undefined;
+  const memorySize = parseSize(flags.memory ?? (whole ? MACHINE_MEMORY : '1G'), '--memory');
+  if (whole) {
+    if (args.length > 0) throw new ConfigError('a machine takes no arguments', { where: args[0]! });
+    const { tier, deterministic = false } = flags;
+    const { code, seconds, counters } = await emulateMachine(flags, { tier, deterministic, memorySize, ...limits });
+    writeStatistics(flags, seconds, counters);
+    return code;
+  }
+  refuseMachineOptions(flags);
   if (flags.user !== undefined) {
     const bytes = readImage(flags.user);
     const dump = flags.dump === undefined ? undefined : parseDump(flags.dump);
@@ -161,7 +180,7 @@ function emulate(args: readonly string[], flags: Flags): number {
     writeStatistics(flags, result.seconds, result.counters);
     return exitCode(result.outcome);
   }
-  throw new ConfigError('nothing to run', { where: 'emulate', mend: 'give --user ELF or --bare ELF' });
+  throw new ConfigError('nothing to run', { where: 'emulate', mend: 'give --user ELF, --bare ELF or --machine virt' });
 }
 
 /** The process's exit code, and on standard error one line when the guest did not end by itself. */

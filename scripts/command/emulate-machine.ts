@@ -1,0 +1,273 @@
+/** `dyno emulate --machine`: options to a machine, its console to the terminal, its end to an exit code. */
+import fs from 'node:fs';
+import { deflateSync } from 'node:zlib';
+import { Option, type Command } from 'commander';
+import { ConfigError, HostError } from '../../emulator/check/errors.ts';
+import { encodePng } from '../../emulator/device/virtio/image/png.ts';
+import { parseDrive } from '../../emulator/machine/drive-option.ts';
+import { parseNetwork } from '../../emulator/machine/network-option.ts';
+import { VirtMachine, type MachineOutcome } from '../../emulator/machine/riscv-virt/machine.ts';
+import type { BootFile } from '../../emulator/machine/riscv-virt/boot.ts';
+import { parseShare } from '../../emulator/machine/share-option.ts';
+import type { Tier } from '../../emulator/machine/tier.ts';
+import { EXIT } from '../exit.ts';
+import { note } from '../output.ts';
+import { GatheredOutput, openConsole, TERMINAL_HELP, type TerminalCommand } from '../terminal.ts';
+
+export interface MachineFlags {
+  readonly machine?: 'virt';
+  readonly bios?: string;
+  readonly kernel?: string;
+  readonly initrd?: string;
+  readonly append?: string;
+  readonly dtb?: string;
+  readonly drive?: readonly string[];
+  readonly net?: string;
+  readonly share?: readonly string[];
+  readonly smp?: string;
+  readonly virtio?: 'pci' | 'mmio';
+  readonly console?: 'serial' | 'virtio';
+  readonly mmu?: 'sv39' | 'sv48' | 'sv57';
+  readonly screenshot?: string;
+  readonly reboot?: boolean;
+}
+
+/** What the other kinds of guest have too. */
+export interface RunFlags {
+  readonly tier: Tier;
+  readonly deterministic: boolean;
+  readonly memorySize: number;
+  readonly maximumInstructions?: number;
+  /** Seconds. */
+  readonly timeout?: number;
+}
+
+export interface MachineRun {
+  readonly code: number;
+  readonly seconds: number;
+  readonly counters: Readonly<Record<string, unknown>>;
+}
+
+/** RAM unless --memory says otherwise. */
+export const MACHINE_MEMORY = '256M';
+
+const ONLY_MACHINE = [
+  'bios',
+  'kernel',
+  'initrd',
+  'append',
+  'dtb',
+  'drive',
+  'net',
+  'share',
+  'smp',
+  'virtio',
+  'console',
+  'mmu',
+  'screenshot',
+] as const;
+
+export function addMachineOptions(command: Command): Command {
+  const collect = (value: string, list: readonly string[] = []): readonly string[] => [...list, value];
+  return command
+    .addOption(
+      new Option('--machine <name>', 'run a whole machine: the common RISC-V board')
+        .choices(['virt'])
+        .conflicts(['user', 'bare']),
+    )
+    .option('--bios <file>', 'firmware for machine mode, such as OpenSBI; a built-in SBI serves without')
+    .option('--kernel <file>', 'Linux Image, ELF, or a raw binary such as U-Boot')
+    .option('--initrd <file>', 'initial RAM disk')
+    .option('--append <text>', "the kernel's command line")
+    .option('--dtb <file>', "device tree instead of the board's own")
+    .option(
+      '--drive <file[,ro][,snapshot]>',
+      'a disk: a raw image, or sparse:SIZE for an empty one; repeatable',
+      collect,
+    )
+    .option('--net <mode>', 'none, or user[,mac=…][,capture=FILE][,service=ADDRESS:PORT=KIND]')
+    .option('--share <dir[,ro][,tag=name]>', 'show a host directory to the guest by 9P; repeatable', collect)
+    .option('--smp <n>', 'harts; 1 so far')
+    .addOption(new Option('--virtio <transport>', 'where virtio devices are (pci)').choices(['pci', 'mmio']))
+    .addOption(new Option('--console <device>', 'what is typed goes there (serial)').choices(['serial', 'virtio']))
+    .addOption(new Option('--mmu <mode>', 'widest address translation (sv57)').choices(['sv39', 'sv48', 'sv57']))
+    .option('--screenshot <file>', 'add a graphics card; write what it shows at the end as PNG')
+    .option('--no-reboot', 'end when the guest resets the machine');
+}
+
+/** Refuses options that only a machine has. */
+export function refuseMachineOptions(flags: MachineFlags): void {
+  const given = ONLY_MACHINE.find((name) => flags[name] !== undefined);
+  if (given !== undefined)
+    throw new ConfigError('is for machines', { where: `--${given}`, mend: 'give --machine virt' });
+}
+
+/** Runs the machine with the terminal as its console. Throws ConfigError, ImageError and HostError before the first instruction. */
+export async function emulateMachine(flags: MachineFlags, run: RunFlags): Promise<MachineRun> {
+  const output = new GatheredOutput((bytes) => void process.stdout.write(bytes));
+  const machine = new VirtMachine({
+    ...files(flags),
+    ...attachments(flags),
+    memorySize: run.memorySize,
+    engine: engineOf(run.tier),
+    deterministic: run.deterministic,
+    ...(flags.virtio === undefined ? {} : { transport: flags.virtio }),
+    ...(flags.mmu === undefined ? {} : { mmu: flags.mmu }),
+    output: (bytes) => output.add(bytes),
+    report: (error) => note(`dyno: disk: ${error instanceof Error ? error.message : String(error)}`),
+  });
+  try {
+    const begin = performance.now();
+    const outcome = await converse(machine, flags, run);
+    output.flush();
+    const seconds = (performance.now() - begin) / 1000;
+    if (flags.screenshot !== undefined) takeScreenshot(machine, flags.screenshot);
+    return { code: exitCode(outcome), seconds, counters: machine.counters };
+  } finally {
+    machine.close();
+  }
+}
+
+type End = MachineOutcome | { readonly kind: 'signal'; readonly number: number };
+const SIGNAL_NUMBERS = { SIGHUP: 1, SIGINT: 2, SIGTERM: 15 } as const;
+
+/** The run between opening the terminal and putting it back. */
+async function converse(machine: VirtMachine, flags: MachineFlags, run: RunFlags): Promise<End> {
+  let ended = false;
+  let stopped = false;
+  let signal: End | undefined;
+  // What a pipe holds is typed before the first instruction, so that when it comes does not depend on the host.
+  const beforehand = run.deterministic && !process.stdin.isTTY;
+  if (beforehand) machine.type(readStandardInput());
+  const stop = (): void => {
+    stopped = true;
+    machine.wake();
+  };
+  const commands: Readonly<Record<TerminalCommand, () => void>> = {
+    leave: stop,
+    help: () => void process.stderr.write(`\r\n${TERMINAL_HELP}\r\n`),
+    reset: () => machine.reset(),
+    screenshot: () => flags.screenshot !== undefined && takeScreenshot(machine, flags.screenshot),
+  };
+  const close = openConsole({
+    typed: (bytes) => (beforehand ? undefined : machine.type(bytes)),
+    command: (command) => commands[command](),
+    ended: () => {
+      ended = true;
+      machine.wake();
+    },
+    resized: (columns, rows) => machine.console?.resize(columns, rows),
+    signalled: (name) => {
+      signal = { kind: 'signal', number: SIGNAL_NUMBERS[name] };
+      stop();
+    },
+  });
+  const end = performance.now() + (run.timeout ?? Infinity) * 1000;
+  const { maximumInstructions = Infinity } = run;
+  try {
+    for (;;) {
+      const outcome = await machine.run({
+        maximumInstructions,
+        timeout: Math.max(0, (end - performance.now()) / 1000),
+        inputEnded: () => ended,
+        stopped: () => stopped,
+      });
+      if (outcome.kind !== 'reset' || flags.reboot === false) return signal ?? outcome;
+      machine.reset();
+    }
+  } finally {
+    close();
+  }
+}
+
+function files(flags: MachineFlags) {
+  const file = (origin: string): BootFile => ({ origin, bytes: readFile(origin) });
+  return {
+    ...(flags.bios === undefined ? {} : { firmware: file(flags.bios) }),
+    ...(flags.kernel === undefined ? {} : { kernel: file(flags.kernel) }),
+    ...(flags.initrd === undefined ? {} : { initrd: file(flags.initrd) }),
+    ...(flags.dtb === undefined ? {} : { deviceTree: file(flags.dtb) }),
+    ...(flags.append === undefined ? {} : { append: flags.append }),
+  };
+}
+
+function attachments(flags: MachineFlags) {
+  if (flags.smp !== undefined && flags.smp !== '1')
+    throw new ConfigError('there is one hart so far', { where: `--smp ${flags.smp}`, mend: 'leave it out' });
+  const network = flags.net === undefined ? undefined : parseNetwork(flags.net);
+  return {
+    drives: (flags.drive ?? []).map(parseDrive),
+    ...(network === undefined ? {} : { network }),
+    shares: (flags.share ?? []).map((text, index) => parseShare(text, index)),
+    display: flags.screenshot !== undefined,
+    virtioConsole: flags.console === 'virtio',
+  };
+}
+
+function engineOf(tier: Tier): 'blocks' | 'reference' {
+  if (tier === 'reference') return 'reference';
+  if (tier === 'auto' || tier === 'baseline') return 'blocks';
+  throw new ConfigError('does not know address translation yet', {
+    where: `--tier ${tier}`,
+    mend: 'use auto or reference with --machine',
+  });
+}
+
+function readFile(file: string): Uint8Array {
+  try {
+    return new Uint8Array(fs.readFileSync(file));
+  } catch (error) {
+    throw new HostError(`cannot be read (${(error as NodeJS.ErrnoException).code ?? String(error)})`, {
+      where: file,
+      mend: 'name a file that exists',
+      cause: error,
+    });
+  }
+}
+
+function readStandardInput(): Uint8Array {
+  try {
+    return fs.readFileSync(0);
+  } catch {
+    // Closed, or nothing that can be read: nobody types.
+    return new Uint8Array(0);
+  }
+}
+
+function takeScreenshot(machine: VirtMachine, file: string): void {
+  const image = machine.screenshot();
+  if (image === undefined) return note('dyno: no screenshot: the guest shows nothing');
+  try {
+    fs.writeFileSync(
+      file,
+      encodePng(image, (bytes) => deflateSync(bytes)),
+    );
+  } catch (error) {
+    throw new HostError(`cannot be written (${(error as NodeJS.ErrnoException).code ?? String(error)})`, {
+      where: file,
+      cause: error,
+    });
+  }
+}
+
+/** As for the other guests; one line on standard error when the guest did not end by itself. */
+function exitCode(end: End): number {
+  switch (end.kind) {
+    case 'exit':
+      return end.code;
+    case 'reset':
+    case 'stopped':
+      return EXIT.ok;
+    case 'signal':
+      return 128 + end.number;
+    case 'trap':
+      note(`dyno: guest stopped: trap ${end.cause} at pc 0x${end.pc.toString(16)} that no handler takes`);
+      return 128 + end.cause;
+    case 'idle':
+      note('dyno: guest stopped: it waits, and nothing can happen any more');
+      return EXIT.guestLimit;
+    case 'limit':
+      note(`dyno: guest stopped: the ${end.limit === 'timeout' ? '--timeout is over' : '--max-insns are used up'}`);
+      return EXIT.guestLimit;
+  }
+}
