@@ -62,6 +62,7 @@ for (const [what, options, maximumSegmentSize, windowScale] of [
   ['longer than the header', [2, 4, 1, 2, 3, 9, 5, 0], 0x102, undefined],
   ['cut off after its kind', [1, 1, 1, 1, 1, 1, 1, 3], undefined, undefined],
   ['unknown', [8, 4, 9, 9, 2, 4, 3, 4], 0x304, undefined],
+  ['without content', [4, 2, 2, 4, 1, 2, 0, 0], 0x102, undefined],
 ] as const)
   test(`options ${what}`, () => assert.deepEqual(synWith(options), { maximumSegmentSize, windowScale }));
 
@@ -175,6 +176,15 @@ test('what was sent again gives no sample of the round trip', () => {
   timer.acknowledged(10, 1_000_100, false);
   timer.start(2_000_000);
   assert.equal(timer.deadline, 4_000_000, 'still the doubled one');
+});
+
+test('an acknowledgement is a new start, too', () => {
+  const timer = new RetransmissionTimer();
+  for (let i = 0; i < 3; i++) {
+    timer.sent(i, 0, false);
+    for (let attempt = 0; attempt < 8; attempt++) assert.equal(timer.backOff(0), true);
+    timer.acknowledged(i, 0, false);
+  }
 });
 
 test('a tiny round trip leaves the least timeout', () => {
