@@ -20,8 +20,9 @@ export function readClock(clock: Clock): number {
   return (user + system) / 1e6;
 }
 
-/** A body that gave up the CPU of its own accord in this share of its calls is one that waits. */
-const WAITING_SHARE = 0.5;
+/** A body that gave up the CPU of its own accord in this share of its calls is one that waits; so does a lock now and then. */
+const WAITING_SHARE = 0.9;
+const FEWEST_WAITS = 4;
 
 /**
  * Counts how often the main thread gave up its CPU to wait for something: a disk, another thread, another process. Only that
@@ -33,7 +34,11 @@ export class WaitWatch {
   /** Whether the body waited, over so many calls of it since the construction; false where the system does not tell. */
   waited(calls: number): boolean {
     const now = voluntarySwitches();
-    return now !== undefined && this.#start !== undefined && now - this.#start >= Math.max(1, WAITING_SHARE * calls);
+    return (
+      now !== undefined &&
+      this.#start !== undefined &&
+      now - this.#start >= Math.max(FEWEST_WAITS, WAITING_SHARE * calls)
+    );
   }
 }
 

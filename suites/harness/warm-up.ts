@@ -33,8 +33,11 @@ export class WarmUp {
   }
 }
 
+/** One round may have been preempted, which makes a call of microseconds look like one of milliseconds. */
+const FEWEST_ROUNDS = 4;
+
 export interface CallCost {
-  /** Seconds of the wanted clock that a call took at the end of the warm-up, with all that belongs to it. */
+  /** Seconds of the wanted clock that a call took in the fastest round, with all that belongs to it. */
   readonly seconds: number;
   /** Whether the body waits for something other than the CPU, as seen; looked for only when CPU time is wanted. */
   readonly waits: boolean;
@@ -49,16 +52,20 @@ export async function warmUp(
 ): Promise<CallCost> {
   const warm = new WarmUp(milliseconds);
   const watch = new WaitWatch();
-  for (let calls = 1, all = 0; ;) {
+  const fastest = { wall: Number.POSITIVE_INFINITY, cpu: Number.POSITIVE_INFINITY };
+  for (let calls = 1, all = 0, rounds = 1; ; rounds++) {
     const start = { wall: readClock('wall'), cpu: readClock('cpu') };
     const pending = round(calls);
     if (pending !== undefined) await pending;
     all += calls;
     const spent = { wall: readClock('wall') - start.wall, cpu: readClock('cpu') - start.cpu };
     const telling = spent.wall >= SHORTEST_ROUND || calls >= mostCalls;
+    for (const clock of ['wall', 'cpu'] as const) {
+      if (telling) fastest[clock] = Math.min(fastest[clock], spent[clock] / calls);
+    }
     const waits = wanted === 'cpu' && watch.waited(all);
-    const seconds = spent[waits ? 'wall' : wanted] / calls;
-    if (warm.over && telling) return { seconds, waits };
+    const seconds = fastest[waits ? 'wall' : wanted];
+    if (warm.over && telling && rounds >= FEWEST_ROUNDS) return { seconds, waits };
     // The last round ends with the warm-up, more or less; none is more than twice as long as the one before.
     const fitting = telling ? Math.ceil(warm.left / 1e3 / Math.max(seconds, 1e-9)) : mostCalls;
     calls = Math.min(2 * calls, Math.max(1, fitting), mostCalls);
