@@ -71,6 +71,9 @@ function policies(random: Random): Record<string, Tiers> {
     traceLength: random.below(40),
     hotExits: 1 + random.below(4),
     cost: random.below(30),
+    coldCost: 0,
+    warmUp: 0,
+    leastRegion: 0,
     slice: 1 + random.below(400),
   };
   return {

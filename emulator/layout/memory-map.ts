@@ -56,6 +56,11 @@ export const REGIONS_MAX = 4096;
 export const CODE_LINES = 0xa_0000;
 export const CODE_LINES_COUNT = 0x4_0000;
 export const CODE_LINE = 64;
+/** A decoded record that runs on to the page after it: how the interpreter is entered at any address from WebAssembly. */
+export const SPRINGBOARD = 0x3ff0;
+/** By guest address, an `i32`: how often control left regions for there and the interpreter went on. */
+export const ARRIVALS = 0xe_0000;
+export const ARRIVALS_COUNT = 4096;
 export const PERMISSION = 0x10_0000;
 export const RECORDS = 0x20_0000;
 export const RECORDS_SIZE = 0x1e0_0000;

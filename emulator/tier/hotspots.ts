@@ -29,9 +29,9 @@ export class Hotspots {
     return sum;
   }
 
-  /** Control left a region for `pc`, where there is none. */
-  arrived(pc: number): number {
-    return count(this.#arrivals, pc);
+  /** Control left a region for `pc`, where there is none, `times` more; how often by now. */
+  arrived(pc: number, times: number): number {
+    return count(this.#arrivals, pc, times);
   }
 
   /** No look at `pc` before control has arrived there so often. */
@@ -76,8 +76,8 @@ export class Hotspots {
   }
 }
 
-function count(counts: Map<number, number>, key: number): number {
-  const times = (counts.get(key) ?? 0) + 1;
+function count(counts: Map<number, number>, key: number, more = 1): number {
+  const times = (counts.get(key) ?? 0) + more;
   counts.set(key, times);
   return times;
 }

@@ -6,6 +6,10 @@ export interface TierPolicy {
   readonly sampleInterval: number;
   /** Looks that must find the same 64 bytes of code before it is traced. */
   readonly hotSamples: number;
+  /** Instructions before anything is translated: V8 takes as long to get the translator going. */
+  readonly warmUp: number;
+  /** Guest instructions of the smallest region that code is looked at for. */
+  readonly leastRegion: number;
   /** Instructions followed one by one to see where hot code jumps. */
   readonly traceLength: number;
   /** Instructions followed one by one to see where the code about to be translated accesses memory. */
@@ -14,6 +18,8 @@ export interface TierPolicy {
   readonly hotExits: number;
   /** What translating one guest instruction costs, V8's share included, in interpreted instructions: code must have run that long. */
   readonly cost: number;
+  /** What the first of them cost more, while V8 runs the translator unoptimised. */
+  readonly coldCost: number;
   /** What leaving a region to the interpreter costs, in the same unit. */
   readonly exitCost: number;
   /** What going from one region to another costs, in the same unit. */
@@ -35,10 +41,13 @@ export interface TierPolicy {
 export const AUTO: TierPolicy = {
   sampleInterval: 10_000,
   hotSamples: 3,
+  warmUp: 2_000_000,
+  leastRegion: 16,
   traceLength: 100,
   observedSteps: 400,
   hotExits: 40,
-  cost: 2500,
+  cost: 4000,
+  coldCost: 20_000,
   exitCost: 1500,
   chainCost: 15,
   manyRefusals: 50,
@@ -50,7 +59,7 @@ export const AUTO: TierPolicy = {
 };
 
 /** Regions from the first instruction on. */
-export const OPTIMIZED: TierPolicy = { ...AUTO, hotExits: 1, cost: 0, eager: true };
+export const OPTIMIZED: TierPolicy = { ...AUTO, hotExits: 1, warmUp: 0, cost: 0, coldCost: 0, eager: true };
 
 /** Single blocks and small loops without passes, from the first instruction on. */
 export const BASELINE: TierPolicy = { ...OPTIMIZED, limits: { instructions: 40, inlined: 0 }, passes: false };

@@ -8,7 +8,7 @@ import type { PassCounters } from '../pass/pipeline.ts';
 import { AUTO, type TierPolicy } from './policy.ts';
 import { AddressSampler } from './region/address-sampler.ts';
 import { CodeStore } from './region/code-store.ts';
-import { Dispatcher } from './region/dispatcher.ts';
+import { ARRIVALS_LOOKED_AT, Dispatcher } from './region/dispatcher.ts';
 import { chooseEntry } from './region/entry.ts';
 import type { RegionNode } from './region/node.ts';
 import type { Region } from './region/region.ts';
@@ -64,6 +64,8 @@ export interface TranslationEvent {
   readonly reused: boolean;
 }
 
+/** Guest instructions after whose translation the translator has become half as dear again. */
+const COLD_INSTRUCTIONS = 200;
 /** Transitions between regions before it is looked whether some should be one. */
 const MANY_CHAINED = 10_000;
 /** Instructions interpreted before an entry that was refused is tried again. */
@@ -92,6 +94,8 @@ export class TieredEngine {
   readonly #tried = new Set<number>();
   #untilSample: number;
   #chainedBefore = 0;
+  /** Instructions of the next entry of regions. */
+  #slice: number;
   /** Instructions retired when the present budget is used up. */
   #end = 0;
 
@@ -101,6 +105,7 @@ export class TieredEngine {
     this.#policy = policy;
     this.#translated = options.translated;
     this.#untilSample = policy.sampleInterval;
+    this.#slice = policy.slice;
     this.#state = new DataView(buffer, STATE, STATE_SIZE);
     this.#frame = new DataView(buffer);
     this.#addresses = new AddressSampler(isa, buffer, options.guestSize);
@@ -124,7 +129,7 @@ export class TieredEngine {
       regionsDropped: 0,
     });
     this.counters = counters;
-    this.#dispatcher = new Dispatcher(memory, isa.alignment);
+    this.#dispatcher = new Dispatcher(memory, isa.alignment, this.#interpreter.main, this.#interpreter.recordShift);
     this.#regions = new RegionTable(
       this.#dispatcher,
       (pc, marked) => this.#interpreter.markEntry(pc, marked),
@@ -214,14 +219,22 @@ export class TieredEngine {
     let entry = number;
     for (;;) {
       const least = this.#regions.byIndex(index).code.longest;
-      const slice = Math.min(this.#end - counters.instructions, Math.max(this.#policy.slice, least));
+      const slice = Math.min(this.#end - counters.instructions, Math.max(this.#slice, least));
       this.#frame.setInt32(Frame.budget, slice, true);
+      this.#interpreter.beginSlice(slice);
       counters.regionEntries++;
       const status = this.#dispatcher.run(index, entry);
       counters.chained += this.#dispatcher.takeChained();
+      const interpreted = this.#dispatcher.takeInterpreted();
+      counters.regionInstructions -= interpreted;
+      const rest = this.#frame.getInt32(Frame.budget, true);
+      if ((status & Status.interpreted) !== 0) {
+        this.#retire(slice - rest);
+        return this.#interpretedUntil(status & ~Status.interpreted, interpreted);
+      }
       index = this.#dispatcher.lastIndex;
       const region = this.#regions.byIndex(index);
-      const rest = this.#frame.getInt32(Frame.budget, true);
+      this.#slice = Math.min(4 * slice, this.#policy.slice);
       if ((status & Status.spent) !== 0) {
         this.#retire(slice - rest);
         entry = status & ~Status.spent;
@@ -260,6 +273,16 @@ export class TieredEngine {
     }
   }
 
+  /** The interpreter was the last to run. It is sampled as when it runs alone, so slices are short as long as it does. */
+  #interpretedUntil(reason: number, interpreted: number): ExitReason {
+    this.#untilSample -= interpreted;
+    this.#slice = Math.min(this.#policy.slice, 2 * this.#policy.sampleInterval);
+    const outcome = this.#interpreter.conclude(reason);
+    if (outcome !== ExitReason.budget && outcome !== ExitReason.miss) return outcome;
+    if (outcome === ExitReason.budget && this.#untilSample <= 0) this.#sample();
+    return ExitReason.budget;
+  }
+
   #retire(instructions: number): void {
     this.counters.instructions += instructions;
     this.counters.regionInstructions += instructions;
@@ -293,13 +316,13 @@ export class TieredEngine {
       return ExitReason.budget;
     }
     this.counters.arrivals++;
-    const times = this.#hotspots.arrived(pc);
+    const times = this.#hotspots.arrived(pc, this.#policy.eager ? 1 : ARRIVALS_LOOKED_AT);
     if (times < this.#policy.hotExits || times < this.#hotspots.awaited(pc) || !this.#interpreter.isDecoded(pc))
       return ExitReason.budget;
     const isElsewhere = (at: number) => this.#regions.entryAt(at) !== undefined;
     const { entry: seed, instructions } = this.#survey(pc, isElsewhere);
     if (seed === undefined) return ExitReason.budget;
-    if (times * this.#policy.exitCost < this.#policy.cost * instructions) {
+    if (times * this.#policy.exitCost < this.#cost(instructions)) {
       this.#hotspots.await(pc, 2 * times);
       return ExitReason.budget;
     }
@@ -311,13 +334,13 @@ export class TieredEngine {
   /** Takes regions into those that keep going to them and back, when that has cost as much as translating both again. */
   #merge(): void {
     this.#regions.countUses();
-    const { cost, chainCost } = this.#policy;
+    const { chainCost } = this.#policy;
     for (const region of this.#regions) {
       // The parent may have been made anew since.
       const parent = region.parent && this.#regions.entryAt(region.parent.seed)?.region;
       if (parent === undefined || parent === region) continue;
       const instructions = region.code.counters.instructions + parent.code.counters.instructions;
-      if (region.uses * chainCost < cost * instructions) continue;
+      if (region.uses * chainCost < this.#cost(instructions)) continue;
       region.parent = undefined;
       // A callee leads to its caller only by a return, so it is the caller that can take it in.
       for (const [outer, inner] of [
@@ -334,10 +357,16 @@ export class TieredEngine {
     }
   }
 
+  /** What translating so many guest instructions costs, in interpreted ones; the first are dearer, for V8 has not compiled the translator. */
+  #cost(instructions: number): number {
+    const { cost, coldCost } = this.#policy;
+    const done = this.#translator.counters.guestInstructions;
+    return instructions * (cost + coldCost / (1 + done / COLD_INSTRUCTIONS));
+  }
+
   /** How many exits of a region, but no fewer than `least`, cost as much as translating it again. */
   #worthwhile({ code }: Region, least: number): number {
-    const { cost, exitCost } = this.#policy;
-    return Math.max(least, Math.ceil((cost * code.counters.instructions) / exitCost));
+    return Math.max(least, Math.ceil(this.#cost(code.counters.instructions) / this.#policy.exitCost));
   }
 
   /** Modes or flags are not those of the region; when that keeps happening it is made anew for what they are now. */
@@ -363,11 +392,12 @@ export class TieredEngine {
 
   /** Looks where the interpreter is, and translates what it has been seen at often enough to be worth the cost. */
   #sample(): void {
-    const { sampleInterval, hotSamples, cost } = this.#policy;
+    const { sampleInterval, hotSamples, leastRegion, warmUp } = this.#policy;
     this.#untilSample = sampleInterval;
     const pc = this.#pc();
     const samples = this.#hotspots.sampled(pc);
-    if (samples < hotSamples) return;
+    if (samples < hotSamples || samples * sampleInterval < this.#cost(leastRegion)) return;
+    if (this.counters.instructions < warmUp) return;
     const seed = this.#trace();
     if (seed === undefined) {
       this.#hotspots.wait(pc, 2 * samples);
@@ -376,7 +406,7 @@ export class TieredEngine {
     const { entry, instructions, ranges } = this.#survey(seed);
     const interpreted =
       sampleInterval * ranges.reduce((sum, [low, high]) => sum + this.#hotspots.samplesIn(low, high), 0);
-    if (interpreted < cost * instructions) this.#hotspots.wait(pc, 2 * samples);
+    if (interpreted < this.#cost(instructions)) this.#hotspots.wait(pc, 2 * samples);
     else if (entry !== undefined) this.#install('sampled', entry, this.#translator.discover(entry));
   }
 

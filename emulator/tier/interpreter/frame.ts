@@ -15,4 +15,6 @@ export const Frame = {
   region: STATE + 0xa0,
   /** i32: how often control has gone from region to region by the jump cache. */
   chained: STATE + 0xa4,
+  /** i32: instructions that the interpreter has retired between regions. */
+  interpreted: STATE + 0xa8,
 } as const;

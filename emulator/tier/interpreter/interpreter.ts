@@ -64,6 +64,7 @@ export class Interpreter {
   readonly #frame: DataView<ArrayBuffer>;
   readonly #enter: () => number;
   readonly #illegalInstruction: number;
+  readonly #recordShift: number;
   readonly #codeChanged: (gva: number, length: number) => void;
   /** Instructions that the current entry may retire. */
   #slice = 0;
@@ -113,12 +114,12 @@ export class Interpreter {
     this.#state = state;
     this.#frame = frame;
     this.#illegalInstruction = isa.illegalInstruction;
+    this.#recordShift = made.layout.shift;
   }
 
   /** See Vcpu.run. With `ENTERED` translated code begins at pc. */
   run(budget: number): ExitReason | typeof ENTERED {
     const frame = this.#frame;
-    const state = this.#state;
     const { counters } = this;
     let left = budget;
     while (left > 0) {
@@ -137,12 +138,33 @@ export class Interpreter {
         counters.misses++;
         continue;
       }
-      if (reason !== ILLEGAL_EXIT) return reason as ExitReason;
-      state.setInt32(StateOffset.cause, this.#illegalInstruction, true);
-      state.setBigUint64(StateOffset.value, this.#pages.bitsAt(state.getUint32(StateOffset.pc, true)), true);
-      return ExitReason.trap;
+      return this.conclude(reason);
     }
     return ExitReason.budget;
+  }
+
+  /** The main function, for those who enter it from WebAssembly between `beginSlice` and `conclude`. */
+  get main(): () => number {
+    return this.#enter;
+  }
+
+  /** log2 of record bytes per byte of guest code. */
+  get recordShift(): number {
+    return this.#recordShift;
+  }
+
+  /** Control is about to enter generated code, which may retire so many instructions. */
+  beginSlice(instructions: number): void {
+    this.#slice = instructions;
+  }
+
+  /** What it means that the main function came back with `reason`; `miss` means go on at pc. */
+  conclude(reason: number): ExitReason {
+    if (reason !== ILLEGAL_EXIT) return reason as ExitReason;
+    const state = this.#state;
+    state.setInt32(StateOffset.cause, this.#illegalInstruction, true);
+    state.setBigUint64(StateOffset.value, this.#pages.bitsAt(state.getUint32(StateOffset.pc, true)), true);
+    return ExitReason.trap;
   }
 
   /** As `run`, but runs on where translated code begins. */

@@ -101,8 +101,10 @@ function planGroup(members: readonly Member[], knowledge: AccessKnowledge, plan:
     }
     const relative = { low: low - first.offset, high: high - first.offset };
     const range = base === undefined ? undefined : knowledge.around(base + first.offset, write);
+    // Checks of no more than a page look up what is outside the range, from address 0 on.
+    const wide = high - low > PAGE;
     if (range !== undefined && range.high - range.low >= high - low) {
-      plan.set(first.op, { kind: 'range', ...relative, range, base: range.low - relative.low });
+      plan.set(first.op, { kind: 'range', ...relative, range, base: (wide ? range.low : 0) - relative.low });
     } else if (high - low <= PAGE) {
       plan.set(first.op, { kind: 'pages', ...relative, write, base: -relative.low });
     } else {
@@ -110,7 +112,7 @@ function planGroup(members: readonly Member[], knowledge: AccessKnowledge, plan:
       end = start + 1;
     }
     // The lowest byte checked is no lower than where the memory begins.
-    const lowest = (range?.low ?? 0) - low;
+    const lowest = (range !== undefined && wide ? range.low : 0) - low;
     for (let index = start + 1; index < end; index++) {
       const { op, offset } = members[index]!;
       plan.set(op, { kind: 'covered', base: lowest + offset });

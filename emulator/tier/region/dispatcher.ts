@@ -1,27 +1,34 @@
 import {
+  ARRIVALS,
+  ARRIVALS_COUNT,
   REGION_CACHE,
   REGION_CACHE_ENTRIES,
   REGION_CACHE_ENTRY_SIZE,
   REGION_USES,
   REGIONS_MAX,
+  SPRINGBOARD,
   STATE,
 } from '../../layout/memory-map.ts';
-import { StateOffset } from '../../layout/state.ts';
+import { ExitReason, StateOffset } from '../../layout/state.ts';
 import { CHECK, CheckLevel } from '../../check/assert.ts';
 import { ModuleBuilder } from '../../wasm/module.ts';
 import { ValType } from '../../wasm/type.ts';
 import { Frame } from '../interpreter/frame.ts';
+import { PAGE_END, RecordField } from '../interpreter/record.ts';
 import { Status } from './status.ts';
 
 const { i32, i64 } = ValType;
 /** A cached address that no guest instruction has. */
 const EMPTY = -1n;
 
+/** A power of two: one of so many arrivals at code without a region comes out to be counted. */
+export const ARRIVALS_LOOKED_AT = 32;
+
 let compiled: WebAssembly.Module | undefined;
 
 /**
- * Runs regions one after the other as long as the jump cache (level 1 of the translation cache) knows where control goes, without
- * leaving WebAssembly.
+ * Runs regions one after the other, as the jump cache (level 1 of the translation cache) knows where control goes, and the interpreter
+ * between them, without leaving WebAssembly.
  */
 export class Dispatcher {
   /** Enters the region at an index of the table; the status is that of the region in `Frame.region`. */
@@ -31,18 +38,31 @@ export class Dispatcher {
   /** log2 of the fewest bytes between two instructions. */
   readonly #shift: number;
 
-  constructor(memory: WebAssembly.Memory, alignment: number) {
+  /** `interpret`: the interpreter's main function; `recordShift`: log2 of its record bytes per byte of guest code. */
+  constructor(memory: WebAssembly.Memory, alignment: number, interpret: () => number, recordShift: number) {
     compiled ??= new WebAssembly.Module(generate());
     this.#shift = Math.log2(alignment);
     const shift = new WebAssembly.Global({ value: 'i32' }, this.#shift);
-    const instance = new WebAssembly.Instance(compiled, { env: { memory, shift } });
+    // Guest address less this is what the springboard's record must be told.
+    const springboard = new WebAssembly.Global({ value: 'i64' }, BigInt(SPRINGBOARD >> recordShift));
+    const instance = new WebAssembly.Instance(compiled, { env: { memory, shift, springboard, interpret } });
     this.run = instance.exports['run'] as (index: number, entry: number) => number;
     this.table = instance.exports['regions'] as WebAssembly.Table;
     this.#view = new DataView(memory.buffer as ArrayBuffer);
     for (let slot = 0; slot < REGION_CACHE_ENTRIES; slot++)
       this.#view.setBigInt64(REGION_CACHE + slot * REGION_CACHE_ENTRY_SIZE, EMPTY, true);
     new Uint8Array(memory.buffer, REGION_USES, 4 * REGIONS_MAX).fill(0);
+    new Uint8Array(memory.buffer, ARRIVALS, 4 * ARRIVALS_COUNT).fill(0);
     this.#view.setInt32(Frame.chained, 0, true);
+    this.#view.setInt32(Frame.interpreted, 0, true);
+    this.#view.setUint16(SPRINGBOARD + RecordField.op, PAGE_END, true);
+  }
+
+  /** Instructions that the interpreter has retired between regions, since the last call. */
+  takeInterpreted(): number {
+    const count = this.#view.getInt32(Frame.interpreted, true);
+    this.#view.setInt32(Frame.interpreted, 0, true);
+    return count;
   }
 
   /** The region that ran last. */
@@ -85,14 +105,17 @@ export class Dispatcher {
 
 function generate(): Uint8Array<ArrayBuffer> {
   const module = new ModuleBuilder({ check: CHECK >= CheckLevel.full });
+  const interpret = module.importFunction('env', 'interpret', [], [i32]);
   module.importMemory('env', 'memory', { initial: 1 });
   const shift = module.importGlobal('env', 'shift', i32, false);
+  const springboard = module.importGlobal('env', 'springboard', i64, false);
   const table = module.table({ initial: REGIONS_MAX, maximum: REGIONS_MAX });
   const regionType = module.type([i32], [i32]);
   const fn = module.function('run', [i32, i32], [i32]);
   const [index, entry] = [0, 1];
   const status = fn.local(i32);
   const slot = fn.local(i32);
+  const count = fn.local(i32);
   const pc = fn.local(i64);
   const next = fn.loop();
   fn.i32Const(0);
@@ -113,42 +136,112 @@ function generate(): Uint8Array<ArrayBuffer> {
   fn.localGet(status);
   fn.return();
   fn.end(chains);
-  fn.i32Const(0);
-  fn.load('i64.load', { offset: STATE + StateOffset.pc });
-  fn.localTee(pc);
+  probe(() => fn.br(next));
+  // No region there. Whoever decides what to translate looks at jumps without known targets, and at every so manieth other arrival.
+  fn.localGet(status);
+  fn.i32Const(Status.indirect);
+  fn.op('i32.and');
+  const unknown = fn.if();
+  fn.localGet(status);
+  fn.return();
+  fn.end(unknown);
+  fn.localGet(pc);
   fn.op('i32.wrap_i64');
   fn.globalGet(shift);
   fn.op('i32.shr_u');
-  fn.i32Const(REGION_CACHE_ENTRIES - 1);
+  fn.i32Const(ARRIVALS_COUNT - 1);
   fn.op('i32.and');
-  fn.i32Const(Math.log2(REGION_CACHE_ENTRY_SIZE));
+  fn.i32Const(2);
   fn.op('i32.shl');
   fn.localTee(slot);
-  fn.load('i64.load', { offset: REGION_CACHE });
-  fn.localGet(pc);
-  fn.op('i64.eq');
-  const hit = fn.if();
   fn.localGet(slot);
-  fn.load('i32.load', { offset: REGION_CACHE + 12 });
-  fn.localSet(entry);
-  fn.localGet(slot);
-  fn.load('i32.load', { offset: REGION_CACHE + 8 });
-  fn.localSet(index);
-  for (const push of [() => fn.i32Const(Frame.chained), () => counterOf(index)]) {
-    push();
-    push();
-    fn.load('i32.load');
-    fn.i32Const(1);
-    fn.op('i32.add');
-    fn.store('i32.store');
-  }
-  fn.br(next);
-  fn.end(hit);
-  fn.end(next);
+  fn.load('i32.load', { offset: ARRIVALS });
+  fn.i32Const(1);
+  fn.op('i32.add');
+  fn.localTee(count);
+  fn.store('i32.store', { offset: ARRIVALS });
+  fn.localGet(count);
+  fn.i32Const(ARRIVALS_LOOKED_AT - 1);
+  fn.op('i32.and');
+  fn.op('i32.eqz');
+  const look = fn.if();
   fn.localGet(status);
+  fn.return();
+  fn.end(look);
+  // The interpreter goes on until it comes to a region.
+  fn.i32Const(0);
+  fn.i32Const(SPRINGBOARD);
+  fn.store('i32.store', { offset: Frame.record });
+  fn.i32Const(0);
+  fn.localGet(pc);
+  fn.globalGet(springboard);
+  fn.op('i64.sub');
+  fn.store('i64.store', { offset: Frame.pcDelta });
+  countInterpreted('i32.add');
+  fn.call(interpret);
+  fn.localSet(status);
+  countInterpreted('i32.sub');
+  fn.localGet(status);
+  fn.i32Const(ExitReason.miss);
+  fn.op('i32.eq');
+  const missed = fn.if();
+  probe(() => fn.br(next));
+  fn.end(missed);
+  fn.localGet(status);
+  fn.i32Const(Status.interpreted);
+  fn.op('i32.or');
+  fn.return();
+  fn.end(next);
+  fn.unreachable();
   module.exportFunction('run', fn);
   module.exportTable('regions', table);
   return module.encode();
+
+  /** Code that goes where the state's pc is if the cache holds it, with index and entry set; else falls through with it in `pc`. */
+  function probe(go: () => void): void {
+    fn.i32Const(0);
+    fn.load('i64.load', { offset: STATE + StateOffset.pc });
+    fn.localTee(pc);
+    fn.op('i32.wrap_i64');
+    fn.globalGet(shift);
+    fn.op('i32.shr_u');
+    fn.i32Const(REGION_CACHE_ENTRIES - 1);
+    fn.op('i32.and');
+    fn.i32Const(Math.log2(REGION_CACHE_ENTRY_SIZE));
+    fn.op('i32.shl');
+    fn.localTee(slot);
+    fn.load('i64.load', { offset: REGION_CACHE });
+    fn.localGet(pc);
+    fn.op('i64.eq');
+    const hit = fn.if();
+    fn.localGet(slot);
+    fn.load('i32.load', { offset: REGION_CACHE + 12 });
+    fn.localSet(entry);
+    fn.localGet(slot);
+    fn.load('i32.load', { offset: REGION_CACHE + 8 });
+    fn.localSet(index);
+    for (const push of [() => fn.i32Const(Frame.chained), () => counterOf(index)]) {
+      push();
+      push();
+      fn.load('i32.load');
+      fn.i32Const(1);
+      fn.op('i32.add');
+      fn.store('i32.store');
+    }
+    go();
+    fn.end(hit);
+  }
+
+  /** The budget before the interpreter runs, less that behind it. */
+  function countInterpreted(sign: 'i32.add' | 'i32.sub'): void {
+    fn.i32Const(0);
+    fn.i32Const(0);
+    fn.load('i32.load', { offset: Frame.interpreted });
+    fn.i32Const(0);
+    fn.load('i32.load', { offset: Frame.budget });
+    fn.op(sign);
+    fn.store('i32.store', { offset: Frame.interpreted });
+  }
 
   function counterOf(local: number): void {
     fn.localGet(local);

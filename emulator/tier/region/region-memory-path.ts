@@ -65,14 +65,28 @@ export class RegionMemoryPath implements MemoryPath {
       fn.localTee(address);
       // address + low >= range.low and address + high <= range.high, as one unsigned comparison.
       const bytes = check.high - check.low;
-      const [low, high] = check.kind === 'range' ? [check.range.low, check.range.high] : [0, this.#guestSize];
-      fn.localGet(address);
-      this.#add(lowering, check.low + distance - low);
-      fn.i64Const(high - low - bytes);
-      fn.op('i64.gt_u');
+      const within = (from: number, to: number) => {
+        fn.localGet(address);
+        this.#add(lowering, check.low + distance - from);
+        fn.i64Const(to - from - bytes);
+        fn.op('i64.gt_u');
+      };
+      if (check.kind === 'range' && bytes > PAGE_SIZE) {
+        within(check.range.low, check.range.high);
+        site.bailIf();
+        return;
+      }
+      // Memory of another kind than was seen is looked up like that of which nothing is known.
+      const known = check.kind === 'range' ? fn.block() : undefined;
+      if (check.kind === 'range') {
+        within(check.range.low, check.range.high);
+        fn.op('i32.eqz');
+        fn.brIf(known!);
+      }
+      within(0, this.#guestSize);
       site.bailIf();
-      if (check.kind === 'range') return;
-      const { mask, need } = pageNeeds(check.write);
+      const write = check.kind === 'range' ? check.range.write : check.write;
+      const { mask, need } = pageNeeds(write);
       const at = (offset: number) => {
         fn.localGet(address);
         this.#add(lowering, offset + distance);
@@ -89,7 +103,7 @@ export class RegionMemoryPath implements MemoryPath {
           fn.localTee(permission);
           fn.i32Const(need);
           fn.op('i32.ne');
-          if (!check.write || bytes > CODE_LINE) {
+          if (!write || bytes > CODE_LINE) {
             site.bailIf();
             return;
           }
@@ -108,6 +122,7 @@ export class RegionMemoryPath implements MemoryPath {
       };
       page(check.low);
       if (bytes > 1) page(check.high - 1);
+      if (known !== undefined) fn.end(known);
     });
   }
 

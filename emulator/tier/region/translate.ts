@@ -372,7 +372,8 @@ class RegionEmitter {
     fn.localGet(this.#target);
     fn.store('i64.store', { offset: STATE + StateOffset.pc });
     const kind = ending.isReturn ? 'return' : 'indirect';
-    fn.i32Const(Status.dynamic | this.#newExit({ pc: lastInstruction(node), refund: 0, kind }));
+    const flags = ending.isReturn ? Status.dynamic : Status.dynamic | Status.indirect;
+    fn.i32Const(flags | this.#newExit({ pc: lastInstruction(node), refund: 0, kind }));
     fn.localSet(this.#status);
     fn.br(this.#exit);
   }
