@@ -12,6 +12,7 @@ import { Image } from './image.ts';
 import { liftInstructions } from './lift.ts';
 import { type OpCase, IR_FILES, parseOpCase } from './op-case.ts';
 import { corpusPasses, type Optimizer } from './pass-kind.ts';
+import { regionSizes } from './region-kind.ts';
 import { runCase, type Subject } from './run-case.ts';
 
 export interface RunnerOptions {
@@ -32,7 +33,7 @@ export interface Report {
 }
 
 /** Kinds of test that are no executors. */
-const KINDS = new Set(['decode', 'lift', 'print', 'pass']);
+const KINDS = new Set(['decode', 'lift', 'print', 'pass', 'region']);
 
 /** Runs all that the corpus asks for. */
 export function checkCorpus(corpus: Corpus, options: RunnerOptions): Report {
@@ -88,6 +89,10 @@ function checkCase(corpus: Corpus, each: Case, isa: Isa | undefined, executors: 
   }
   const code = assembleCase(each, isa, corpus.address);
   if (wants('decode')) checks += checkDecode(each, isa, code, report);
+  if (wants('region')) {
+    checkGolden(each, regionSizes(isa, code), report);
+    checks++;
+  }
   const optimizer = optimizerOf(corpus);
   const block = wants('lift') || optimizer !== undefined ? liftCase(isa, code) : undefined;
   if (block !== undefined) {
@@ -160,7 +165,7 @@ function checkGolden(each: Case, actual: string, report: Reporter): void {
   const lines = actual.trimEnd().split('\n');
   if (each.ir !== undefined && lines.length === expected.length && lines.every((line, i) => line === expected[i]))
     return;
-  report(`the IR differs; 'npm run bless' accepts the new one\n${lineDifference(expected, lines)}`);
+  report(`the golden lines differ; 'npm run bless' accepts the new one\n${lineDifference(expected, lines)}`);
 }
 
 /** The lines from the first to the last difference: `-` expected, `+` actual. */
@@ -175,19 +180,26 @@ export function lineDifference(expected: readonly string[], actual: readonly str
   return [...part(expected, '-'), ...part(actual, '+')].join('\n');
 }
 
-/** The corpus with the IR that there is now in place of its goldens: the same text when nothing differs. */
+/** What there is now in place of a case's golden lines; undefined when it has none. */
+function goldenOf(corpus: Corpus, each: Case, isa: Isa | undefined): string | undefined {
+  if (each.error !== undefined) return undefined;
+  const code = isa && assembleCase(each, isa, corpus.address);
+  if (isa !== undefined && corpus.tests.includes('region')) return regionSizes(isa, code!);
+  const block = isa === undefined ? irSubject(each).block : liftCase(isa, code!);
+  return block && printBlock(optimizerOf(corpus)?.(block) ?? block);
+}
+
+/** The corpus with what there is now in place of its goldens: the same text when nothing differs. */
 export function blessCorpus(corpus: Corpus, isas: ReadonlyMap<string, Isa>): string {
   const isa = isas.get(corpus.isa);
-  const golden = ['lift', 'print', 'pass'].some((kind) => corpus.tests.includes(kind));
-  if (!golden || (isa === undefined && corpus.isa !== 'none')) return corpus.lines.join('\n');
-  const optimizer = optimizerOf(corpus);
+  const hasGoldens = ['lift', 'print', 'pass', 'region'].some((kind) => corpus.tests.includes(kind));
+  if (!hasGoldens || (isa === undefined && corpus.isa !== 'none')) return corpus.lines.join('\n');
   const lines: string[] = [];
   let copied = 0;
   for (const each of corpus.cases) {
-    if (each.error !== undefined) continue;
-    const block = isa === undefined ? irSubject(each).block : liftCase(isa, assembleCase(each, isa, corpus.address));
-    if (block === undefined) continue;
-    const text = printBlock(optimizer?.(block) ?? block)
+    const golden = goldenOf(corpus, each, isa);
+    if (golden === undefined) continue;
+    const text = golden
       .trimEnd()
       .split('\n')
       .map((line) => `;   ${line}`);

@@ -18,7 +18,8 @@ const USAGE = `usage: node suites/guests-run/peers.ts [options]
   --guests NAMES   parted by commas (default: all that are built for WebAssembly too)
 
 Prints a Markdown table of medians in ms with half the range of the rounds in percent. Our tiers run in a new process each time, like QEMU
-and the native programs; the time to start it is left out with ours and in with theirs (some 5 ms). Processor time is of all threads.
+and the native programs; the time to start it is left out with ours and in with theirs (some 5 ms). Processor time is of all threads
+and has the start in it.
 `;
 
 interface Sample {

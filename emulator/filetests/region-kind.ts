@@ -1,0 +1,56 @@
+import type { Isa } from '../isa/instruction.ts';
+import { optimize, type PassContext, slotName } from '../pass/pipeline.ts';
+import type { AccessKnowledge } from '../tier/region/access-plan.ts';
+import { type CodeView, Discovery } from '../tier/region/discover.ts';
+import { translateRegion } from '../tier/region/translate.ts';
+import type { Assembled } from './assembly.ts';
+
+const GUEST_SIZE = 1 << 16;
+/** Where registers point, in memory that may all be read and written: what translation mostly finds. */
+const KNOWLEDGE: AccessKnowledge = {
+  observed: () => undefined,
+  register: () => GUEST_SIZE / 2,
+  around: (_, write) => ({ low: 0, high: GUEST_SIZE, write }),
+  distrusted: () => false,
+};
+
+/**
+ * How large the region is that a case's code becomes, entered at its first instruction, with every pass: the goldens of corpora with `test
+ * region`. Modes are 0 and the inexact flag has accrued, as in any program after its first rounding.
+ */
+export function regionSizes(isa: Isa, { address, bytes }: Assembled): string {
+  const seed = Number(address);
+  const guest = new Uint8Array(GUEST_SIZE);
+  guest.set(bytes, seed);
+  const modes = (isa.modes ?? []).map((file) => ({ file, name: slotName({ file, index: 0 }) }));
+  const context: PassContext = {
+    knownIn: new Map(modes.map(({ name }) => [name, 0n])),
+    ordinaryMemory: true,
+    writableIsReadable: true,
+  };
+  let lifted = 0;
+  const code: CodeView = {
+    instruction: (pc) => {
+      const decoded = pc >= seed && pc < seed + bytes.length ? isa.decode(guest, pc) : undefined;
+      return decoded && isa.canonical(decoded);
+    },
+    jumpTargets: () => [],
+    isElsewhere: () => false,
+    modes: context.knownIn!,
+    optimize: (block) => {
+      lifted += block.ops.length;
+      return optimize(block, context);
+    },
+  };
+  const nodes = new Discovery(isa, code).discover(seed);
+  if (nodes.length === 0) return 'no region';
+  const circumstances = { modes: modes.map(({ file }) => [file.offset, 0] as const), inexactAccrued: true };
+  const { counters } = translateRegion(isa, nodes, { guestSize: GUEST_SIZE }, new Set(), KNOWLEDGE, circumstances);
+  const { instructions, irOps, wasmOps, wasmBytes } = counters;
+  const each = (count: number) => `${count} (${(count / instructions).toFixed(2)} an instruction)`;
+  return [
+    `${nodes.length} nodes, ${instructions} instructions`,
+    `IR operations ${each(lifted)}, after the passes ${each(irOps)}`,
+    `WebAssembly operators ${each(wasmOps)}, bytes ${each(wasmBytes)}`,
+  ].join('\n');
+}
