@@ -110,6 +110,29 @@ export function randomProgram(random: Random): ReturnType<typeof randomImage> {
   return start;
 }
 
+/** Blocks that jump to any other: graphs that are not reducible, with loops entered in the middle. */
+export function randomSpaghetti(random: Random): ReturnType<typeof randomImage> {
+  const start = randomImage(random);
+  const text = new Text();
+  const blocks = Array.from({ length: 2 + random.below(random.chance(20) ? 120 : 20) }, (_, index) => `b${index}`);
+  for (const name of blocks) {
+    text.place(name);
+    text.add(`addi ${random.pick(SCRATCH)},${random.pick(SCRATCH)},${random.below(64) - 32}`);
+    text.add(`${random.pick(INTEGER)} ${random.pick(SCRATCH)},${random.pick(SCRATCH)},${random.pick(SCRATCH)}`);
+    if (random.chance(80))
+      text.to(random.pick(blocks), `${random.pick(BRANCHES)} ${random.pick(SCRATCH)},${random.pick(SCRATCH)},@`);
+    if (random.chance(60)) text.to(random.pick(blocks), 'jal zero,@');
+    else if (random.chance(30)) text.to(random.pick(blocks), 'jal ra,@');
+    else if (random.chance(10)) text.add('jalr zero,0(ra)');
+  }
+  text.to(blocks[0]!, 'jal zero,@');
+  start.guest.fill(0, CODE, CODE + CODE_SIZE);
+  start.guest.set(text.assemble(CODE), CODE);
+  const state = new DataView(start.state.buffer);
+  state.setBigUint64(riscv64.files[0]!.offset + 8, BigInt(CODE), true);
+  return start;
+}
+
 function functionBody(text: Text, random: Random, name: string, callees: readonly string[], self: string): void {
   text.place(name);
   const leaf = random.chance(40) || callees.length === 0;
@@ -204,9 +227,14 @@ function body(text: Text, random: Random, most: number, exactly = false): void {
         else text.add(`${random.pick(FLOAT)} ${fd},${fs1},${fs2}`);
         break;
       case 9:
-        if (random.chance(50)) text.add(`fcvt.d.l ${fd},${rs1}`);
-        else if (random.chance(50)) text.add(`fld ${fd},${offset & ~7}(${base})`);
-        else text.add(`flt.d ${rd},${fs1},${fs2}`);
+        text.add(
+          random.pick([
+            `fcvt.d.l ${fd},${rs1}`,
+            `fcvt.d.l ${fd},${rs1}`,
+            `fld ${fd},${offset & ~7}(${base})`,
+            `flt.d ${rd},${fs1},${fs2}`,
+          ]),
+        );
         break;
     }
   }

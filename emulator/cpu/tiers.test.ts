@@ -8,7 +8,7 @@ import { STATE } from '../layout/memory-map.ts';
 import { ExitReason, REGISTERS, StateOffset } from '../layout/state.ts';
 import { PASSES } from '../pass/pipeline.ts';
 import { AUTO, BASELINE, OPTIMIZED, type TierPolicy } from '../tier/policy.ts';
-import { randomProgram } from './random-program.test-support.ts';
+import { randomProgram, randomSpaghetti } from './random-program.test-support.ts';
 import { CODE, CODE_SIZE, GUEST_SIZE, Image, randomImage } from './random-code.test-support.ts';
 import { Vcpu, type VcpuOptions } from './vcpu.ts';
 
@@ -121,4 +121,15 @@ test('random programs of loops, calls, switches and floating point end alike in 
   }
   context.diagnostic(JSON.stringify(sum));
   assert.ok(sum['regionInstructions']! > 0.3 * sum['instructions']! && sum['chained']! > 0, 'most of it in regions');
+});
+
+test('control flow that no structure fits ends alike in every tier', (context) => {
+  context.diagnostic(`SEED=${base}`);
+  const sum: Record<string, number> = {};
+  for (let seed = base; seed < base + ROUNDS; seed++) {
+    const random = new Random(seed);
+    compare(seed, randomSpaghetti(random), 4000, random, sum);
+  }
+  context.diagnostic(JSON.stringify(sum));
+  assert.ok(sum['regionInstructions']! > 0.3 * sum['instructions']!, 'most of it in regions');
 });
