@@ -124,6 +124,18 @@ test('a driver that resets after ACKNOWLEDGE and goes on with DRIVER, as U-Boot 
   assert.equal(driver.status, Status.driver | Status.featuresOk | Status.driverOk);
 });
 
+test('buffers that were offered before DRIVER_OK are announced to the device when it starts', () => {
+  const device = new OpenDevice([8, 8]);
+  const { driver } = new TestMachine('mmio', () => device);
+  driver.negotiate();
+  driver.setUpQueues();
+  driver.queues[1]!.submit([driver.writable(4)]);
+  assert.equal(device.notified, 0);
+  driver.access.writeStatus(15);
+  assert.equal(device.notified, 1);
+  assert.equal(device.host!.queues[1]!.pop()?.writableLength, 4);
+});
+
 test('FAILED may be set at any time and status bits are not taken back', () => {
   const { driver } = new TestMachine('mmio', () => new OpenDevice([8]));
   driver.start();

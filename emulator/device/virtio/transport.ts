@@ -95,6 +95,8 @@ export class TransportState implements VirtioHost, QueueOwner {
     if (started || (this.status & Status.driverOk) === 0) return;
     this.counters.starts++;
     this.device.start(this);
+    // Buffers may be offered before DRIVER_OK, and a notification then went nowhere: Linux's balloon driver does that.
+    for (const queue of this.queues) if (queue.pending) this.device.notify(queue.index);
   }
 
   /** The driver enables queue `index`, which it may do once, between FEATURES_OK and DRIVER_OK. */
