@@ -189,7 +189,7 @@ function hangUnreached(graph: { readonly successors: number[][]; readonly root: 
 
 /**
  * The edges, as `from * nodes + to`, that enter a loop elsewhere than at its header, and the headers; without those edges the graph is reducible. Of a loop with
- * several ways in, the header is the first address that a jump back goes to.
+ * several ways in, the header is the first address of those that a jump back goes to.
  */
 function sideEntries(
   nodes: readonly RegionNode[],
@@ -212,18 +212,14 @@ function sideEntries(
         if (from < count && inside[from] === 1) return;
         for (const to of targets) if (inside[to] === 1 && !isCut(from, to)) ways.add(to);
       });
-      let header = component[0]!;
-      if (ways.size === 1) {
-        header = [...ways][0]!;
-      } else {
-        let best = Infinity;
-        for (const from of component) {
-          for (const to of edges[from]!) {
-            if (inside[to] === 0 || nodes[to]!.pc > nodes[from]!.pc || nodes[to]!.pc >= best) continue;
-            best = nodes[to]!.pc;
-            header = to;
-          }
-        }
+      let header = ways.values().next().value!;
+      if (ways.size > 1) {
+        // It must be one of the ways in, or nothing would lead to it once the others are cut.
+        const back = new Set<number>();
+        for (const from of component)
+          for (const to of edges[from]!) if (ways.has(to) && nodes[to]!.pc <= nodes[from]!.pc) back.add(to);
+        const candidates = back.size > 0 ? back : ways;
+        for (const way of candidates) if (!candidates.has(header) || nodes[way]!.pc < nodes[header]!.pc) header = way;
         edges.forEach((targets, from) => {
           if (from < count && inside[from] === 1) return;
           for (const to of targets) if (inside[to] === 1 && to !== header) cut.add(from * count + to);
