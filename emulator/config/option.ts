@@ -46,7 +46,7 @@ export const OPTIONS = {
     2,
     'pairs that a gate measures at the same time, each on a CPU of its own; never more than there are CPUs',
   ),
-  'harness.gate.budget': option(duration, 1_200_000, 'time after which a gate starts no further pairs'),
+  'harness.gate.budget': option(duration, 2_700_000, 'time after which a gate starts no further pairs'),
   'harness.gate.singleThreaded': option(
     flag,
     true,
