@@ -244,7 +244,7 @@ export class TieredEngine {
           this.#merge();
           return ExitReason.budget;
         }
-        if (this.#end - counters.instructions < region.code.longest) return ExitReason.budget;
+        if (!region.live || this.#end - counters.instructions < region.code.longest) return ExitReason.budget;
         continue;
       }
       if (status === Status.unsuited) {

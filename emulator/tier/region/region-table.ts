@@ -57,7 +57,7 @@ export class RegionTable {
 
   byIndex(index: number): Region {
     const region = this.#byIndex[index];
-    assert(region !== undefined, 'a region that runs is live');
+    assert(region !== undefined, 'a region that runs has been installed');
     return region;
   }
 
@@ -81,11 +81,11 @@ export class RegionTable {
     return region;
   }
 
+  /** A region that runs, and has written over its own code, is still found by its index until it has come out. */
   remove(region: Region): void {
     if (!region.live) return;
     region.live = false;
     this.#live.delete(region);
-    this.#byIndex[region.index] = undefined;
     this.#free.push(region.index);
     this.#bytes -= region.code.bytes.length;
     this.#dispatcher.table.set(region.index, null);
