@@ -22,6 +22,8 @@ export interface TierPolicy {
   readonly coldCost: number;
   /** What leaving a region to the interpreter costs, in the same unit. */
   readonly exitCost: number;
+  /** What giving an instruction to the interpreter and coming back costs. */
+  readonly refusalCost: number;
   /** What going from one region to another costs, in the same unit. */
   readonly chainCost: number;
   /** Times that an instruction is given back to the interpreter before its region is made anew to suit it. */
@@ -49,6 +51,7 @@ export const AUTO: TierPolicy = {
   cost: 4000,
   coldCost: 20_000,
   exitCost: 1500,
+  refusalCost: 6000,
   chainCost: 15,
   manyRefusals: 50,
   generations: 8,

@@ -365,8 +365,8 @@ export class TieredEngine {
   }
 
   /** How many exits of a region, but no fewer than `least`, cost as much as translating it again. */
-  #worthwhile({ code }: Region, least: number): number {
-    return Math.max(least, Math.ceil(this.#cost(code.counters.instructions) / this.#policy.exitCost));
+  #worthwhile({ code }: Region, least: number, price = this.#policy.exitCost): number {
+    return Math.max(least, Math.ceil(this.#cost(code.counters.instructions) / price));
   }
 
   /** Modes or flags are not those of the region; when that keeps happening it is made anew for what they are now. */
@@ -379,7 +379,7 @@ export class TieredEngine {
   /** A region gave an instruction back. */
   #refuse(region: Region, pc: number): void {
     const times = this.#hotspots.refused(pc);
-    if (times % this.#worthwhile(region, this.#policy.manyRefusals) !== 0) return;
+    if (times % this.#worthwhile(region, this.#policy.manyRefusals, this.#policy.refusalCost) !== 0) return;
     if (!this.#addresses.distrusted(pc)) {
       // A function that is called with addresses of another kind has more such instructions; and when one was not enough, so have others.
       for (const [low, high] of region.code.ranges)

@@ -15,6 +15,8 @@ export type Check =
   /** Bytes [low, high) from this access's address must lie in memory assumed to be all right. */
   | {
       readonly kind: 'range';
+      /** An access was seen there: anywhere else leaves the region. Otherwise it is looked up. */
+      readonly sure: boolean;
       readonly low: number;
       readonly high: number;
       readonly range: Assumption;
@@ -82,9 +84,8 @@ function planGroup(members: readonly Member[], knowledge: AccessKnowledge, plan:
       const address = knowledge.observed(pc);
       return address === undefined ? undefined : address - offset;
     });
-    const base = knowledge.distrusted(first.pc)
-      ? undefined
-      : (observed.find((address) => address !== undefined) ?? knowledge.register(first.root));
+    const seen = observed.find((address) => address !== undefined);
+    const base = knowledge.distrusted(first.pc) ? undefined : (seen ?? knowledge.register(first.root));
     const limit = base === undefined ? PAGE : WIDEST;
     let low = first.offset;
     let high = first.offset + first.bytes;
@@ -101,10 +102,10 @@ function planGroup(members: readonly Member[], knowledge: AccessKnowledge, plan:
     }
     const relative = { low: low - first.offset, high: high - first.offset };
     const range = base === undefined ? undefined : knowledge.around(base + first.offset, write);
+    const sure = seen !== undefined || high - low > PAGE;
     // Checks of no more than a page look up what is outside the range, from address 0 on.
-    const wide = high - low > PAGE;
     if (range !== undefined && range.high - range.low >= high - low) {
-      plan.set(first.op, { kind: 'range', ...relative, range, base: (wide ? range.low : 0) - relative.low });
+      plan.set(first.op, { kind: 'range', sure, ...relative, range, base: (sure ? range.low : 0) - relative.low });
     } else if (high - low <= PAGE) {
       plan.set(first.op, { kind: 'pages', ...relative, write, base: -relative.low });
     } else {
@@ -112,7 +113,7 @@ function planGroup(members: readonly Member[], knowledge: AccessKnowledge, plan:
       end = start + 1;
     }
     // The lowest byte checked is no lower than where the memory begins.
-    const lowest = (range !== undefined && wide ? range.low : 0) - low;
+    const lowest = (range !== undefined && sure ? range.low : 0) - low;
     for (let index = start + 1; index < end; index++) {
       const { op, offset } = members[index]!;
       plan.set(op, { kind: 'covered', base: lowest + offset });

@@ -71,7 +71,7 @@ export class RegionMemoryPath implements MemoryPath {
         fn.i64Const(to - from - bytes);
         fn.op('i64.gt_u');
       };
-      if (check.kind === 'range' && bytes > PAGE_SIZE) {
+      if (check.kind === 'range' && check.sure) {
         within(check.range.low, check.range.high);
         site.bailIf();
         return;

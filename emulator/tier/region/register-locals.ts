@@ -16,6 +16,7 @@ interface Kept {
 interface Usage {
   readonly slot: Slot;
   asFloat: boolean;
+  read: boolean;
   written: boolean;
 }
 
@@ -35,12 +36,15 @@ export class RegisterLocals {
         if (slot === undefined || !keepsLocals(slot.file) || isSink(slot)) continue;
         const offset = offsetOf(slot);
         let usage = usages.get(offset);
-        if (usage === undefined) usages.set(offset, (usage = { slot, asFloat: false, written: false }));
+        if (usage === undefined) usages.set(offset, (usage = { slot, asFloat: false, read: false, written: false }));
         if (type === 'f64') usage.asFloat = true;
         if (name === 'set') usage.written = true;
+        else usage.read = true;
       }
     }
-    for (const [offset, { asFloat, written }] of usages) {
+    for (const [offset, { asFloat, read, written }] of usages) {
+      // What blocks only leave behind for others goes to the state at once: a local would be kept alive around every loop for the exits.
+      if (!read) continue;
       const type = asFloat ? 'f64' : 'i64';
       this.#kept.set(offset, { local: fn.local(ValType[type]), type, offset, written });
     }
