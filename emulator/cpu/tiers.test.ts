@@ -4,7 +4,7 @@ import { testSeed } from '../bits/float-operands.ts';
 import { Random } from '../ir/random.ts';
 import { riscv64 } from '../isa/riscv/index.ts';
 import { X } from '../isa/riscv/registers.ts';
-import { STATE } from '../layout/memory-map.ts';
+import { PAGE_SIZE, STATE } from '../layout/memory-map.ts';
 import { ExitReason, REGISTERS, StateOffset } from '../layout/state.ts';
 import { PASSES } from '../pass/pipeline.ts';
 import { AUTO, BASELINE, OPTIMIZED, type TierPolicy } from '../tier/policy.ts';
@@ -132,4 +132,49 @@ test('control flow that no structure fits ends alike in every tier', (context) =
   }
   context.diagnostic(JSON.stringify(sum));
   assert.ok(sum['regionInstructions']! > 0.3 * sum['instructions']!, 'most of it in regions');
+});
+
+/** Instructions at CODE in a page that may be written too. */
+function writableCode(...lines: readonly string[]): Start {
+  const start = randomImage(new Random(1));
+  start.guest.fill(0);
+  let at = CODE + PAGE_SIZE;
+  for (const line of ['auipc a0,0x0', ...lines]) {
+    const bytes = riscv64.assemble(line, BigInt(at));
+    assert.ok(!('error' in bytes), line);
+    start.guest.set(bytes, at);
+    at += bytes.length;
+  }
+  const jump = riscv64.assemble(`jal zero,0x${(CODE + PAGE_SIZE).toString(16)}`, BigInt(CODE));
+  assert.ok(!('error' in jump), 'the way in');
+  start.guest.set(jump, CODE);
+  return start;
+}
+
+test('a loop whose data shares a page with its code runs in a region', () => {
+  const loop = `0x${(CODE + PAGE_SIZE + 4).toString(16)}`;
+  const start = writableCode('ld a1,512(a0)', 'addi a1,a1,3', 'sd a1,512(a0)', `jal zero,${loop}`);
+  const tiers = { policy: { ...AUTO, warmUp: 0, cost: 0, coldCost: 0, sampleInterval: 100 } };
+  const { end, counters } = run(0, start, 100_000, () => 100_000, tiers);
+  assert.deepEqual(end, run(0, start, 100_000, () => 100_000, undefined).end);
+  assert.ok(counters['regionInstructions']! > 90_000, JSON.stringify(counters));
+  assert.ok(counters['codeWrites']! === 0 && counters['refusals']! < 200, JSON.stringify(counters));
+});
+
+test('a loop that patches itself every time does what it patched', () => {
+  // The immediate of the instruction at 16(a0) is counted up; without a fence the next fetch sees it, as in the interpreter.
+  const loop = `0x${(CODE + PAGE_SIZE + 4).toString(16)}`;
+  const start = writableCode(
+    'lui a2,0x100',
+    'lw a1,16(a0)',
+    'add a1,a1,a2',
+    'addi a3,a3,1',
+    'sw a1,16(a0)',
+    'fence.i',
+    `jal zero,${loop}`,
+  );
+  for (const policy of [OPTIMIZED, BASELINE, { ...AUTO, warmUp: 0, cost: 0, coldCost: 0, sampleInterval: 50 }]) {
+    const { end } = run(0, start, 20_000, () => 20_000, { policy });
+    assert.deepEqual(end, run(0, start, 20_000, () => 20_000, undefined).end);
+  }
 });

@@ -8,7 +8,16 @@ import { printBlock } from '../ir/print.ts';
 import { Random, randomBits, randomBlock } from '../ir/random.ts';
 import type { RegisterFile } from '../ir/type.ts';
 import type { Isa } from '../isa/instruction.ts';
-import { GUEST, PERMISSION, Permission, STATE, STATE_SIZE } from '../layout/memory-map.ts';
+import {
+  CODE_LINE,
+  CODE_LINES,
+  GUEST,
+  PAGE_SIZE,
+  PERMISSION,
+  Permission,
+  STATE,
+  STATE_SIZE,
+} from '../layout/memory-map.ts';
 import { ExitReason, REGISTERS, StateOffset } from '../layout/state.ts';
 import { testSeed } from '../bits/float-operands.ts';
 import { compileBlock, instantiateBlock } from './block.ts';
@@ -65,6 +74,13 @@ class Machine {
     permission.fill(0);
     const both = Permission.read | Permission.write;
     permission.set([both, both | Permission.code, Permission.read, both], 1);
+    // The second half of the page with code has some.
+    const page = 2 * PAGE_SIZE;
+    new Uint8Array(this.memory.buffer, CODE_LINES).fill(
+      1,
+      (page + PAGE_SIZE / 2) / CODE_LINE,
+      (page + PAGE_SIZE) / CODE_LINE,
+    );
     for (let at = 0; at < STATE_SIZE; at += 8)
       this.state.setBigUint64(at, at < REGISTERS ? 0n : randomBits(random, 'i64'), true);
     this.state.setUint32(StateOffset.floatFlags, random.chance(50) ? random.below(32) & ~1 : random.below(32), true);
