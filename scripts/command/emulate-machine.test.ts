@@ -1,0 +1,146 @@
+import assert from 'node:assert/strict';
+import { spawn, spawnSync } from 'node:child_process';
+import fs from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { after, test } from 'node:test';
+import { riscv64 } from '../../emulator/isa/riscv/index.ts';
+
+const dyno = path.join(import.meta.dirname, '..', 'dyno');
+const root = fs.mkdtempSync(path.join(os.tmpdir(), 'dyno-machine-'));
+after(() => fs.rmSync(root, { recursive: true, force: true }));
+
+const RAM_BASE = 0x8000_0000n;
+
+/** Firmware of these instructions, 4 bytes each. */
+function firmware(name: string, lines: readonly string[]): string {
+  const file = path.join(root, name);
+  const words = lines.map((line, n) => {
+    const word = riscv64.assemble(line, RAM_BASE + 4n * BigInt(n));
+    assert.ok(word instanceof Uint8Array && word.length === 4, line);
+    return word;
+  });
+  fs.writeFileSync(file, Buffer.concat(words));
+  return file;
+}
+
+/** Prints `!` and powers off with code 42. */
+const SHORT = firmware('short', [
+  'lui t0, 0x10000',
+  'addi t1, zero, 33',
+  'sb t1, 0(t0)',
+  'lui t0, 0x100',
+  'lui t1, 0x2a3',
+  'addiw t1, t1, 0x333',
+  'sw t1, 0(t0)',
+  'wfi',
+]);
+/** Prints every byte that comes, plus one. */
+const ECHO = firmware('echo', [
+  'lui t0, 0x10000',
+  'lbu t1, 5(t0)',
+  'andi t1, t1, 1',
+  'beq t1, zero, 0x80000004',
+  'lbu t2, 0(t0)',
+  'addi t2, t2, 1',
+  'sb t2, 0(t0)',
+  'jal zero, 0x80000004',
+]);
+const WAITING = firmware('waiting', ['wfi', 'jal zero, 0x80000000']);
+
+function machine(args: readonly string[], input = '') {
+  const argv = ['emulate', '--machine', 'virt', '--memory', '8M', ...args];
+  const { status, stdout, stderr } = spawnSync(dyno, argv, { encoding: 'utf8', input, timeout: 60_000 });
+  return { code: status, output: stdout, errors: stderr };
+}
+
+test('the guest’s exit code and console are passed on, counters go to the file', () => {
+  const stats = path.join(root, 'stats.json');
+  assert.deepEqual(machine(['--bios', SHORT, '--deterministic', '--stats', stats]), {
+    code: 42,
+    output: '!',
+    errors: '',
+  });
+  const counters = JSON.parse(fs.readFileSync(stats, 'utf8')) as Record<string, unknown>;
+  assert.equal(counters['instructions'], 8);
+  for (const name of ['seconds', 'mips', 'tlb', 'memory', 'exceptions', 'virtio']) assert.ok(name in counters, name);
+});
+
+test('what cannot be is refused with exit 2 and one line', () => {
+  const cases: [readonly string[], RegExp][] = [
+    [[], /nothing to run; give --kernel or --bios/],
+    [['--bios', path.join(root, 'none')], /none: cannot be read \(ENOENT\)/],
+    [['--bios', SHORT, '--drive', path.join(root, 'none')], /--drive .*none: cannot be opened: ENOENT/],
+    [['--bios', SHORT, '--net', 'bridge'], /not a kind of network; use none or user/],
+    [['--bios', SHORT, '--share', path.join(root, 'none')], /none/],
+    [['--bios', SHORT, '--smp', '2'], /one hart so far/],
+    [['--bios', SHORT, '--memory', '5G'], /RAM/],
+    [['--bios', SHORT, '--dtb', SHORT], /short/],
+    [['--bios', SHORT, '--tier', 'optimized'], /address translation/],
+    [['--bios', SHORT, 'argument'], /takes no arguments/],
+  ];
+  for (const [args, message] of cases) {
+    const { code, output, errors } = machine(args);
+    assert.deepEqual([code, output], [2, ''], `${args.join(' ')}: ${errors}`);
+    assert.match(errors, message);
+    assert.equal(errors.trimEnd().split('\n').length, 1, errors);
+  }
+  const other = spawnSync(dyno, ['emulate', '--bare', SHORT, '--drive', 'x'], { encoding: 'utf8' });
+  assert.match(other.stderr, /--drive: is for machines; give --machine virt/);
+});
+
+test('limits end the guest with 124, and so does waiting for nothing', () => {
+  assert.match(machine(['--bios', ECHO, '--max-insns', '1e5']).errors, /--max-insns are used up/);
+  assert.match(machine(['--bios', ECHO, '--timeout', '0.3']).errors, /--timeout is over/);
+  const { code, errors } = machine(['--bios', WAITING]);
+  assert.equal(code, 124);
+  assert.match(errors, /it waits, and nothing can happen any more/);
+});
+
+test('what a pipe holds is typed, Ctrl-A and all', () => {
+  const { output } = machine(['--bios', ECHO, '--deterministic', '--max-insns', '1e5'], 'HAL\x01x');
+  assert.equal(output, 'IBM\x02y');
+});
+
+test('a signal ends the machine in order', async () => {
+  const child = spawn(dyno, ['emulate', '--machine', 'virt', '--memory', '8M', '--bios', ECHO]);
+  child.stdin.write('@');
+  await new Promise((resolve) => child.stdout.once('data', resolve));
+  child.kill('SIGTERM');
+  const code = await new Promise((resolve) => child.once('exit', resolve));
+  assert.equal(code, 128 + 15);
+});
+
+test('at a terminal keys go to the guest as they are pressed, Ctrl-A h helps, Ctrl-A x leaves; the terminal is as before', async (t) => {
+  const run = `stty -a > before; ${dyno} emulate --machine virt --memory 8M --bios ${ECHO}; echo "left $?"; stty -a > after`;
+  const child = spawn('script', ['-qec', run, '/dev/null'], { cwd: root, stdio: ['pipe', 'pipe', 'inherit'] });
+  const started = await new Promise((resolve) => {
+    child.once('error', () => resolve(false));
+    child.once('spawn', () => resolve(true));
+  });
+  if (started === false) return t.skip('no script(1) here (Debian package bsdutils)');
+  let shown = '';
+  const until = (text: string) =>
+    new Promise<void>((resolve) => {
+      const look = (): void => {
+        if (!shown.includes(text)) return;
+        child.stdout.off('data', look);
+        resolve();
+      };
+      child.stdout.on('data', look);
+      look();
+    });
+  child.stdout.on('data', (chunk: Buffer) => (shown += chunk.toString('latin1')));
+  // Raw mode comes with the machine; what is typed before is kept by the line discipline until a line ends.
+  child.stdin.write('B\r');
+  await until('C');
+  child.stdin.write('\x03');
+  await until('\x04');
+  child.stdin.write('\x01h');
+  await until('Ctrl-A x  leave');
+  child.stdin.write('\x01x');
+  await until('left 0');
+  await new Promise((resolve) => child.once('exit', resolve));
+  const settings = (name: string): string => fs.readFileSync(path.join(root, name), 'utf8');
+  assert.equal(settings('after'), settings('before'));
+});
