@@ -111,7 +111,10 @@ export class TieredEngine {
     this.#addresses = new AddressSampler(isa, buffer, options.guestSize);
     this.#interpreter = new Interpreter(isa, memory, {
       ...options,
-      codeChanged: (gva, length) => this.#regions.invalidate(gva, length, 'code'),
+      codeChanged: (gva, length) => {
+        this.#translator.forget();
+        this.#regions.invalidate(gva, length, 'code');
+      },
       codePageAdded: (page) => {
         this.#addresses.forget();
         this.#regions.invalidate(page, PAGE_SIZE, 'writes');
@@ -191,6 +194,7 @@ export class TieredEngine {
   flushCode(gva: number, length: number): void {
     this.#regions.invalidate(gva, length, 'all');
     this.#addresses.forget();
+    this.#translator.forget();
     this.#tried.clear();
     this.#interpreter.flushCode(gva, length);
   }

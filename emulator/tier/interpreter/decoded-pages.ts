@@ -53,6 +53,7 @@ export class DecodedPages {
   readonly #bases = new Map<number, number>();
   readonly #free: number[] = [];
   readonly #codePageAdded: (page: number) => void;
+  readonly #codePageDropped: (page: number) => void;
   #fresh = RECORDS;
 
   constructor(
@@ -62,8 +63,10 @@ export class DecodedPages {
     guestSize: number,
     counters: InterpreterCounters,
     codePageAdded: (page: number) => void,
+    codePageDropped: (page: number) => void,
   ) {
     this.#codePageAdded = codePageAdded;
+    this.#codePageDropped = codePageDropped;
     this.#isa = isa;
     this.#module = module;
     this.#layout = module.layout;
@@ -238,6 +241,7 @@ export class DecodedPages {
     const base = this.#bases.get(page);
     if (base === undefined) return;
     this.#counters.pagesDropped++;
+    this.#codePageDropped(page);
     this.#bases.delete(page);
     this.#free.push(base);
     this.#permission[page / PAGE_SIZE]! &= ~Permission.code;

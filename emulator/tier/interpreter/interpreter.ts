@@ -1,6 +1,6 @@
 import { assert, CHECK, CheckLevel } from '../../check/assert.ts';
 import type { Isa } from '../../isa/instruction.ts';
-import { GUEST, STATE, STATE_SIZE } from '../../layout/memory-map.ts';
+import { GUEST, PAGE_SIZE, STATE, STATE_SIZE } from '../../layout/memory-map.ts';
 import { ExitReason, FaultKind, StateOffset } from '../../layout/state.ts';
 import { exactFloat, helperCaller } from '../host-imports.ts';
 import { DecodedPages } from './decoded-pages.ts';
@@ -75,7 +75,16 @@ export class Interpreter {
     assert(buffer.byteLength >= GUEST + guestSize, 'guest memory lies in the linear memory');
     const { counters } = this;
     const made = interpreterModule(isa, { guestSize });
-    const pages = new DecodedPages(isa, made, buffer, guestSize, counters, options.codePageAdded ?? (() => {}));
+    const pages = new DecodedPages(
+      isa,
+      made,
+      buffer,
+      guestSize,
+      counters,
+      options.codePageAdded ?? (() => {}),
+      // Stores to it are no longer seen.
+      (page) => this.#codeChanged(page, PAGE_SIZE),
+    );
     const state = new DataView(buffer, STATE, STATE_SIZE);
     const frame = new DataView(buffer);
     const retired = () => BigInt(counters.instructions + this.#slice - frame.getInt32(Frame.budget, true) - 1);

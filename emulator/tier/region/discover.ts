@@ -2,7 +2,6 @@ import { Builder } from '../../ir/builder.ts';
 import type { Block } from '../../ir/block.ts';
 import { opRow } from '../../ir/op.ts';
 import type { Decoded, Instruction, Isa } from '../../isa/instruction.ts';
-import { slotName } from '../../pass/pipeline.ts';
 import { regionMode } from './mode.ts';
 import { successors, type Ending, type RegionNode, type Target } from './node.ts';
 
@@ -16,8 +15,14 @@ export interface CodeView {
   isElsewhere(pc: number): boolean;
   /** What the ISA's mode registers (by `slotName`) hold. */
   readonly modes: ReadonlyMap<string, bigint>;
-  /** Runs the passes over a block. */
-  optimize(block: Block): Block;
+  /** The block of guest bytes [pc, end) after the passes; what `lift` gives is it before them. */
+  blockOf(pc: number, end: number, lift: () => Block): LiftedBlock;
+}
+
+export interface LiftedBlock {
+  readonly block: Block;
+  /** It reads mode registers. */
+  readonly usesModes: boolean;
 }
 
 export interface DiscoveryLimits {
@@ -34,7 +39,7 @@ const INLINE_DEPTH = 2;
 const LONGEST_BLOCK = 256;
 
 /** The block of a node whose shape is all that is asked for. */
-const NOTHING: Block = { isa: '', ops: [] };
+const NOTHING: LiftedBlock = { block: { isa: '', ops: [] }, usesModes: false };
 
 interface Run {
   readonly pc: number;
@@ -214,9 +219,9 @@ class NodeMaker {
     this.#nodes.push(undefined as unknown as RegionNode);
     let continuation: number | undefined;
     let ending: Ending;
-    const lifted = this.#shapeOnly ? NOTHING : lift(this.#isa, run);
-    const usesModes = lifted.ops.some(({ name, slot }) => name === 'get' && this.#code.modes.has(slotName(slot!)));
-    const block = this.#shapeOnly ? NOTHING : this.#code.optimize(lifted);
+    const { block, usesModes } = this.#shapeOnly
+      ? NOTHING
+      : this.#code.blockOf(run.pc, run.end, () => lift(this.#isa, run));
     const terminator = this.#shapeOnly ? run.terminator : afterPasses(run, block);
     switch (terminator.kind) {
       case 'none':

@@ -8,7 +8,7 @@ import { exactFloat } from '../host-imports.ts';
 import type { RuntimeOptions } from '../runtime.ts';
 import type { AddressSampler } from './address-sampler.ts';
 import { type CodeStore, sourceOf } from './code-store.ts';
-import { Discovery, type DiscoveryLimits } from './discover.ts';
+import { Discovery, type DiscoveryLimits, type LiftedBlock } from './discover.ts';
 import type { RegionNode } from './node.ts';
 import { type Circumstances, type CompiledRegion, translateRegion } from './translate.ts';
 
@@ -53,6 +53,9 @@ export interface DiscoverOptions {
 }
 
 const NOWHERE = () => false;
+/** Instructions and blocks remembered; then they are forgotten and begun anew. */
+const MOST_DECODED = 50_000;
+const MOST_BLOCKS = 10_000;
 
 /** Makes regions of guest code. */
 export class Translator {
@@ -75,6 +78,8 @@ export class Translator {
   readonly #store: CodeStore;
   readonly #guest: Uint8Array<ArrayBuffer>;
   readonly #state: DataView<ArrayBuffer>;
+  readonly #decoded = new Map<number, Decoded>();
+  readonly #blocks = new Map<number, LiftedBlock & { readonly end: number; readonly modes: string }>();
   /** Instructions whose common course is refused too often. */
   readonly #refused = new Set<number>();
 
@@ -97,9 +102,15 @@ export class Translator {
 
   /** The instruction at a guest address as executed, whether it may be translated or not. */
   decode(pc: number): Decoded | undefined {
+    const known = this.#decoded.get(pc);
+    if (known !== undefined) return known;
     if (pc >= this.#guest.length) return undefined;
-    const decoded = this.#isa.decode(this.#guest, pc);
-    return decoded && this.#isa.canonical(decoded);
+    const raw = this.#isa.decode(this.#guest, pc);
+    if (raw === undefined) return undefined;
+    const decoded = this.#isa.canonical(raw);
+    if (this.#decoded.size >= MOST_DECODED) this.#decoded.clear();
+    this.#decoded.set(pc, decoded);
+    return decoded;
   }
 
   /** Gives an instruction its slow paths in line from now on. */
@@ -120,7 +131,7 @@ export class Translator {
         modes: new Map(
           this.#isa.modes?.map((file) => [slotName({ file, index: 0 }), BigInt(this.#mode(file.offset) >>> 0)]),
         ),
-        optimize: (block) => this.#optimize(block),
+        blockOf: (pc, end, lift) => this.#blockOf(pc, end, lift),
       },
       limits,
     );
@@ -176,6 +187,30 @@ export class Translator {
     const instance = new WebAssembly.Instance(new WebAssembly.Module(bytes), { env });
     if (now !== undefined) this.counters.compileMilliseconds += now() - begin;
     return instance.exports['run']!;
+  }
+
+  /** Code or modes may have changed: nothing decoded or lifted before is to be used again. */
+  forget(): void {
+    this.#decoded.clear();
+    this.#blocks.clear();
+  }
+
+  /** Regions that overlap, and the same one made anew, share the work on their blocks. */
+  #blockOf(pc: number, end: number, lift: () => Block): LiftedBlock {
+    const modes = this.#modesKey();
+    const known = this.#blocks.get(pc);
+    if (known !== undefined && known.end === end && known.modes === modes) return known;
+    const lifted = lift();
+    const files = this.#isa.modes ?? [];
+    const usesModes = lifted.ops.some(({ name, slot }) => name === 'get' && files.includes(slot!.file));
+    const made = { end, modes, usesModes, block: this.#optimize(lifted) };
+    if (this.#blocks.size >= MOST_BLOCKS) this.#blocks.clear();
+    this.#blocks.set(pc, made);
+    return made;
+  }
+
+  #modesKey(): string {
+    return (this.#isa.modes ?? []).map(({ offset }) => this.#mode(offset)).join();
   }
 
   #optimize(block: Block): Block {
