@@ -11,9 +11,9 @@ const root = fs.mkdtempSync(path.join(os.tmpdir(), 'dyno-translation-'));
 after(() => fs.rmSync(root, { recursive: true, force: true }));
 const fib = elfPath(findGuest('fib'), 'riscv64');
 
-/** `fib 20`, which spends some 200,000 instructions in one recursive function. */
+/** `fib 30`, which spends some 30 million instructions in one recursive function. */
 function emulate(...flags: readonly string[]) {
-  const result = spawnSync(dyno, ['emulate', '--user', fib, '--deterministic', ...flags, '--', '20'], {
+  const result = spawnSync(dyno, ['emulate', '--user', fib, '--deterministic', ...flags, '--', '30'], {
     encoding: 'utf8',
   });
   return { code: result.status, errors: result.stderr };
