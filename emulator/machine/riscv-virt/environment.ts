@@ -23,6 +23,8 @@ const ENVIRONMENT = (3n << 62n) | 0xf0n;
 const NEVER = (1n << 64n) - 1n;
 /** pmpcfg0 with one entry that lets everything through: NAPOT, R, W and X. */
 const OPEN = 0x1fn;
+/** Cycle, time and instruction counters for user mode: Linux's vDSO reads the time, and only drivers of real counters allow it themselves. */
+const USER_COUNTERS = 7n;
 /** Pages fenced one by one; for more, everything is. */
 const FENCED_PAGES = 64n;
 const A0 = 10;
@@ -33,6 +35,7 @@ export function enterSupervisor(state: DataView): void {
     writeCsrSlot(state, Slot[name as keyof typeof SUPERVISOR_DELEGATION], value);
   }
   writeCsrSlot(state, Slot.menvcfg, ENVIRONMENT);
+  writeCsrSlot(state, Slot.scounteren, USER_COUNTERS);
   writeCsrSlot(state, Slot.stimecmp, NEVER);
   writeCsrSlot(state, Slot.pmpConfiguration, OPEN);
   writeCsrSlot(state, Slot.pmpAddress, NEVER >> 10n);

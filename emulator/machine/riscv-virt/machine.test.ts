@@ -104,6 +104,30 @@ for (const engine of ['blocks', 'reference'] as const) {
   });
 }
 
+test('without firmware user mode may read the counters, as the vDSO of Linux does', async () => {
+  const { console } = await run(
+    kernel(
+      'csrrs a0, scounteren, zero',
+      'addi a0, a0, 48',
+      ...call('0x44424', 0x34e, 2),
+      // Into user mode, whose call comes to the handler behind it:
+      'auipc t0, 0',
+      'addi t0, t0, 24',
+      'csrrw zero, sepc, t0',
+      'addi t0, t0, 8',
+      'csrrw zero, stvec, t0',
+      'sret',
+      'csrrs t1, time, zero',
+      'ecall',
+      'csrrs a0, scause, zero',
+      'addi a0, a0, 48',
+      ...call('0x44424', 0x34e, 2),
+      ...SHUTDOWN,
+    ),
+  );
+  assert.equal(console, '78', 'the call of user mode, not an illegal instruction');
+});
+
 test('a guest that waits for nothing has ended; with input to come it sleeps until the end', async () => {
   const waiting = kernel('wfi', 'jal zero, 0x80200000');
   assert.deepEqual((await run(waiting)).outcome, { kind: 'idle' });
