@@ -46,22 +46,21 @@ export async function boot(request: BootRequest): Promise<BootRun> {
   const begin = performance.now();
   const reached: ReachedPhase[] = [];
   let transcript = '';
-  // How much of the transcript answers and phases have been through.
-  let asked = 0;
   let answered = 0;
+  const prompts = new Watch();
+  const marks = new Watch();
   const machine = new VirtMachine({
     ...request.machine,
     output: (bytes) => {
-      for (const byte of bytes) if (byte !== 13) transcript += String.fromCharCode(byte);
+      const text = new TextDecoder('latin1').decode(bytes).replaceAll('\r', '');
+      transcript += text;
       const next = dialogue[answered];
-      const prompt = next === undefined ? -1 : transcript.indexOf(next[0], asked);
-      if (prompt >= 0) {
-        asked = prompt + next![0].length;
+      if (next !== undefined && prompts.saw(text, next[0])) {
         answered++;
-        machine.type(new TextEncoder().encode(next![1]));
+        machine.type(new TextEncoder().encode(next[1]));
       }
       const phase = phases[reached.length];
-      if (phase !== undefined && transcript.endsWith(phase.until)) {
+      if (phase !== undefined && marks.saw(text, phase.until)) {
         const seconds = (performance.now() - begin) / 1000;
         reached.push({ name: phase.name, instructions: machine.instructions, seconds });
       }
@@ -80,5 +79,20 @@ export async function boot(request: BootRequest): Promise<BootRun> {
     return { outcome, transcript, phases: reached, instructions, seconds, guestSeconds, counters };
   } finally {
     machine.close();
+  }
+}
+
+/** Characters of the longest prompt or mark. */
+const LONGEST_MARK = 64;
+
+/** Looks for one text after the other in what comes piece by piece; each piece is looked at for one. */
+class Watch {
+  #recent = '';
+
+  saw(text: string, mark: string): boolean {
+    this.#recent += text;
+    const at = this.#recent.indexOf(mark);
+    this.#recent = at < 0 ? this.#recent.slice(-LONGEST_MARK) : this.#recent.slice(at + mark.length);
+    return at >= 0;
   }
 }
