@@ -12,6 +12,7 @@ export type { GuestFault, Outcome } from './linux-user/kernel.ts';
 export { ByteSink, ByteSource, HostStream } from './linux-user/stdio.ts';
 export { parseElf, type ElfImage } from './loader/elf.ts';
 export { runBare, type BareOptions, type BareResult } from './machine/bare.ts';
+export { VirtMachine, type MachineOutcome, type RunLimits, type VirtOptions } from './machine/riscv-virt/machine.ts';
 export type { Tier } from './machine/tier.ts';
 export { runUser, type UserOptions, type UserResult } from './machine/user.ts';
 export { FlatMemory } from './memory/flat.ts';
