@@ -37,9 +37,11 @@ export function regionSizes(isa: Isa, { address, bytes }: Assembled): string {
     jumpTargets: () => [],
     isElsewhere: () => false,
     modes: context.knownIn!,
-    optimize: (block) => {
+    blockOf: (_pc, _end, lift) => {
+      const block = lift();
       lifted += block.ops.length;
-      return optimize(block, context);
+      const usesModes = block.ops.some(({ name, slot }) => name === 'get' && (isa.modes ?? []).includes(slot!.file));
+      return { block: optimize(block, context), usesModes };
     },
   };
   const nodes = new Discovery(isa, code).discover(seed);

@@ -64,7 +64,10 @@ function discover({ guest, end, limit }: Prepared, passes: boolean): RegionNode[
     jumpTargets: () => [],
     isElsewhere: () => false,
     modes: new Map(),
-    optimize: passes ? (block: RegionNode['block']) => optimize(block, context) : (block: RegionNode['block']) => block,
+    blockOf: (_pc: number, _end: number, lift: () => RegionNode['block']) => ({
+      block: passes ? optimize(lift(), context) : lift(),
+      usesModes: true,
+    }),
   };
   return new Discovery(riscv64, view, { instructions: limit, inlined: 0 }).discover(CODE);
 }
