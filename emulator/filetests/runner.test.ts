@@ -68,7 +68,10 @@ test('goldens are compared, shown as a difference and blessed in place', () => {
   const source = 'isa none\ntest print\n\ninsn pc=0x0 length=4\nfence\n';
   const text = `# Kept.\n${source}; ir:\n;   insn pc=0x0 length=4\n;   fence order=acquire\n\n# Also kept.\ninsn pc=0x4 length=2\n`;
   const [first, second] = messages(text);
-  assert.equal(first, "5: the golden lines differ; 'npm run bless' accepts the new one\n    - fence order=acquire\n    + fence");
+  assert.equal(
+    first,
+    "5: the golden lines differ; 'npm run bless' accepts the new one\n    - fence order=acquire\n    + fence",
+  );
   assert.match(second!, /^12: the IR differs/);
   const blessed = blessCorpus(parseCorpus('sample.ft', text), options.isas);
   assert.equal(
