@@ -72,7 +72,7 @@ test('goldens are compared, shown as a difference and blessed in place', () => {
     first,
     "5: the golden lines differ; 'npm run bless' accepts the new one\n    - fence order=acquire\n    + fence",
   );
-  assert.match(second!, /^12: the IR differs/);
+  assert.match(second!, /^12: the golden lines differ/);
   const blessed = blessCorpus(parseCorpus('sample.ft', text), options.isas);
   assert.equal(
     blessed,
