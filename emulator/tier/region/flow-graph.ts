@@ -212,7 +212,8 @@ function sideEntries(
         if (from < count && inside[from] === 1) return;
         for (const to of targets) if (inside[to] === 1 && !isCut(from, to)) ways.add(to);
       });
-      let header = ways.values().next().value!;
+      // Code that the passes have cut off has no way in; it may begin anywhere.
+      let header = ways.values().next().value ?? component[0]!;
       if (ways.size > 1) {
         // It must be one of the ways in, or nothing would lead to it once the others are cut.
         const back = new Set<number>();
