@@ -2,12 +2,19 @@ import type { Isa } from '../isa/instruction.ts';
 import type { RegisterFile } from '../ir/type.ts';
 import { STATE, STATE_SIZE } from '../layout/memory-map.ts';
 import { ExitReason, StateOffset } from '../layout/state.ts';
-import { Interpreter, type InterpreterCounters, type InterpreterOptions } from '../tier/interpreter/interpreter.ts';
+import {
+  Interpreter,
+  type InterpreterCounters,
+  type InterpreterOptions,
+  type TranslationOptions,
+} from '../tier/interpreter/interpreter.ts';
 import { TieredEngine, type TieredOptions } from '../tier/tiered.ts';
 
 export interface VcpuOptions {
-  /** Bytes of guest address space from guest address 0: a multiple of 64 KiB. */
+  /** Bytes of guest address space from guest address 0, behind an MMU of guest RAM: a multiple of 64 KiB. */
   readonly guestSize: number;
+  /** Guest memory is behind an MMU, which this vCPU then governs by its hooks; flat unless given. */
+  readonly translation?: TranslationOptions;
   /** Nanoseconds of guest time, for instructions that read a timer; one for each retired instruction unless given. */
   readonly time?: () => bigint;
   /** Runs hot code as regions, by this policy; the interpreter alone unless given. */
@@ -76,10 +83,18 @@ export class Vcpu {
 
   /**
    * Runs until `budget` instructions (an integer from 0 to 2^53) have retired or something needs the outside: never `miss`.
-   * A trapping or faulting instruction does not retire. Any way to split a budget over calls gives the same end state.
+   * A trapping or faulting instruction does not retire. Any way to split a budget over calls gives the same end state. Behind an MMU it is
+   * `ExitReason.helper` after an instruction that has to be looked at (see HelperOutcome), and after `requestStop`.
    */
   run(budget: number): ExitReason {
-    return this.#engine.run(budget) as ExitReason;
+    const reason = this.#engine.run(budget) as ExitReason;
+    if (reason === ExitReason.helper) this.#engine.takeStop();
+    return reason;
+  }
+
+  /** Makes `run` come back as soon as it can: from inside it, after the present instruction or block. */
+  requestStop(): void {
+    this.#engine.requestStop();
   }
 
   /** Drops what was decoded from guest addresses [gva, gva + length): call after writing guest code from outside, and after changing permissions. */

@@ -10,18 +10,16 @@ import { ElfMachine, parseElf, type ElfImage } from '../loader/elf.ts';
 import { Bus } from '../memory/bus.ts';
 import { FlatMemory } from '../memory/flat.ts';
 import { Mmu } from '../memory/mmu.ts';
-import { BlockEngine } from './block-engine.ts';
 import { governTranslation } from './riscv-translation.ts';
-import { SystemReference } from './system-reference.ts';
-import { createCpu, sumCounters, type Tier } from './tier.ts';
+import { createTranslatedCpu, sumCounters, type Tier } from './tier.ts';
 
 export interface BareOptions {
   readonly isa?: 'riscv64';
   readonly image: { readonly origin: string; readonly bytes: Uint8Array };
   /** Bytes of RAM at RAM_BASE; 128 MiB unless given. */
   readonly memorySize?: number;
-  /** `blocks` and `reference` have address translation, the others flat memory. */
-  readonly tier?: Tier | 'blocks';
+  /** `auto` unless given. */
+  readonly tier?: Tier;
   readonly maximumInstructions?: number;
   /** Seconds. */
   readonly timeout?: number;
@@ -50,7 +48,7 @@ const SETTLE = 8;
 const TRAP_LOOP = 3;
 
 /**
- * Runs a bare-metal ELF in machine mode on flat RAM. It ends through `tohost` (the host-target interface of the RISC-V test programs:
+ * Runs a bare-metal ELF from machine mode on. It ends through `tohost` (the host-target interface of the RISC-V test programs:
  * device 0 ends, device 1 command 1 is the console) or the test finisher. Throws ImageError and ConfigError for what cannot run.
  */
 export function runBare(options: BareOptions): BareResult {
@@ -67,10 +65,8 @@ export function runBare(options: BareOptions): BareResult {
   memory.protect(RAM_BASE, ram, Permission.read | Permission.write | Permission.execute);
   memory.protect(FINISHER, PAGE_SIZE, Permission.read | Permission.write);
   load(elf, memory, ram);
-  const tier = options.tier ?? 'auto';
-  const translating = tier === 'reference' || tier === 'blocks' ? translatingHart(memory, ram, tier) : undefined;
-  const cpu = translating?.engine ?? createCpu(tier as Tier, riscv64, memory);
-  const trapped = translating?.hooks.translationChanged ?? (() => {});
+  const { cpu, hooks } = hartBehindMmu(memory, ram, options.tier ?? 'auto');
+  const trapped = hooks.translationChanged;
   cpu.state.setUint32(PRIVILEGE.offset, Privilege.machine, true);
   trapped();
   cpu.pc = BigInt(elf.entry);
@@ -129,15 +125,14 @@ export function runBare(options: BareOptions): BareResult {
 }
 
 /** An engine behind an MMU over flat memory's RAM and finisher. */
-function translatingHart(memory: FlatMemory, ram: number, tier: 'reference' | 'blocks') {
+function hartBehindMmu(memory: FlatMemory, ram: number, tier: Tier) {
   const bus = new Bus(memory.memory);
   bus.addRam('RAM', RAM_BASE, ram, GUEST + RAM_BASE);
   bus.addRam('finisher', FINISHER, PAGE_SIZE, GUEST + FINISHER);
   const mmu = new Mmu(memory.memory, bus);
   const state = new DataView(memory.memory.buffer as ArrayBuffer, STATE, STATE_SIZE);
   const hooks = governTranslation(state, mmu);
-  const Engine = tier === 'reference' ? SystemReference : BlockEngine;
-  return { engine: new Engine(riscv64, memory.memory, mmu, { hooks }), hooks };
+  return { cpu: createTranslatedCpu(tier, riscv64, memory.memory, memory.size, { mmu, hooks }), hooks };
 }
 
 function faultName(fault: number): GuestFault['kind'] {

@@ -6,14 +6,38 @@ import { GUEST, STATE, STATE_SIZE } from '../layout/memory-map.ts';
 import { ExitReason } from '../layout/state.ts';
 import { Bus } from '../memory/bus.ts';
 import { Mmu } from '../memory/mmu.ts';
-import { BlockEngine } from './block-engine.ts';
+import { Vcpu, type VcpuOptions } from '../cpu/vcpu.ts';
+import type { Isa, SystemHooks } from '../isa/instruction.ts';
 import { governTranslation } from './riscv-translation.ts';
 import { SystemReference } from './system-reference.ts';
 
-export const ENGINES = { SystemReference, BlockEngine } as const;
-
 export const RAM = 0x8000_0000;
 const SIZE = 1 << 20;
+
+interface HartOptions {
+  readonly hooks: SystemHooks;
+  readonly time?: () => bigint;
+}
+
+/** An engine made like a SystemReference. */
+function translating(tiers?: VcpuOptions['tiers']) {
+  return class extends Vcpu {
+    constructor(isa: Isa, memory: WebAssembly.Memory, mmu: Mmu, { hooks, time }: HartOptions) {
+      super(isa, memory, {
+        guestSize: SIZE,
+        translation: { mmu, hooks },
+        ...(time ? { time } : {}),
+        ...(tiers ? { tiers } : {}),
+      });
+    }
+  };
+}
+
+export const ENGINES = {
+  reference: SystemReference,
+  interpreter: translating(),
+} as const;
+
 export const ROOT = RAM + 0x8_0000;
 export const LEAF = 0xcfn;
 

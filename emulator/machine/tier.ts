@@ -2,8 +2,10 @@ import { ReferenceCpu } from '../cpu/reference.ts';
 import { Vcpu } from '../cpu/vcpu.ts';
 import type { Isa } from '../isa/instruction.ts';
 import type { FlatMemory } from '../memory/flat.ts';
+import type { TranslationOptions as AddressTranslation } from '../tier/interpreter/interpreter.ts';
 import { AUTO, BASELINE, OPTIMIZED, type TierPolicy } from '../tier/policy.ts';
 import type { TieredOptions } from '../tier/tiered.ts';
+import { SystemReference } from './system-reference.ts';
 
 /** How guest code can be executed. `auto` interprets and translates what is hot; `optimized` and `baseline` translate from the first instruction on. */
 export const TIERS = ['auto', 'optimized', 'baseline', 'interpreter', 'reference'] as const;
@@ -35,6 +37,24 @@ export function createCpu(
     memory.memory,
     policy === undefined ? options : { ...options, tiers: { ...translation, policy } },
   );
+}
+
+/**
+ * A vCPU of the wished tier behind an MMU, over `ramSize` bytes of RAM from GUEST up. `time`: ticks of the machine's time base; one for each
+ * retired instruction unless given.
+ */
+export function createTranslatedCpu(
+  tier: Tier,
+  isa: Isa,
+  memory: WebAssembly.Memory,
+  ramSize: number,
+  translation: AddressTranslation,
+  time?: () => bigint,
+): Vcpu | SystemReference {
+  const { mmu, hooks } = translation;
+  if (tier === 'reference') return new SystemReference(isa, memory, mmu, { hooks, ...(time ? { time } : {}) });
+  // Regions do not know address translation yet: all tiers interpret.
+  return new Vcpu(isa, memory, { guestSize: ramSize, translation, ...(time ? { time } : {}) });
 }
 
 /** Sums the numeric counters of several vCPUs. */

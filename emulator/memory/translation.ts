@@ -184,12 +184,40 @@ export class AddressTranslation {
     if (CHECK >= CheckLevel.full) this.checkInvariants();
   }
 
-  /** Marks the page of RAM around a linear address as one with decoded code: every store to it is reported from now on. */
-  protectCode(linear: number): void {
+  /**
+   * The linear address (int32) of an instruction where a level of the TLB knows it, else 0. Nothing that the guest could see changes:
+   * page tables are not read, and there are no faults.
+   */
+  lookUpCode(low: number, high: number): number {
+    const { regime, l2 } = this;
+    const context = this.#fetchContext;
+    const linear = this.l1.probe(context, low, high, Access.execute);
+    if (linear !== 0) return linear;
+    if (context === TlbContext.machine || regime.levels === 0) {
+      const page = (low >>> 12) + (high >>> 0) * 0x10_0000;
+      const machine = context === TlbContext.machine;
+      const protection = this.pmp.permissionsOf(page * PAGE_SIZE, PAGE_SIZE, machine);
+      const linearPage = this.bus.ramAt(page * PAGE_SIZE, PAGE_SIZE);
+      if (linearPage === NO_RAM || protection === PMP_MIXED || (protection & Access.execute) === 0) return 0;
+      this.l1.fill(context, low, high, linearPage, this.#withoutCode(linearPage, ALL & protection), 1);
+      return (linearPage + (low & ~PAGE_MASK)) | 0;
+    }
+    const entry = l2.find(low, high, regime.asid);
+    if (entry < 0 || l2.linear[entry] === NO_RAM) return 0;
+    if (((l2.rights[entry]! >>> (RIGHTS * context)) & Access.execute) === 0) return 0;
+    return this.#useEntry(entry, low, high, context, Access.execute, 2) | 0;
+  }
+
+  /**
+   * Marks the page of RAM around a linear address as one with decoded code: every store to it is reported from now on. False when it was
+   * marked already.
+   */
+  protectCode(linear: number): boolean {
     const page = pageIndex(linear);
-    if ((this.#bytes[PERMISSION + page]! & Permission.code) !== 0) return;
+    if ((this.#bytes[PERMISSION + page]! & Permission.code) !== 0) return false;
     this.#bytes[PERMISSION + page]! |= Permission.code;
     this.l1.protectWrites(linear & PAGE_MASK);
+    return true;
   }
 
   /** Takes the mark away, and what the tiers noted in the TLB about the page. */

@@ -29,8 +29,11 @@ function readArgument(state: DataView, index: number, width: number): bigint {
   return width === 32 ? BigInt(state.getUint32(offset, true)) : state.getBigUint64(offset, true);
 }
 
-/** Calls helper `index` of the ISA with arguments from the state; 1 when it trapped, with cause and value in the state. */
-export function helperCaller(isa: Isa, context: HelperContext): (index: number) => number {
+/**
+ * Calls helper `index` of the ISA with arguments from the state; 1 when it trapped, with cause and value in the state. `stop` is called
+ * when the helper wants control to come back after its instruction.
+ */
+export function helperCaller(isa: Isa, context: HelperContext, stop = () => {}): (index: number) => number {
   const helpers = Object.values(isa.helpers);
   const { state } = context;
   return (index) => {
@@ -43,6 +46,7 @@ export function helperCaller(isa: Isa, context: HelperContext): (index: number) 
       state.setBigUint64(StateOffset.value, BigInt.asUintN(64, outcome.value), true);
       return 1;
     }
+    if (outcome.stop === true) stop();
     state.setBigUint64(StateOffset.arguments, BigInt.asUintN(64, outcome.result), true);
     return 0;
   };

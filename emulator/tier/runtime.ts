@@ -32,8 +32,10 @@ export interface RuntimeImports {
 }
 
 export interface RuntimeOptions {
-  /** Bytes of guest address space. */
+  /** Bytes of guest address space; behind address translation, of guest RAM. */
   readonly guestSize: number;
+  /** Guest memory is behind address translation (tlb-path.ts); else it is flat. */
+  readonly translated?: boolean;
 }
 
 /** The functions that generated code calls: imports, and the slow paths of memory accesses. Made before anything else in a module, for imports come first. */
@@ -60,7 +62,9 @@ export class Runtime {
     this.helper = module.importFunction('env', 'helper', [i32], [i32]);
     this.float = module.importFunction('env', 'float', [i32], []);
     this.#codeWritten = module.importFunction('env', 'codeWritten', [i32, i32], []);
-    module.importMemory('env', 'memory', { initial: Math.ceil((GUEST + options.guestSize) / WASM_PAGE) });
+    // Behind translation one piece of code serves machines of any size.
+    const guest = options.translated === true ? 0 : options.guestSize;
+    module.importMemory('env', 'memory', { initial: Math.ceil((GUEST + guest) / WASM_PAGE) });
   }
 
   /** Functions made when first asked for: any load that the fast path refuses. */

@@ -172,6 +172,15 @@ export class TieredEngine {
     return this.#regions.bytes;
   }
 
+  requestStop(): void {
+    this.#interpreter.requestStop();
+  }
+
+  /** Whether a stop has been requested since the last call. */
+  takeStop(): boolean {
+    return this.#interpreter.takeStop();
+  }
+
   /** See Vcpu.run. */
   run(budget: number): ExitReason {
     const { counters } = this;

@@ -76,7 +76,6 @@ test('what cannot be is refused with exit 2 and one line', () => {
     [['--bios', SHORT, '--smp', '2'], /one hart so far/],
     [['--bios', SHORT, '--memory', '5G'], /RAM/],
     [['--bios', SHORT, '--dtb', SHORT], /short/],
-    [['--bios', SHORT, '--tier', 'optimized'], /address translation/],
     [['--bios', SHORT, 'argument'], /takes no arguments/],
   ];
   for (const [args, message] of cases) {

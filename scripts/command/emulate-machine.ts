@@ -109,7 +109,7 @@ export async function emulateMachine(flags: MachineFlags, run: RunFlags): Promis
     ...files(flags),
     ...attachments(flags),
     memorySize: run.memorySize,
-    engine: engineOf(run.tier),
+    tier: run.tier,
     deterministic: run.deterministic,
     ...(flags.virtio === undefined ? {} : { transport: flags.virtio }),
     ...(flags.mmu === undefined ? {} : { mmu: flags.mmu }),
@@ -202,15 +202,6 @@ function attachments(flags: MachineFlags) {
     display: flags.screenshot !== undefined,
     virtioConsole: flags.console === 'virtio',
   };
-}
-
-function engineOf(tier: Tier): 'blocks' | 'reference' {
-  if (tier === 'reference') return 'reference';
-  if (tier === 'auto' || tier === 'baseline') return 'blocks';
-  throw new ConfigError('does not know address translation yet', {
-    where: `--tier ${tier}`,
-    mend: 'use auto or reference with --machine',
-  });
 }
 
 function readFile(file: string): Uint8Array {

@@ -1,5 +1,5 @@
 /**
- * Real firmware and kernels on the machine: `scripts/with-runtime scripts/conformance/boots.ts [NAME…] [--engine reference] [--verbose]` boots
+ * Real firmware and kernels on the machine: `scripts/with-runtime scripts/conformance/boots.ts [NAME…] [--tier TIER] [--verbose]` boots
  * each, checks what it printed, and prints a line with counters. What is not on this machine is skipped with its reason.
  */
 import { execFileSync, spawnSync } from 'node:child_process';
@@ -15,6 +15,7 @@ import { boot, type BootRequest, type BootRun } from '../../suites/boot/boot-run
 import type { Absent } from '../debian-archive.ts';
 import { buildInitramfs, DEVICE_MODULES } from '../initramfs.ts';
 import { input } from '../inputs.ts';
+import { TIERS, type Tier } from '../../emulator/machine/tier.ts';
 
 interface Prepared {
   readonly request: BootRequest;
@@ -47,13 +48,13 @@ export const SCENARIOS: readonly BootScenario[] = [
 /** Boots a scenario; the complaints about it are empty when all is well. */
 export async function runScenario(
   scenario: BootScenario,
-  engine: 'blocks' | 'reference' = 'blocks',
+  tier: Tier = 'auto',
 ): Promise<{ run: BootRun; complaints: readonly string[] } | Absent> {
   const prepared = await scenario.prepare();
   if ('absent' in prepared) return prepared;
   try {
     const { request } = prepared;
-    const run = await boot({ ...request, machine: { ...request.machine, engine } });
+    const run = await boot({ ...request, machine: { ...request.machine, tier } });
     return { run, complaints: prepared.judge(run) };
   } finally {
     prepared.cleanUp?.();
@@ -244,18 +245,18 @@ function missing(transcript: string, patterns: readonly RegExp[]): string[] {
 async function main(): Promise<number> {
   const { values, positionals } = parseArgs({
     allowPositionals: true,
-    options: { engine: { type: 'string', default: 'blocks' }, verbose: { type: 'boolean', default: false } },
+    options: { tier: { type: 'string', default: 'auto' }, verbose: { type: 'boolean', default: false } },
   });
   const names = SCENARIOS.map(({ name }) => name);
   const unknown = positionals.find((name) => !names.includes(name));
-  if (unknown !== undefined || (values.engine !== 'blocks' && values.engine !== 'reference')) {
-    console.error(`usage: boots.ts [${names.join('|')}]… [--engine blocks|reference] [--verbose]`);
+  if (unknown !== undefined || !isTier(values.tier)) {
+    console.error(`usage: boots.ts [${names.join('|')}]… [--tier ${TIERS.join('|')}] [--verbose]`);
     return 2;
   }
   let status = 0;
   for (const scenario of SCENARIOS) {
     if (positionals.length > 0 && !positionals.includes(scenario.name)) continue;
-    const result = await runScenario(scenario, values.engine);
+    const result = await runScenario(scenario, values.tier);
     if ('absent' in result) {
       console.log(`skipped ${scenario.name}: ${result.absent}`);
       continue;
@@ -272,6 +273,10 @@ async function main(): Promise<number> {
     if (complaints.length > 0) status = 1;
   }
   return status;
+}
+
+function isTier(name: string): name is Tier {
+  return (TIERS as readonly string[]).includes(name);
 }
 
 if (import.meta.main) process.exitCode = await main();

@@ -7,15 +7,15 @@ import { runBare } from '../../emulator/machine/bare.ts';
 import { TIERS } from '../../emulator/machine/tier.ts';
 import { type Group, groupVerdicts, type Verdict } from './group.ts';
 
-/** What can run a program: every tier of programs, and the engine of the boards. `auto` is one of the others at each moment. */
-const EXECUTORS = [...TIERS.filter((tier) => tier !== 'auto'), 'blocks'] as const;
+/** What can run a program: every tier. `auto` is one of the others at each moment. */
+const EXECUTORS = TIERS.filter((tier) => tier !== 'auto');
 type ExecutorName = (typeof EXECUTORS)[number];
 
 const USAGE = `usage: scripts/with-runtime suites/conformance/run.ts DIR [options]
 
   DIR                 holds the programs, as ELF files called GROUP-ENVIRONMENT-NAME (rv64ui-p-add); other files are passed over
   --executor NAMES    ${EXECUTORS.join(', ')}, parted by commas, or all (default: interpreter);
-                      reference is the evaluator; it and blocks translate addresses
+                      reference is the evaluator
   --only PATTERN      programs whose name contains it, with * for anything
   --limit N           most instructions of a program (default 1e6)
 

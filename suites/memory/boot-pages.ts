@@ -4,7 +4,7 @@ import { gunzipSync } from 'node:zlib';
 
 /**
  * The pages that the second-level TLB was asked for while Debian's riscv64 kernel 6.12 initialised itself with Sv39, one address space: the
- * last 100,000 of the first 400,000 misses of the first level, recorded from `machine/block-engine.ts` with 256 MiB of RAM. In the file:
+ * last 100,000 of the first 400,000 misses of the first level, recorded from an engine of single blocks with 256 MiB of RAM. In the file:
  * differences between page numbers (27 bits), zigzag-coded, seven bits a byte with the low ones first, gzip around all.
  */
 export function bootPages(): Float64Array {

@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import { ConfigError } from '../../check/errors.ts';
 import { riscv64 } from '../../isa/riscv/index.ts';
 import { RAM_BASE } from './map.ts';
+import { TIERS } from '../tier.ts';
 import { VirtMachine, type RunLimits, type VirtOptions } from './machine.ts';
 
 const RAM = 8 * 2 ** 20;
@@ -60,8 +61,8 @@ async function run(options: VirtOptions, limits: RunLimits = {}) {
   }
 }
 
-for (const engine of ['blocks', 'reference'] as const) {
-  test(`${engine}: firmware ends the run by the finisher: power-off, failure with a code, reset`, async () => {
+for (const tier of TIERS) {
+  test(`${tier}: firmware ends the run by the finisher: power-off, failure with a code, reset`, async () => {
     const cases = [
       [finish('0x5', 0x555), { kind: 'exit', code: 0 }],
       [finish('0x2a3', 0x333), { kind: 'exit', code: 0x2a }],
@@ -69,22 +70,22 @@ for (const engine of ['blocks', 'reference'] as const) {
       [finish('0x7', 0x777), { kind: 'reset' }],
     ] as const;
     for (const [program, expected] of cases) {
-      assert.deepEqual((await run({ engine, ...firmware(...program) })).outcome, expected);
+      assert.deepEqual((await run({ tier, ...firmware(...program) })).outcome, expected);
     }
   });
 
-  test(`${engine}: a kernel without firmware prints by a supervisor call and shuts the machine down`, async () => {
+  test(`${tier}: a kernel without firmware prints by a supervisor call and shuts the machine down`, async () => {
     const { outcome, console, counters } = await run({
-      engine,
+      tier,
       ...kernel('addi a0, zero, 72', ...call('0x44424', 0x34e, 2), ...SHUTDOWN, 'jal zero, 0x80200000'),
     });
     assert.deepEqual([outcome, console], [{ kind: 'exit', code: 0 }, 'H']);
     assert.deepEqual(counters['exceptions'], { 9: 2 });
   });
 
-  test(`${engine}: a hart that waits is woken by its timer, and deterministic waiting takes no instructions`, async () => {
+  test(`${tier}: a hart that waits is woken by its timer, and deterministic waiting takes no instructions`, async () => {
     const { outcome, machine, counters } = await run({
-      engine,
+      tier,
       ...kernel(
         'csrrwi zero, sie, 0',
         'addi t0, zero, 32',

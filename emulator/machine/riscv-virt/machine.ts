@@ -12,11 +12,12 @@ import { GUEST, STATE, STATE_SIZE } from '../../layout/memory-map.ts';
 import { REGISTERS, StateOffset } from '../../layout/state.ts';
 import { Bus } from '../../memory/bus.ts';
 import { Mmu } from '../../memory/mmu.ts';
-import { BlockEngine } from '../block-engine.ts';
+import type { Vcpu } from '../../cpu/vcpu.ts';
 import { RiscvHart } from '../riscv-hart.ts';
 import { governTranslation } from '../riscv-translation.ts';
 import { DETERMINISTIC_EPOCH, hostRandom, seededRandom } from '../surroundings.ts';
-import { SystemReference } from '../system-reference.ts';
+import type { SystemReference } from '../system-reference.ts';
+import { createTranslatedCpu, type Tier } from '../tier.ts';
 import { Attachments, type AttachmentOptions } from './attachments.ts';
 import { hartWires, VirtBoard } from './board.ts';
 import { planBoot, type BootFiles, type BootPlan } from './boot.ts';
@@ -31,8 +32,8 @@ export interface VirtOptions extends BootFiles, AttachmentOptions {
   readonly memorySize?: number;
   /** Where virtio devices are; behind PCI unless given. */
   readonly transport?: 'pci' | 'mmio';
-  /** `blocks` translates, `reference` is the slow oracle. */
-  readonly engine?: 'blocks' | 'reference';
+  /** `auto` unless given. */
+  readonly tier?: Tier;
   /** The widest address translation the device tree tells of; Sv57 unless given. */
   readonly mmu?: BoardDescription['mmu'];
   /** Time is the count of retired instructions, INSTRUCTIONS_PER_TICK a tick; random bytes are seeded; waiting costs no time. */
@@ -85,7 +86,7 @@ export class VirtMachine {
   readonly bus: Bus;
   readonly mmu: Mmu;
   readonly hart: RiscvHart;
-  readonly engine: BlockEngine | SystemReference;
+  readonly engine: Vcpu | SystemReference;
   readonly expansion: Expansion;
   readonly #plan: BootPlan;
   readonly #state: DataView<ArrayBuffer>;
@@ -148,8 +149,8 @@ export class VirtMachine {
     });
     this.#hooks = governTranslation(this.#state, this.mmu);
     const time = () => this.board.clint.timer.time;
-    const Engine = options.engine === 'reference' ? SystemReference : BlockEngine;
-    this.engine = new Engine(riscv64, memory, this.mmu, { hooks: this.#hooks, time });
+    const translation = { mmu: this.mmu, hooks: this.#hooks };
+    this.engine = createTranslatedCpu(options.tier ?? 'auto', riscv64, memory, ramSize, translation, time);
     this.hart = new RiscvHart(this.engine, this.#hooks, time, this.#supervisorCalls(output));
     this.#powerOn();
   }

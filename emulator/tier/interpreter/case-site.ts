@@ -212,9 +212,12 @@ export class FirstOfPairSite extends InlineSite {
 export class FunctionSite extends CaseSite implements Site {
   readonly inline = false;
   readonly inexactAccrued = false;
+  readonly #refetches: boolean;
 
-  constructor(fn: FunctionBuilder, which: Case, shift: number) {
+  /** `refetches`: behind the instruction, the next one is looked for by its address. */
+  constructor(fn: FunctionBuilder, which: Case, shift: number, refetches = false) {
     super(fn, 0, which, shift);
+    this.#refetches = refetches;
   }
 
   bailIf(): void {
@@ -253,6 +256,11 @@ export class FunctionSite extends CaseSite implements Site {
   }
 
   fallThrough(): void {
+    if (this.#refetches) {
+      this.nextPc();
+      this.jump();
+      return;
+    }
     this.#goOnAt(() => {
       this.fn.localGet(this.record);
       this.fn.i32Const(this.step);

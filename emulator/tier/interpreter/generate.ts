@@ -1,7 +1,16 @@
 import { assert, CHECK, CheckLevel } from '../../check/assert.ts';
 import type { Op } from '../../ir/block.ts';
 import type { Instruction, Isa } from '../../isa/instruction.ts';
-import { JUMP_CACHE, JUMP_CACHE_ENTRIES, JUMP_CACHE_ENTRY_SIZE, PAGE_SIZE, STATE } from '../../layout/memory-map.ts';
+import {
+  JUMP_CACHE,
+  JUMP_CACHE_ENTRIES,
+  JUMP_CACHE_ENTRY_SIZE,
+  PAGE_SIZE,
+  STATE,
+  TLB_ENTRIES,
+  TLB_ENTRY_SIZE,
+  TlbEntry,
+} from '../../layout/memory-map.ts';
 import { ExitReason, StateOffset } from '../../layout/state.ts';
 import type { FunctionBuilder } from '../../wasm/function.ts';
 import { ModuleBuilder } from '../../wasm/module.ts';
@@ -9,16 +18,19 @@ import { ValType } from '../../wasm/type.ts';
 import { Lowering } from '../lower.ts';
 import { FlatMemoryPath, type MemoryPath } from '../memory-path.ts';
 import { Runtime, type RuntimeOptions } from '../runtime.ts';
+import { importTlbSlowPaths, TlbMemoryPath } from '../tlb-path.ts';
 import { casePairs, rowCases, type Case, type Pair, type RowCases } from './case.ts';
 import { FirstOfPairSite, FunctionSite, InlineSite, JUMP_STATUS, type MainFrame } from './case-site.ts';
 import { Frame } from './frame.ts';
 import { COMMON_PAIRS } from './pairs.ts';
-import { ENTRY_BIT, FIRST_CASE, ILLEGAL, NOT_DECODED, PAGE_END, PageLayout, RecordField } from './record.ts';
+import { CROSSING, ENTRY_BIT, FIRST_CASE, ILLEGAL, NOT_DECODED, PAGE_END, PageLayout, RecordField } from './record.ts';
 
 const { i32, i64 } = ValType;
 
 /** The main function's own exit reason beside ExitReason: the record says that the bytes are no instruction. */
 export const ILLEGAL_EXIT = 32;
+/** Another: the instruction has to be put together from two pages. */
+export const CROSSING_EXIT = 33;
 
 /** The interpreter of one ISA as modules, to be instantiated for each vCPU. */
 export interface InterpreterModule {
@@ -41,7 +53,7 @@ export interface TwinModule {
   readonly floatOps: readonly Op[];
 }
 
-const modules = new WeakMap<Isa, Map<number, InterpreterModule>>();
+const modules = new WeakMap<Isa, Map<string, InterpreterModule>>();
 
 /** Made once per ISA and options in a process: generation takes tens of milliseconds, and V8's optimised code is shared with the module. */
 export function interpreterModule(isa: Isa, options: RuntimeOptions): InterpreterModule {
@@ -50,10 +62,12 @@ export function interpreterModule(isa: Isa, options: RuntimeOptions): Interprete
     ofIsa = new Map();
     modules.set(isa, ofIsa);
   }
-  let made = ofIsa.get(options.guestSize);
+  // Behind translation nothing in the code depends on the size.
+  const key = options.translated === true ? 'translated' : String(options.guestSize);
+  let made = ofIsa.get(key);
   if (made === undefined) {
     made = generateInterpreter(isa, options);
-    ofIsa.set(options.guestSize, made);
+    ofIsa.set(key, made);
   }
   return made;
 }
@@ -65,8 +79,8 @@ export function interpreterModule(isa: Isa, options: RuntimeOptions): Interprete
 export function generateInterpreter(isa: Isa, options: RuntimeOptions): InterpreterModule {
   const module = new ModuleBuilder({ check: CHECK >= CheckLevel.full });
   const runtime = new Runtime(module, isa, options);
+  const memory = memoryPath(module, options);
   const prepareTwin = module.importFunction('env', 'prepareTwin', [i32], []);
-  const memory = new FlatMemoryPath(options.guestSize);
   const layout = new PageLayout(isa);
   const cases = rowCases(isa);
   const all = [...cases.values()].flatMap((row) => row.cases);
@@ -83,7 +97,7 @@ export function generateInterpreter(isa: Isa, options: RuntimeOptions): Interpre
   );
   module.exportTable('twins', table);
   const main = module.function('run', [], [i32]);
-  new MainFunction(main, isa, all, pairs, layout, memory, runtime, table).write(twinType);
+  new MainFunction(main, isa, all, pairs, layout, memory, runtime, table, options.translated === true).write(twinType);
   module.exportFunction('run', main);
   const bytes = module.encode({ names: true });
   const caseOf = (op: number) => byOp[op - FIRST_CASE]!;
@@ -125,11 +139,19 @@ function missingTwin(module: ModuleBuilder, prepareTwin: number, type: number, t
   return fn;
 }
 
+/** To be made right after the runtime, before the module has a function of its own. */
+function memoryPath(module: ModuleBuilder, { translated, guestSize }: RuntimeOptions): MemoryPath {
+  return translated === true ? new TlbMemoryPath(importTlbSlowPaths(module)) : new FlatMemoryPath(guestSize);
+}
+
 function twinModule(isa: Isa, options: RuntimeOptions, which: Case, shift: number): TwinModule {
   const module = new ModuleBuilder({ check: CHECK >= CheckLevel.full });
   const runtime = new Runtime(module, isa, options);
+  const memory = memoryPath(module, options);
   const fn = module.function(which.row.name, [i32], [i32]);
-  new Lowering(which.block, new FunctionSite(fn, which, shift), new FlatMemoryPath(options.guestSize), runtime).run();
+  // A helper may change how instructions are fetched.
+  const refetches = options.translated === true && which.block.ops.some(({ name }) => name === 'call');
+  new Lowering(which.block, new FunctionSite(fn, which, shift, refetches), memory, runtime).run();
   module.exportFunction('twin', fn);
   return { module: new WebAssembly.Module(module.encode({ names: true })), floatOps: runtime.floatOps };
 }
@@ -148,6 +170,7 @@ class MainFunction {
   readonly #memory: MemoryPath;
   readonly #runtime: Runtime;
   readonly #table: number;
+  readonly #translated: boolean;
 
   constructor(
     fn: FunctionBuilder,
@@ -158,7 +181,9 @@ class MainFunction {
     memory: MemoryPath,
     runtime: Runtime,
     table: number,
+    translated: boolean,
   ) {
+    this.#translated = translated;
     this.#fn = fn;
     this.#isa = isa;
     this.#cases = cases;
@@ -261,7 +286,8 @@ class MainFunction {
     fn.br(exit);
 
     fn.end(jump);
-    this.#probe(record, pcDelta, target, next);
+    if (this.#translated) this.#probeTlb(record, pcDelta, target, next);
+    else this.#probe(record, pcDelta, target, next);
     this.#storeFrame('i64.store', STATE + StateOffset.pc, target);
     this.#storeFrame('i32.store', Frame.budget, budget);
     fn.i32Const(ExitReason.miss);
@@ -287,8 +313,10 @@ class MainFunction {
     const caseLabels = inline.map(() => fn.block());
     const illegal = fn.block();
     const pageEnd = fn.block();
+    const crossing = fn.block();
     const notDecoded = fn.block();
     const labels: number[] = [];
+    labels[CROSSING] = crossing;
     labels[NOT_DECODED] = notDecoded;
     labels[PAGE_END] = pageEnd;
     labels[ILLEGAL] = illegal;
@@ -302,6 +330,8 @@ class MainFunction {
     fn.brTable(labels, notDecoded);
     fn.end(notDecoded);
     special.outside(ExitReason.miss);
+    fn.end(crossing);
+    special.outside(CROSSING_EXIT);
     fn.end(pageEnd);
     special.pageEnd();
     fn.end(illegal);
@@ -324,7 +354,6 @@ class MainFunction {
     const fn = this.#fn;
     const entry = record;
     const { alignment } = this.#isa;
-    const { shift } = this.#layout;
     fn.localGet(target);
     fn.op('i32.wrap_i64');
     fn.i32Const(Math.log2(PAGE_SIZE / JUMP_CACHE_ENTRY_SIZE));
@@ -344,6 +373,48 @@ class MainFunction {
     fn.localGet(entry);
     fn.load('i32.load', { offset: JUMP_CACHE + 8 });
     fn.localTee(record);
+    this.#enterPage(record, pcDelta, target);
+    fn.br(next);
+    fn.end(hit);
+  }
+
+  /** The same by the first-level TLB, whose entry for the page says what has been decoded from it. */
+  #probeTlb(record: number, pcDelta: number, target: number, next: number): void {
+    const fn = this.#fn;
+    const entry = record;
+    fn.i32Const(0);
+    fn.load('i32.load', { offset: STATE + StateOffset.fetchTlb });
+    fn.localGet(target);
+    fn.op('i32.wrap_i64');
+    fn.i32Const(Math.log2(PAGE_SIZE / TLB_ENTRY_SIZE));
+    fn.op('i32.shr_u');
+    fn.i32Const((TLB_ENTRIES - 1) * TLB_ENTRY_SIZE);
+    fn.op('i32.and');
+    fn.op('i32.add');
+    fn.localTee(entry);
+    fn.load('i64.load', { offset: TlbEntry.execute });
+    fn.localGet(target);
+    fn.i64Const(-PAGE_SIZE + this.#isa.alignment - 1);
+    fn.op('i64.and');
+    fn.localTee(pcDelta);
+    fn.op('i64.eq');
+    const mapped = fn.if();
+    fn.localGet(entry);
+    fn.load('i32.load', { offset: TlbEntry.code });
+    fn.localTee(record);
+    const decoded = fn.if();
+    fn.localGet(pcDelta);
+    fn.localGet(record);
+    this.#enterPage(record, pcDelta, target);
+    fn.br(next);
+    fn.end(decoded);
+    fn.end(mapped);
+  }
+
+  /** With the page's guest address and its records, which are in `record` too, on the stack: makes both locals those of the target. */
+  #enterPage(record: number, pcDelta: number, target: number): void {
+    const fn = this.#fn;
+    const { shift } = this.#layout;
     fn.i32Const(shift);
     fn.op('i32.shr_u');
     fn.op('i64.extend_i32_u');
@@ -358,8 +429,6 @@ class MainFunction {
     fn.op('i32.shl');
     fn.op('i32.add');
     fn.localSet(record);
-    fn.br(next);
-    fn.end(hit);
   }
 
   #loadFrame(name: 'i32.load' | 'i64.load', address: number, local: number): void {

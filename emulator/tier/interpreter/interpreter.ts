@@ -1,21 +1,35 @@
 import { assert, CHECK, CheckLevel } from '../../check/assert.ts';
 import type { Isa } from '../../isa/instruction.ts';
-import { GUEST, PAGE_SIZE, STATE, STATE_SIZE } from '../../layout/memory-map.ts';
-import { ExitReason, FaultKind, StateOffset } from '../../layout/state.ts';
+import type { SystemHooks } from '../../isa/instruction.ts';
+import { GUEST, LONE_RECORD, PAGE_SIZE, STATE, STATE_SIZE } from '../../layout/memory-map.ts';
+import { ExitReason, StateOffset } from '../../layout/state.ts';
+import type { Mmu } from '../../memory/mmu.ts';
+import { FlatCode, hasCodeLine, NOWHERE, TranslatedCode, type CodeSpace } from '../code-space.ts';
 import { exactFloat, helperCaller } from '../host-imports.ts';
-import { DecodedPages } from './decoded-pages.ts';
+import { tlbImports } from '../tlb-path.ts';
+import { DecodedPages, type RecordSpace } from './decoded-pages.ts';
 import { Frame } from './frame.ts';
-import { ILLEGAL_EXIT, interpreterModule } from './generate.ts';
+import { CROSSING_EXIT, ILLEGAL_EXIT, interpreterModule } from './generate.ts';
 import { FIRST_CASE } from './record.ts';
+
+/** Address translation around a vCPU. */
+export interface TranslationOptions {
+  readonly mmu: Mmu;
+  readonly hooks: SystemHooks;
+  /** Where decoded pages are kept; in the usual place unless given. */
+  readonly records?: RecordSpace;
+}
 
 export interface InterpreterOptions {
   /** Bytes of guest address space from guest address 0: a multiple of 64 KiB. */
   readonly guestSize: number;
+  /** Guest memory is behind this MMU; flat unless given. */
+  readonly translation?: TranslationOptions;
   /** Nanoseconds of guest time; one for each retired instruction unless given. */
   readonly time?: () => bigint;
-  /** Told of every change of decoded code: guest bytes [gva, gva + length). */
-  readonly codeChanged?: (gva: number, length: number) => void;
-  /** Told of every guest page that begins to hold decoded code. */
+  /** Told of every change of decoded code: bytes [place, place + length). */
+  readonly codeChanged?: (place: number, length: number) => void;
+  /** Told of every page that begins to hold decoded code, by its place. */
   readonly codePageAdded?: (page: number) => void;
 }
 
@@ -44,6 +58,8 @@ export interface InterpreterCounters {
  * call; at 100,000 the first, unoptimised entries end after a few milliseconds and a later one still costs 0.02 % of its time.
  */
 const SLICE = 100_000;
+/** Stores to a page with code, but not to the code, after which the page is taken for one of data. */
+const MANY_DATA_WRITES = 64;
 /** What `Interpreter.run` gives when translated code begins at pc. */
 export const ENTERED = 64;
 
@@ -59,42 +75,60 @@ export class Interpreter {
     codeWrites: 0,
     pagesDropped: 0,
   };
+  readonly code: CodeSpace;
+  readonly #isa: Isa;
   readonly #pages: DecodedPages;
   readonly #state: DataView<ArrayBuffer>;
   readonly #frame: DataView<ArrayBuffer>;
+  readonly #linear: Uint8Array<ArrayBuffer>;
   readonly #enter: () => number;
   readonly #illegalInstruction: number;
   readonly #recordShift: number;
-  readonly #codeChanged: (gva: number, length: number) => void;
+  readonly #codeChanged: (place: number, length: number) => void;
+  /** Stores to pages with code that were not to their code, by page. */
+  readonly #dataWrites = new Map<number, number>();
   /** Instructions that the current entry may retire. */
   #slice = 0;
+  /** Instructions taken from the budget of the current entry so that it ends. */
+  #withheld = 0;
+  #stopRequested = false;
 
   constructor(isa: Isa, memory: WebAssembly.Memory, options: InterpreterOptions) {
-    const { guestSize } = options;
+    const { guestSize, translation } = options;
     const buffer = memory.buffer as ArrayBuffer;
     assert(buffer.byteLength >= GUEST + guestSize, 'guest memory lies in the linear memory');
     const { counters } = this;
-    const made = interpreterModule(isa, { guestSize });
+    const made = interpreterModule(isa, { guestSize, translated: translation !== undefined });
+    const code =
+      translation === undefined
+        ? new FlatCode(buffer, guestSize, isa.alignment)
+        : new TranslatedCode(buffer, translation.mmu);
     const pages = new DecodedPages(
       isa,
       made,
       buffer,
-      guestSize,
+      code,
       counters,
       options.codePageAdded ?? (() => {}),
       // Stores to it are no longer seen.
       (page) => this.#codeChanged(page, PAGE_SIZE),
+      translation?.records,
     );
     const state = new DataView(buffer, STATE, STATE_SIZE);
     const frame = new DataView(buffer);
     const retired = () => BigInt(counters.instructions + this.#slice - frame.getInt32(Frame.budget, true) - 1);
-    const callHelper = helperCaller(isa, {
-      state,
-      retired,
-      time: options.time ?? retired,
-      // Nothing to do: a store to decoded code takes its records away at once, and whoever writes from outside says so (flushCode below).
-      flushCode: () => {},
-    });
+    const callHelper = helperCaller(
+      isa,
+      {
+        state,
+        retired,
+        time: options.time ?? retired,
+        // Nothing to do: a store to decoded code takes its records away at once, and whoever writes from outside says so (flushCode below).
+        flushCode: () => {},
+        ...(translation === undefined ? {} : { system: translation.hooks }),
+      },
+      translation === undefined ? undefined : () => this.requestStop(),
+    );
     const imports = {
       memory,
       helper: (index: number) => {
@@ -102,7 +136,11 @@ export class Interpreter {
         return callHelper(index);
       },
       codeWritten: (address: number, bytes: number) => this.codeWritten(address, bytes),
+      ...(translation === undefined ? {} : tlbImports(memory, translation.mmu)),
     };
+    if (translation !== undefined) {
+      translation.mmu.onCodeWrite = (linear, length) => this.codePageWritten(linear >>> 0, length);
+    }
     const prepareTwin = (op: number) => {
       counters.twins++;
       const { module, floatOps } = made.twin(op);
@@ -117,6 +155,9 @@ export class Interpreter {
     const float = () => assert(false, 'the main function has no slow path of its own');
     const instance = new WebAssembly.Instance(made.module, { env: { ...imports, float, prepareTwin } });
     const twins = instance.exports['twins'] as WebAssembly.Table;
+    this.code = code;
+    this.#isa = isa;
+    this.#linear = new Uint8Array(buffer);
     this.#enter = instance.exports['run'] as () => number;
     this.#pages = pages;
     this.#codeChanged = options.codeChanged ?? (() => {});
@@ -126,30 +167,44 @@ export class Interpreter {
     this.#recordShift = made.layout.shift;
   }
 
-  /** See Vcpu.run. With `ENTERED` translated code begins at pc. */
+  /**
+   * See Vcpu.run. With `ENTERED` translated code begins at pc. Comes back early, with `ExitReason.helper`, when a stop was requested, which
+   * stays so until `takeStop`.
+   */
   run(budget: number): ExitReason | typeof ENTERED {
-    const frame = this.#frame;
     const { counters } = this;
-    let left = budget;
-    while (left > 0) {
+    const end = counters.instructions + budget;
+    while (counters.instructions < end) {
+      if (this.#stopRequested) return ExitReason.helper;
       if (!this.#locate()) return ExitReason.fault;
-      const slice = left < SLICE ? left : SLICE;
-      this.#slice = slice;
-      frame.setInt32(Frame.budget, slice, true);
-      const reason = this.#enter();
-      const retired = slice - frame.getInt32(Frame.budget, true);
-      left -= retired;
-      counters.instructions += retired;
+      const reason = this.conclude(this.#runSlice(Math.min(end - counters.instructions, SLICE)));
       if (CHECK >= CheckLevel.full) this.checkInvariants();
       if (reason === ExitReason.budget) continue;
-      if (reason === ExitReason.miss) {
-        if (this.#atEntry()) return ENTERED;
-        counters.misses++;
-        continue;
-      }
-      return this.conclude(reason);
+      if (reason !== ExitReason.miss) return reason;
+      if (this.#stopRequested) return ExitReason.helper;
+      if (this.#atEntry()) return ENTERED;
+      counters.misses++;
     }
-    return ExitReason.budget;
+    return this.#stopRequested ? ExitReason.helper : ExitReason.budget;
+  }
+
+  /** Makes the code that runs come back after its present instruction. */
+  requestStop(): void {
+    this.#stopRequested = true;
+    const frame = this.#frame;
+    this.#withheld += frame.getInt32(Frame.budget, true);
+    frame.setInt32(Frame.budget, 0, true);
+  }
+
+  /** Whether a stop has been requested since the last call. */
+  takeStop(): boolean {
+    const requested = this.#stopRequested;
+    this.#stopRequested = false;
+    return requested;
+  }
+
+  get stopRequested(): boolean {
+    return this.#stopRequested;
   }
 
   /** The main function, for those who enter it from WebAssembly between `beginSlice` and `conclude`. */
@@ -165,15 +220,26 @@ export class Interpreter {
   /** Control is about to enter generated code, which may retire so many instructions. */
   beginSlice(instructions: number): void {
     this.#slice = instructions;
+    this.#withheld = 0;
+    this.#frame.setInt32(Frame.budget, instructions, true);
+  }
+
+  /** What the slice has left, with what a stop has withheld. */
+  get sliceRest(): number {
+    return this.#frame.getInt32(Frame.budget, true) + this.#withheld;
+  }
+
+  /** Instructions that a stop has withheld from the slice. */
+  get withheld(): number {
+    return this.#withheld;
   }
 
   /** What it means that the main function came back with `reason`; `miss` means go on at pc. */
   conclude(reason: number): ExitReason {
+    if (reason === CROSSING_EXIT) return this.conclude(this.#runCrossing());
     if (reason !== ILLEGAL_EXIT) return reason as ExitReason;
-    const state = this.#state;
-    state.setInt32(StateOffset.cause, this.#illegalInstruction, true);
-    state.setBigUint64(StateOffset.value, this.#pages.bitsAt(state.getUint32(StateOffset.pc, true)), true);
-    return ExitReason.trap;
+    const place = this.code.fetch(this.#pcLow, this.#pcHigh);
+    return place === NOWHERE ? this.#fetchFault() : this.#illegal(this.#pages.bitsAt(place));
   }
 
   /** As `run`, but runs on where translated code begins. */
@@ -188,19 +254,33 @@ export class Interpreter {
         reason = outcome;
         break;
       }
-      const gva = this.#state.getUint32(StateOffset.pc, true);
-      suspended.push(gva);
-      this.#pages.markEntry(gva, false);
+      const place = this.#place;
+      suspended.push(place);
+      this.#pages.markEntry(place, false);
     }
-    for (const gva of suspended) this.#pages.markEntry(gva, true);
+    for (const place of suspended) this.#pages.markEntry(place, true);
     return reason;
   }
 
-  /** Guest bytes in a page with decoded code were written; the address comes from WebAssembly. */
-  codeWritten(address: number, bytes: number): void {
+  /** Bytes in a page with decoded code were written; the place comes from WebAssembly. */
+  codeWritten(place: number, bytes: number): void {
     this.counters.codeWrites++;
-    this.#pages.invalidate(address >>> 0, bytes);
-    this.#codeChanged(address >>> 0, bytes);
+    this.#pages.invalidate(place >>> 0, bytes);
+    this.#codeChanged(place >>> 0, bytes);
+  }
+
+  /** Behind translation every store to a page with code comes here, and pages of code become pages of data. */
+  codePageWritten(place: number, bytes: number): void {
+    const page = place - (place % PAGE_SIZE);
+    const times = (this.#dataWrites.get(page) ?? 0) + 1;
+    if (times >= MANY_DATA_WRITES || bytes >= MANY_DATA_WRITES) {
+      this.#dataWrites.delete(page);
+      this.counters.codeWrites++;
+      this.#pages.drop(page, 1);
+      return;
+    }
+    this.#dataWrites.set(page, times);
+    if (hasCodeLine(this.#linear, place, bytes)) this.codeWritten(place, bytes);
   }
 
   /** Makes sure that the instruction at pc is decoded; false when it cannot be fetched. */
@@ -208,39 +288,100 @@ export class Interpreter {
     return this.#locate();
   }
 
-  isDecoded(gva: number): boolean {
-    return this.#pages.isDecoded(gva);
+  /** Whether the instruction at a guest address has been decoded, and can be fetched now for all that is known. */
+  isDecoded(pc: number): boolean {
+    const place = this.code.placeOf(pc);
+    return place !== NOWHERE && this.#pages.isDecoded(place);
   }
 
-  markEntry(gva: number, marked: boolean): void {
-    this.#pages.markEntry(gva, marked);
+  /** Whether the instruction at a place runs on into a page that may lie anywhere. */
+  isCrossing(place: number): boolean {
+    return this.#pages.isCrossing(place);
+  }
+
+  /** Linear address of the records of the page around a place; 0 when it has none. */
+  recordsOf(place: number): number {
+    return this.#pages.recordsOf(place);
+  }
+
+  markEntry(place: number, marked: boolean): void {
+    this.#pages.markEntry(place, marked);
   }
 
   #atEntry(): boolean {
-    const state = this.#state;
-    return (
-      state.getUint32(StateOffset.pc + 4, true) === 0 && this.#pages.isEntry(state.getUint32(StateOffset.pc, true))
-    );
+    const place = this.#place;
+    return place !== NOWHERE && this.#pages.isEntry(place);
   }
 
-  flushCode(gva: number, length: number): void {
-    this.#pages.drop(gva, length);
+  get #pcLow(): number {
+    return this.#state.getInt32(StateOffset.pc, true);
+  }
+
+  get #pcHigh(): number {
+    return this.#state.getInt32(StateOffset.pc + 4, true);
+  }
+
+  get #place(): number {
+    return this.code.placeOf((this.#pcLow >>> 0) + 2 ** 32 * this.#pcHigh);
+  }
+
+  flushCode(place: number, length: number): void {
+    this.#pages.drop(place, length);
   }
 
   checkInvariants(): void {
     this.#pages.checkInvariants();
   }
 
+  #runSlice(slice: number): number {
+    this.beginSlice(slice);
+    const reason = this.#enter();
+    this.counters.instructions += slice - this.sliceRest;
+    return reason;
+  }
+
+  /** Runs the instruction at pc, which lies in two pages. */
+  #runCrossing(): number {
+    const { code } = this;
+    const { bytes } = code;
+    const low = this.#pcLow;
+    const high = this.#pcHigh;
+    const first = code.fetch(low, high);
+    if (first === NOWHERE) return this.#fetchFault();
+    const inFirst = PAGE_SIZE - (first % PAGE_SIZE);
+    const nextLow = (low + inFirst) | 0;
+    const second = code.fetch(nextLow, nextLow === 0 ? (high + 1) | 0 : high);
+    if (second === NOWHERE) return this.#fetchFault();
+    const { maximumLength } = this.#isa;
+    const whole = Uint8Array.from({ length: maximumLength }, (_, at) =>
+      at < inFirst ? bytes[first + at]! : bytes[second + at - inFirst]!,
+    );
+    const raw = this.#isa.decode(whole, 0);
+    if (raw === undefined) return this.#illegal(whole.reduceRight((bits, byte) => (bits << 8n) | BigInt(byte), 0n));
+    this.#pages.writeAlone(LONE_RECORD, raw);
+    this.#pages.pointAt(LONE_RECORD, low, high, LONE_RECORD >>> this.#recordShift);
+    return this.#runSlice(1);
+  }
+
+  #illegal(bits: bigint): ExitReason {
+    this.#state.setInt32(StateOffset.cause, this.#illegalInstruction, true);
+    this.#state.setBigUint64(StateOffset.value, bits, true);
+    return ExitReason.trap;
+  }
+
+  #fetchFault(): ExitReason {
+    const { kind, low, high } = this.code.fault;
+    this.#state.setInt32(StateOffset.cause, kind, true);
+    this.#state.setInt32(StateOffset.value, low, true);
+    this.#state.setInt32(StateOffset.value + 4, high, true);
+    this.#state.setInt32(StateOffset.faultWidth, 0, true);
+    return ExitReason.fault;
+  }
+
   /** Makes sure that the instruction at pc is decoded, and points the frame at it. False when it cannot be fetched. */
   #locate(): boolean {
-    const state = this.#state;
-    const low = state.getUint32(StateOffset.pc, true);
-    const high = state.getUint32(StateOffset.pc + 4, true);
-    const fault = this.#pages.prepare(low, high);
-    if (fault === undefined) return true;
-    state.setInt32(StateOffset.cause, FaultKind.fetch, true);
-    state.setBigUint64(StateOffset.value, fault, true);
-    state.setInt32(StateOffset.faultWidth, 0, true);
+    if (this.#pages.prepare(this.#pcLow, this.#pcHigh)) return true;
+    this.#fetchFault();
     return false;
   }
 }

@@ -23,7 +23,9 @@ export const NOT_DECODED = 0;
 export const PAGE_END = 1;
 /** The bytes are no instruction. */
 export const ILLEGAL = 2;
-export const FIRST_CASE = 3;
+/** The instruction runs on into a page that may lie anywhere: it is decoded anew whenever it is met. */
+export const CROSSING = 3;
+export const FIRST_CASE = 4;
 /** Set in the op of an instruction where translated code begins: no case has it, so that the main function comes out. */
 export const ENTRY_BIT = 0x8000;
 
