@@ -119,16 +119,19 @@ export function fitsField(field: Field, value: number): boolean {
   );
 }
 
+/** The bits that a pattern fixes. */
+type Bits = Pick<Pattern, 'mask' | 'match'>;
+
 /**
  * Whether some word belongs to both patterns. Patterns of unlike widths are compared from their low bits, as they lie
  * in memory.
  */
-export function overlaps(a: Pattern, b: Pattern): boolean {
+export function overlaps(a: Bits, b: Bits): boolean {
   return ((a.match ^ b.match) & a.mask & b.mask) === 0;
 }
 
 /** Whether every word of `inner` belongs to `outer` too, so that `inner` must be tried first. */
-export function contains(outer: Pattern, inner: Pattern): boolean {
+export function contains(outer: Bits, inner: Bits): boolean {
   return overlaps(outer, inner) && (outer.mask & ~inner.mask) === 0;
 }
 

@@ -21,7 +21,9 @@ interface Entry {
  * contains the other (a special encoding within a general one); the special one is then tried first, and anything else is refused.
  */
 export class FixedWidthDecoder {
-  readonly #buckets: readonly (readonly Entry[])[];
+  /** Made when first looked at: programs use a few of them. */
+  readonly #buckets: (readonly Entry[] | undefined)[];
+  readonly #ordered: readonly Entry[];
   readonly #key: BucketKey;
 
   constructor(rows: readonly TableRow[], key: BucketKey) {
@@ -30,17 +32,14 @@ export class FixedWidthDecoder {
     const bits = key.ranges.reduce((sum, { width }) => sum + width, 0);
     const entries = rows.map(toEntry);
     // The special before the general; otherwise the order of the table.
-    const ordered = entries.toSorted((a, b) => population(b.mask) - population(a.mask));
-    this.#buckets = Array.from({ length: 2 ** bits }, (_, index) => {
-      const word = this.#wordOf(index);
-      const known = this.#wordOf(2 ** bits - 1);
-      return ordered.filter(({ mask, match }) => ((word ^ match) & mask & known) === 0);
-    });
+    this.#ordered = entries.toSorted((a, b) => population(b.mask) - population(a.mask));
+    this.#buckets = Array.from({ length: 2 ** bits }, () => undefined);
   }
 
   /** The instruction a word encodes, or undefined. */
   decode(word: number): Decoded | undefined {
-    const bucket = this.#buckets[this.#indexOf(word)]!;
+    const index = this.#indexOf(word);
+    const bucket = this.#buckets[index] ?? this.#bucket(index);
     for (const entry of bucket) {
       if (((word ^ entry.match) & entry.mask) !== 0) continue;
       const { names, fields, kinds, row } = entry;
@@ -55,6 +54,14 @@ export class FixedWidthDecoder {
       if (legal) return { row, length: row.length, operands };
     }
     return undefined;
+  }
+
+  #bucket(index: number): readonly Entry[] {
+    const word = this.#wordOf(index);
+    const known = this.#wordOf(this.#buckets.length - 1);
+    const bucket = this.#ordered.filter(({ mask, match }) => ((word ^ match) & mask & known) === 0);
+    this.#buckets[index] = bucket;
+    return bucket;
   }
 
   #indexOf(word: number): number {
@@ -78,12 +85,12 @@ export class FixedWidthDecoder {
 export function overlapsIn(rows: readonly TableRow[]): string[] {
   const problems: string[] = [];
   rows.forEach((a, i) => {
-    for (const b of rows.slice(i + 1)) {
+    for (let j = i + 1; j < rows.length; j++) {
+      const b = rows[j]!;
       if (a.name === b.name) problems.push(`two rows are named ${a.name}`);
       if (a.length !== b.length) continue;
-      const [first, second] = [asPattern(a), asPattern(b)];
-      if (!overlaps(first, second)) continue;
-      const nested = contains(first, second) !== contains(second, first);
+      if (!overlaps(a, b)) continue;
+      const nested = contains(a, b) !== contains(b, a);
       if (!nested && !apart(a, b)) problems.push(`${a.name} and ${b.name} match the same words`);
     }
   });
@@ -115,10 +122,6 @@ function toEntry(row: TableRow): Entry {
     fields: names.map((name) => row.fields[name]!),
     kinds: names.map((name) => row.operands[name]!),
   };
-}
-
-function asPattern(row: TableRow) {
-  return { text: row.pattern, width: row.length * 8, mask: row.mask, match: row.match, fields: row.fields };
 }
 
 function population(word: number): number {

@@ -4,21 +4,13 @@ import { Command, Option } from 'commander';
 import { ConfigError, HostError } from '../../emulator/check/errors.ts';
 import { parseMount } from '../../emulator/linux-user/filesystem.ts';
 import type { GuestFault, Outcome } from '../../emulator/linux-user/kernel.ts';
-import { runBare } from '../../emulator/machine/bare.ts';
 import { TIERS, type Tier } from '../../emulator/machine/tier.ts';
 import { runUser } from '../../emulator/machine/user.ts';
 import { TranslationLog } from '../../emulator/machine/translation-log.ts';
 import { statisticsTable, timelineTable } from '../emulation-statistics.ts';
 import { EXIT } from '../exit.ts';
 import { note } from '../output.ts';
-import { dumpRegion, parseDump } from '../region-dump.ts';
-import {
-  addMachineOptions,
-  emulateMachine,
-  MACHINE_MEMORY,
-  refuseMachineOptions,
-  type MachineFlags,
-} from './emulate-machine.ts';
+import { addMachineOptions, MACHINE_MEMORY, refuseMachineOptions, type MachineFlags } from './machine-options.ts';
 
 interface Flags extends MachineFlags {
   readonly isa: 'riscv64';
@@ -124,6 +116,7 @@ async function emulate(args: readonly string[], flags: Flags): Promise<number> {
   if (whole) {
     if (args.length > 0) throw new ConfigError('a machine takes no arguments', { where: args[0]! });
     const { tier, deterministic = false } = flags;
+    const { emulateMachine } = await import('./emulate-machine.ts');
     const { code, seconds, counters } = await emulateMachine(flags, { tier, deterministic, memorySize, ...limits });
     writeStatistics(flags, seconds, counters);
     return code;
@@ -131,7 +124,8 @@ async function emulate(args: readonly string[], flags: Flags): Promise<number> {
   refuseMachineOptions(flags);
   if (flags.user !== undefined) {
     const bytes = readImage(flags.user);
-    const dump = flags.dump === undefined ? undefined : parseDump(flags.dump);
+    const dumping = flags.dump === undefined ? undefined : await import('../region-dump.ts');
+    const dump = dumping?.parseDump(flags.dump!);
     const log = dump || flags.timeline ? new TranslationLog(dump?.address) : undefined;
     const latin1 = (text: string) => Buffer.from(text, 'utf8').toString('latin1');
     const result = runUser({
@@ -150,7 +144,7 @@ async function emulate(args: readonly string[], flags: Flags): Promise<number> {
     });
     const { seconds, vcpu, counters, translation, cache } = result;
     if (flags.timeline) note(timelineTable(log!));
-    if (dump !== undefined) note(dumpRegion(dump, log!.kept));
+    if (dump !== undefined) note(dumping!.dumpRegion(dump, log!.kept));
     if (flags.stats === true) note(statisticsTable(result));
     else
       writeStatistics(flags, seconds, {
@@ -169,6 +163,7 @@ async function emulate(args: readonly string[], flags: Flags): Promise<number> {
           mend: 'give --user',
         });
     if (args.length > 0) throw new ConfigError('a bare-metal program takes no arguments', { where: args[0]! });
+    const { runBare } = await import('../../emulator/machine/bare.ts');
     const result = runBare({
       isa: flags.isa,
       image: { origin: flags.bare, bytes: readImage(flags.bare) },
