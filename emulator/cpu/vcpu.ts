@@ -92,6 +92,11 @@ export class Vcpu {
     return reason;
   }
 
+  /** Instructions retired by now; asked from inside `run`, as exact as the code that is under way knows. */
+  get retired(): number {
+    return this.#engine.retired;
+  }
+
   /** Makes `run` come back as soon as it can: from inside it, after the present instruction or block. */
   requestStop(): void {
     this.#engine.requestStop();

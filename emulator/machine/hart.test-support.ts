@@ -7,6 +7,7 @@ import { ExitReason } from '../layout/state.ts';
 import { Bus } from '../memory/bus.ts';
 import { Mmu } from '../memory/mmu.ts';
 import { Vcpu, type VcpuOptions } from '../cpu/vcpu.ts';
+import { BASELINE, OPTIMIZED } from '../tier/policy.ts';
 import type { Isa, SystemHooks } from '../isa/instruction.ts';
 import { governTranslation } from './riscv-translation.ts';
 import { SystemReference } from './system-reference.ts';
@@ -36,6 +37,8 @@ function translating(tiers?: VcpuOptions['tiers']) {
 export const ENGINES = {
   reference: SystemReference,
   interpreter: translating(),
+  optimized: translating({ policy: OPTIMIZED }),
+  baseline: translating({ policy: BASELINE }),
 } as const;
 
 export const ROOT = RAM + 0x8_0000;

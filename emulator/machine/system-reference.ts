@@ -48,6 +48,11 @@ export class SystemReference {
     };
   }
 
+  /** Instructions retired by now. */
+  get retired(): number {
+    return this.counters.instructions;
+  }
+
   get pc(): bigint {
     return this.state.getBigUint64(StateOffset.pc, true);
   }

@@ -53,8 +53,13 @@ export function createTranslatedCpu(
 ): Vcpu | SystemReference {
   const { mmu, hooks } = translation;
   if (tier === 'reference') return new SystemReference(isa, memory, mmu, { hooks, ...(time ? { time } : {}) });
-  // Regions do not know address translation yet: all tiers interpret.
-  return new Vcpu(isa, memory, { guestSize: ramSize, translation, ...(time ? { time } : {}) });
+  const policy = policyOf(tier);
+  return new Vcpu(isa, memory, {
+    guestSize: ramSize,
+    translation,
+    ...(time ? { time } : {}),
+    ...(policy ? { tiers: { policy } } : {}),
+  });
 }
 
 /** Sums the numeric counters of several vCPUs. */

@@ -1,5 +1,6 @@
 /** log2 of the bytes of code whose samples are counted together. */
 const LINE = 6;
+const LINE_SIZE = 1 << LINE;
 
 /** Counts what is hot. Addresses are guest addresses. */
 export class Hotspots {
@@ -25,7 +26,8 @@ export class Hotspots {
   /** Samples in guest bytes [low, high). */
   samplesIn(low: number, high: number): number {
     let sum = 0;
-    for (let line = low >>> LINE; line << LINE < high; line++) sum += this.#samples.get(line) ?? 0;
+    const begin = Math.floor(low / LINE_SIZE) * LINE_SIZE;
+    for (let at = begin; at < high; at += LINE_SIZE) sum += this.#samples.get(at >>> LINE) ?? 0;
     return sum;
   }
 

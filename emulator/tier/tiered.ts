@@ -2,7 +2,6 @@ import type { Isa } from '../isa/instruction.ts';
 import { PAGE_SIZE, STATE, STATE_SIZE } from '../layout/memory-map.ts';
 import { ExitReason, StateOffset } from '../layout/state.ts';
 import { Hotspots } from './hotspots.ts';
-import { Frame } from './interpreter/frame.ts';
 import { ENTERED, Interpreter, type InterpreterCounters, type InterpreterOptions } from './interpreter/interpreter.ts';
 import type { PassCounters } from '../pass/pipeline.ts';
 import { AUTO, type TierPolicy } from './policy.ts';
@@ -11,10 +10,12 @@ import { CodeStore } from './region/code-store.ts';
 import { ARRIVALS_LOOKED_AT, Dispatcher } from './region/dispatcher.ts';
 import { chooseEntry } from './region/entry.ts';
 import type { RegionNode } from './region/node.ts';
-import type { Region } from './region/region.ts';
-import { RegionTable } from './region/region-table.ts';
+import type { CodeSpace } from './code-space.ts';
+import { tlbImports } from './tlb-path.ts';
+import type { Region, RegionSites } from './region/region.ts';
+import { type Entry, RegionTable } from './region/region-table.ts';
 import { Status } from './region/status.ts';
-import { rangesOf } from './region/translate.ts';
+import { type CompiledRegion, rangesOf } from './region/translate.ts';
 import { Translator, type TranslationCounters } from './region/translator.ts';
 
 /** Exact counts beside the interpreter's. */
@@ -68,6 +69,8 @@ export interface TranslationEvent {
 const COLD_INSTRUCTIONS = 200;
 /** Transitions between regions before it is looked whether some should be one. */
 const MANY_CHAINED = 10_000;
+/** Times in a row that a region is tried again at once. */
+const FEW_EVICTIONS = 4;
 /** Instructions interpreted before an entry that was refused is tried again. */
 const FEW_INSTRUCTIONS = 100;
 
@@ -83,10 +86,10 @@ export class TieredEngine {
   readonly #policy: TierPolicy;
   readonly #interpreter: Interpreter;
   readonly #state: DataView<ArrayBuffer>;
-  readonly #frame: DataView<ArrayBuffer>;
   readonly #hotspots = new Hotspots();
   readonly #addresses: AddressSampler;
   readonly #translator: Translator;
+  readonly #code: CodeSpace;
   readonly #dispatcher: Dispatcher;
   readonly #regions: RegionTable;
   readonly #translated: TieredOptions['translated'];
@@ -107,15 +110,16 @@ export class TieredEngine {
     this.#untilSample = policy.sampleInterval;
     this.#slice = policy.slice;
     this.#state = new DataView(buffer, STATE, STATE_SIZE);
-    this.#frame = new DataView(buffer);
     this.#addresses = new AddressSampler(isa, buffer, options.guestSize);
     this.#interpreter = new Interpreter(isa, memory, {
       ...options,
-      codeChanged: (gva, length) => {
+      codeChanged: (place, length) => {
         this.#translator.forget();
-        this.#regions.invalidate(gva, length, 'code');
+        this.#regions.invalidate(place, length, 'code');
       },
       codePageAdded: (page) => {
+        // Behind translation nothing is assumed of memory.
+        if (options.translation !== undefined) return;
         this.#addresses.forget();
         this.#regions.invalidate(page, PAGE_SIZE, 'writes');
       },
@@ -132,10 +136,12 @@ export class TieredEngine {
       regionsDropped: 0,
     });
     this.counters = counters;
-    this.#dispatcher = new Dispatcher(memory, isa.alignment, this.#interpreter.main, this.#interpreter.recordShift);
+    const { code, main, recordShift } = this.#interpreter;
+    this.#code = code;
+    this.#dispatcher = new Dispatcher(memory, isa.alignment, main, recordShift, !code.contiguous);
     this.#regions = new RegionTable(
       this.#dispatcher,
-      (pc, marked) => this.#interpreter.markEntry(pc, marked),
+      (place, marked) => this.#interpreter.markEntry(place, marked),
       ({ seed }) => {
         counters.regionsDropped++;
         this.#tried.delete(seed);
@@ -144,6 +150,10 @@ export class TieredEngine {
     this.store = options.store ?? new CodeStore();
     this.#translator = new Translator(isa, memory, this.#addresses, this.store, {
       guestSize: options.guestSize,
+      translated: !code.contiguous,
+      code,
+      ...(options.translation ? { tlb: tlbImports(memory, options.translation.mmu) } : {}),
+      recordsOf: (place) => this.#interpreter.recordsOf(place),
       limits: policy.limits,
       passes: policy.passes,
       ...(options.disabledPasses ? { disabledPasses: options.disabledPasses } : {}),
@@ -176,6 +186,11 @@ export class TieredEngine {
     this.#interpreter.requestStop();
   }
 
+  /** See Interpreter. */
+  get retired(): number {
+    return this.#interpreter.retired;
+  }
+
   /** Whether a stop has been requested since the last call. */
   takeStop(): boolean {
     return this.#interpreter.takeStop();
@@ -187,10 +202,11 @@ export class TieredEngine {
     const end = counters.instructions + budget;
     this.#end = end;
     for (;;) {
+      if (this.#interpreter.stopRequested) return ExitReason.helper;
       if (counters.instructions >= end) return ExitReason.budget;
       if (this.#policy.eager) this.#translateNow();
       const left = end - counters.instructions;
-      const entry = this.#regions.entryAt(this.#pc());
+      const entry = this.#entryAt(this.#pc());
       let reason: ExitReason;
       if (left === 0) return ExitReason.budget;
       if (entry === undefined) reason = this.#interpret(left);
@@ -198,6 +214,18 @@ export class TieredEngine {
       else reason = this.#runRegions(entry.region, entry.number);
       if (reason !== ExitReason.budget) return reason;
     }
+  }
+
+  /** The region that can be entered at a guest address now. Behind translation the TLB is made to lead to all of its pages. */
+  #entryAt(pc: number): Entry | undefined {
+    const entry = this.#regions.entryAt(pc);
+    if (entry === undefined) return undefined;
+    const { pages } = entry.region.code;
+    for (const page of pages) {
+      if (this.#code.placeOf(page.pc) !== page.place) return undefined;
+      this.#code.link(page.pc | 0, Math.floor(page.pc / 2 ** 32), page.records);
+    }
+    return entry;
   }
 
   flushCode(gva: number, length: number): void {
@@ -220,7 +248,11 @@ export class TieredEngine {
     const before = counters.instructions;
     const reason = this.#interpreter.run(eager ? 1 : Math.min(left, this.#untilSample));
     this.#untilSample -= counters.instructions - before;
-    if (reason === ENTERED) return ExitReason.budget;
+    if (reason === ENTERED) {
+      if (this.#entryAt(this.#pc()) !== undefined) return ExitReason.budget;
+      // Another address of the same code, or another address space at the same address.
+      return this.#interpreter.runPastEntries(Math.min(left, FEW_INSTRUCTIONS));
+    }
     if (reason === ExitReason.budget && this.#untilSample <= 0) this.#sample();
     return reason;
   }
@@ -233,23 +265,25 @@ export class TieredEngine {
     for (;;) {
       const least = this.#regions.byIndex(index).code.longest;
       const slice = Math.min(this.#end - counters.instructions, Math.max(this.#slice, least));
-      this.#frame.setInt32(Frame.budget, slice, true);
       this.#interpreter.beginSlice(slice);
       counters.regionEntries++;
       const status = this.#dispatcher.run(index, entry);
       counters.chained += this.#dispatcher.takeChained();
-      const interpreted = this.#dispatcher.takeInterpreted();
+      const withheld = this.#interpreter.withheld;
+      // What was withheld while the interpreter ran looks as if it had retired it.
+      const counted = this.#dispatcher.takeInterpreted();
+      const interpreted = (status & Status.interpreted) === 0 ? counted : counted - withheld;
       counters.regionInstructions -= interpreted;
-      const rest = this.#frame.getInt32(Frame.budget, true);
+      const retired = this.#interpreter.endSlice();
       if ((status & Status.interpreted) !== 0) {
-        this.#retire(slice - rest);
+        this.#retire(retired);
         return this.#interpretedUntil(status & ~Status.interpreted, interpreted);
       }
       index = this.#dispatcher.lastIndex;
       const region = this.#regions.byIndex(index);
       this.#slice = Math.min(4 * slice, this.#policy.slice);
       if ((status & Status.spent) !== 0) {
-        this.#retire(slice - rest);
+        this.#retire(retired);
         entry = status & ~Status.spent;
         this.#setPc(region.code.entries[entry - 1]!.pc);
         if (counters.chained - this.#chainedBefore > MANY_CHAINED) {
@@ -258,21 +292,22 @@ export class TieredEngine {
           return ExitReason.budget;
         }
         if (!region.live || this.#end - counters.instructions < region.code.longest) return ExitReason.budget;
+        if (this.#interpreter.stopRequested) return ExitReason.budget;
         continue;
       }
       if (status === Status.unsuited) {
-        this.#retire(slice - rest);
+        this.#retire(retired);
         return this.#unsuited(region);
       }
       const number = status & Status.exitMask;
       if (status === Status.left || (status & Status.dynamic) !== 0) {
-        this.#retire(slice - rest);
+        this.#retire(retired);
         if (number !== 0) this.#noteJump(region, number);
         return this.#arrive(region);
       }
       const exit = region.exit(number);
       region.exitCounts[number - 1]!++;
-      this.#retire(slice - rest - exit.refund);
+      this.#retire(retired - exit.refund);
       this.#setPc(exit.pc);
       const reason = (status >>> Status.reasonShift) & Status.reasonMask;
       if (reason !== 0) return reason as ExitReason;
@@ -303,12 +338,12 @@ export class TieredEngine {
 
   #pc(): number {
     const state = this.#state;
-    return state.getUint32(StateOffset.pc, true) + 2 ** 32 * state.getUint32(StateOffset.pc + 4, true);
+    return state.getUint32(StateOffset.pc, true) + 2 ** 32 * state.getInt32(StateOffset.pc + 4, true);
   }
 
   #setPc(pc: number): void {
-    this.#state.setUint32(StateOffset.pc, pc, true);
-    this.#state.setUint32(StateOffset.pc + 4, 0, true);
+    this.#state.setInt32(StateOffset.pc, pc | 0, true);
+    this.#state.setInt32(StateOffset.pc + 4, Math.floor(pc / 2 ** 32), true);
   }
 
   /** Learns where an indirect jump of a region goes; a region that does not know its targets is made anew. */
@@ -322,10 +357,10 @@ export class TieredEngine {
   /** Control left a region: when it keeps going to code without one, the region grows or another begins there. */
   #arrive(region: Region): ExitReason {
     const pc = this.#pc();
-    const entry = this.#regions.entryAt(pc);
+    const entry = this.#entryAt(pc);
     if (entry !== undefined) {
       this.counters.chainMisses++;
-      this.#dispatcher.cache(pc, entry.region.index, entry.number);
+      this.#dispatcher.cache(pc, entry.region.index, entry.number, entry.region.code.pages);
       return ExitReason.budget;
     }
     this.counters.arrivals++;
@@ -385,6 +420,9 @@ export class TieredEngine {
   /** Modes or flags are not those of the region; when that keeps happening it is made anew for what they are now. */
   #unsuited(region: Region): ExitReason {
     this.counters.unsuited++;
+    const { pages } = region.code;
+    // A page was evicted from the TLB: on the way here it has been entered again, unless it is elsewhere now or two evict each other.
+    if (pages.length > 1 && ++region.evictions % FEW_EVICTIONS !== 0) return ExitReason.budget;
     if (++region.refusedEntries === this.#policy.manyRefusals) this.#renew(region);
     return this.#interpreter.runPastEntries(Math.min(this.#end - this.counters.instructions, FEW_INSTRUCTIONS));
   }
@@ -477,14 +515,33 @@ export class TieredEngine {
   #install(reason: TranslationReason, seed: number, nodes: readonly RegionNode[], generation = 0): Region | undefined {
     if (nodes.length === 0) return undefined;
     const stored = reason === 'renewed' ? undefined : this.#translator.stored(seed);
-    if (stored === undefined) this.#observe(nodes);
+    if (stored === undefined && this.#code.contiguous) this.#observe(nodes);
     const code = stored ?? this.#translator.translate(nodes);
     const { counters } = this;
     counters.regions++;
-    const region = this.#regions.add(code, this.#translator.instantiate(code), generation);
+    const region = this.#regions.add(code, this.#translator.instantiate(code), generation, this.#siteOf(code));
     const { instructions } = counters;
     this.#translated?.({ reason, instructions, nodes, region, reused: stored !== undefined });
     return region;
+  }
+
+  /** The places of code that has just been translated. */
+  #siteOf({ ranges, entries, pages }: CompiledRegion): RegionSites {
+    const placeOf = (pc: number) => {
+      const page = pages.find((one) => one.pc <= pc && pc < one.pc + PAGE_SIZE);
+      return page === undefined ? pc : page.place + pc - page.pc;
+    };
+    if (pages.length === 0) return { ranges, entries: entries.map(({ pc }) => pc) };
+    const parts: (readonly [number, number])[] = [];
+    for (const [start, end] of ranges) {
+      for (let at = start; at < end;) {
+        const next = Math.min(end, Math.floor(at / PAGE_SIZE) * PAGE_SIZE + PAGE_SIZE);
+        const place = placeOf(at);
+        parts.push([place, place + next - at]);
+        at = next;
+      }
+    }
+    return { ranges: parts, entries: entries.map(({ pc }) => placeOf(pc)) };
   }
 
   /** Runs some instructions one by one to see where those of the nodes access memory. */

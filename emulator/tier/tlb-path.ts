@@ -17,6 +17,12 @@ export interface TlbSlowPaths {
   readonly store: FunctionIndex;
 }
 
+/** Code around every call of a slow path; `after` finds the status on the stack and leaves it there. */
+export interface SlowPathFrame {
+  readonly before: (fn: FunctionBuilder) => void;
+  readonly after: (fn: FunctionBuilder) => void;
+}
+
 /** What those functions are to be bound to, beside the other imports from `env`. */
 export interface TlbImports {
   /**
@@ -122,9 +128,11 @@ interface AccessKind extends Transfer {
  */
 export class TlbMemoryPath implements MemoryPath {
   readonly #slow: TlbSlowPaths;
+  readonly #around: SlowPathFrame;
 
-  constructor(slow: TlbSlowPaths) {
+  constructor(slow: TlbSlowPaths, around: SlowPathFrame = { before: () => {}, after: () => {} }) {
     this.#slow = slow;
+    this.#around = around;
   }
 
   load(lowering: Lowering, op: Op): void {
@@ -225,6 +233,7 @@ export class TlbMemoryPath implements MemoryPath {
 
   /** Calls out; leaves when there was a fault. */
   #callSlow({ fn, site }: Lowering, callee: FunctionIndex, address: number, kind: AccessKind): void {
+    this.#around.before(fn);
     fn.localGet(address);
     fn.op('i32.wrap_i64');
     fn.localGet(address);
@@ -234,6 +243,7 @@ export class TlbMemoryPath implements MemoryPath {
     fn.i32Const(kind.width / 8);
     fn.i32Const(kind.flags);
     fn.call(callee);
+    this.#around.after(fn);
     const faulted = fn.if();
     site.leave(ExitReason.fault);
     fn.end(faulted);

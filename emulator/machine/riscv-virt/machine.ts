@@ -242,7 +242,7 @@ export class VirtMachine {
   }
 
   #retiredTicks(): number {
-    return this.engine.counters.instructions / INSTRUCTIONS_PER_TICK + this.#skipped;
+    return this.engine.retired / INSTRUCTIONS_PER_TICK + this.#skipped;
   }
 
   /** Instructions until the machine has to look at its clock. */

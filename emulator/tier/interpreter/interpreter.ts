@@ -116,7 +116,7 @@ export class Interpreter {
     );
     const state = new DataView(buffer, STATE, STATE_SIZE);
     const frame = new DataView(buffer);
-    const retired = () => BigInt(counters.instructions + this.#slice - frame.getInt32(Frame.budget, true) - 1);
+    const retired = () => BigInt(this.retired - 1);
     const callHelper = helperCaller(
       isa,
       {
@@ -224,9 +224,20 @@ export class Interpreter {
     this.#frame.setInt32(Frame.budget, instructions, true);
   }
 
-  /** What the slice has left, with what a stop has withheld. */
-  get sliceRest(): number {
-    return this.#frame.getInt32(Frame.budget, true) + this.#withheld;
+  /** Control has come back from generated code: how many instructions of the slice have retired. */
+  endSlice(): number {
+    const retired = this.#sliceRetired;
+    this.beginSlice(0);
+    return retired;
+  }
+
+  /** Instructions retired by now, also while generated code runs: then as exact as what it has called knows. */
+  get retired(): number {
+    return this.counters.instructions + this.#sliceRetired;
+  }
+
+  get #sliceRetired(): number {
+    return this.#slice - this.#frame.getInt32(Frame.budget, true) - this.#withheld;
   }
 
   /** Instructions that a stop has withheld from the slice. */
@@ -336,7 +347,7 @@ export class Interpreter {
   #runSlice(slice: number): number {
     this.beginSlice(slice);
     const reason = this.#enter();
-    this.counters.instructions += slice - this.sliceRest;
+    this.counters.instructions += this.endSlice();
     return reason;
   }
 

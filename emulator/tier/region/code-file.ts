@@ -126,8 +126,10 @@ function isList(value: unknown, isElement: (element: unknown) => boolean): value
 function isHead(value: unknown, guestSize: number): value is Head {
   if (!isRecord(value)) return false;
   const isAddress = (address: unknown) => isWithin(address, 0, guestSize);
-  const { seed, bytes, source, floatOps, exits, entries, ranges, longest, circumstances, assumptions, counters } =
-    value as Partial<Record<keyof Head, unknown>>;
+  const { seed, bytes, source, floatOps, exits, entries, ranges, pages, longest } = value as Partial<
+    Record<keyof Head, unknown>
+  >;
+  const { circumstances, assumptions, counters } = value as Partial<Record<keyof Head, unknown>>;
   return (
     isAddress(seed) &&
     isWithin(bytes, 0, 2 ** 31) &&
@@ -137,6 +139,8 @@ function isHead(value: unknown, guestSize: number): value is Head {
     isList(entries, (entry) => isRecord(entry) && isAddress(entry['pc']) && typeof entry['inlined'] === 'boolean') &&
     (entries[0] as { readonly pc: number } | undefined)?.pc === seed &&
     areRanges(ranges, isAddress) &&
+    // Only code of flat memory is stored.
+    isList(pages, () => false) &&
     source === ranges.reduce((sum, [low, high]) => sum + high - low, 0) &&
     isRecord(circumstances) &&
     typeof circumstances['inexactAccrued'] === 'boolean' &&

@@ -8,6 +8,10 @@ import {
   REGIONS_MAX,
   SPRINGBOARD,
   STATE,
+  PAGE_SIZE,
+  TLB_ENTRIES,
+  TLB_ENTRY_SIZE,
+  TlbEntry,
 } from '../../layout/memory-map.ts';
 import { ExitReason, StateOffset } from '../../layout/state.ts';
 import { CHECK, CheckLevel } from '../../check/assert.ts';
@@ -16,6 +20,7 @@ import { ValType } from '../../wasm/type.ts';
 import { Frame } from '../interpreter/frame.ts';
 import { PAGE_END, RecordField } from '../interpreter/record.ts';
 import { Status } from './status.ts';
+import type { CodePage } from './translate.ts';
 
 const { i32, i64 } = ValType;
 /** A cached address that no guest instruction has. */
@@ -24,7 +29,10 @@ const EMPTY = -1n;
 /** A power of two: one of so many arrivals at code without a region comes out to be counted. */
 export const ARRIVALS_LOOKED_AT = 32;
 
-let compiled: WebAssembly.Module | undefined;
+/** Bits of an index in the table of regions: behind address translation it shares a word of the cache with the entry's number. */
+const INDEX_BITS = Math.log2(REGIONS_MAX);
+
+const compiled: { flat?: WebAssembly.Module; translated?: WebAssembly.Module } = {};
 
 /**
  * Runs regions one after the other, as the jump cache (level 1 of the translation cache) knows where control goes, and the interpreter
@@ -37,15 +45,26 @@ export class Dispatcher {
   readonly #view: DataView<ArrayBuffer>;
   /** log2 of the fewest bytes between two instructions. */
   readonly #shift: number;
+  readonly #translated: boolean;
 
-  /** `interpret`: the interpreter's main function; `recordShift`: log2 of its record bytes per byte of guest code. */
-  constructor(memory: WebAssembly.Memory, alignment: number, interpret: () => number, recordShift: number) {
-    compiled ??= new WebAssembly.Module(generate());
+  /**
+   * `interpret`: the interpreter's main function; `recordShift`: log2 of its record bytes per byte of guest code; `translated`: guest
+   * addresses are, so a region is entered only where the TLB still leads to its code.
+   */
+  constructor(
+    memory: WebAssembly.Memory,
+    alignment: number,
+    interpret: () => number,
+    recordShift: number,
+    translated: boolean,
+  ) {
+    this.#translated = translated;
+    const module = (compiled[translated ? 'translated' : 'flat'] ??= new WebAssembly.Module(generate(translated)));
     this.#shift = Math.log2(alignment);
     const shift = new WebAssembly.Global({ value: 'i32' }, this.#shift);
     // Guest address less this is what the springboard's record must be told.
     const springboard = new WebAssembly.Global({ value: 'i64' }, BigInt(SPRINGBOARD >> recordShift));
-    const instance = new WebAssembly.Instance(compiled, { env: { memory, shift, springboard, interpret } });
+    const instance = new WebAssembly.Instance(module, { env: { memory, shift, springboard, interpret } });
     this.run = instance.exports['run'] as (index: number, entry: number) => number;
     this.table = instance.exports['regions'] as WebAssembly.Table;
     this.#view = new DataView(memory.buffer as ArrayBuffer);
@@ -86,11 +105,17 @@ export class Dispatcher {
   }
 
   /** Lets control that leaves for a guest address go to a region. */
-  cache(pc: number, index: number, entry: number): void {
+  cache(pc: number, index: number, entry: number, pages: readonly CodePage[]): void {
     const at = this.#slot(pc);
     this.#view.setBigInt64(at, BigInt(pc), true);
-    this.#view.setInt32(at + 8, index, true);
-    this.#view.setInt32(at + 12, entry, true);
+    if (!this.#translated) {
+      this.#view.setInt32(at + 8, index, true);
+      this.#view.setInt32(at + 12, entry, true);
+      return;
+    }
+    const page = Math.floor(pc / PAGE_SIZE) * PAGE_SIZE;
+    this.#view.setInt32(at + 8, index | (entry << INDEX_BITS), true);
+    this.#view.setInt32(at + 12, pages.find((other) => other.pc === page)!.records, true);
   }
 
   forget(pc: number): void {
@@ -103,7 +128,7 @@ export class Dispatcher {
   }
 }
 
-function generate(): Uint8Array<ArrayBuffer> {
+function generate(translated: boolean): Uint8Array<ArrayBuffer> {
   const module = new ModuleBuilder({ check: CHECK >= CheckLevel.full });
   const interpret = module.importFunction('env', 'interpret', [], [i32]);
   module.importMemory('env', 'memory', { initial: 1 });
@@ -213,12 +238,24 @@ function generate(): Uint8Array<ArrayBuffer> {
     fn.load('i64.load', { offset: REGION_CACHE });
     fn.localGet(pc);
     fn.op('i64.eq');
+    if (translated) leadsToRecords();
     const hit = fn.if();
     fn.localGet(slot);
-    fn.load('i32.load', { offset: REGION_CACHE + 12 });
+    fn.load('i32.load', { offset: REGION_CACHE + (translated ? 8 : 12) });
+    if (translated) {
+      fn.localTee(index);
+      fn.i32Const(INDEX_BITS);
+      fn.op('i32.shr_u');
+    }
     fn.localSet(entry);
-    fn.localGet(slot);
-    fn.load('i32.load', { offset: REGION_CACHE + 8 });
+    if (translated) {
+      fn.localGet(index);
+      fn.i32Const(REGIONS_MAX - 1);
+      fn.op('i32.and');
+    } else {
+      fn.localGet(slot);
+      fn.load('i32.load', { offset: REGION_CACHE + 8 });
+    }
     fn.localSet(index);
     for (const push of [() => fn.i32Const(Frame.chained), () => counterOf(index)]) {
       push();
@@ -230,6 +267,32 @@ function generate(): Uint8Array<ArrayBuffer> {
     }
     go();
     fn.end(hit);
+  }
+
+  /** Makes the condition on the stack false unless the TLB leads fetches at `pc` to the decoded page that `slot` tells of. */
+  function leadsToRecords(): void {
+    fn.i32Const(0);
+    fn.load('i32.load', { offset: STATE + StateOffset.fetchTlb });
+    fn.localGet(pc);
+    fn.op('i32.wrap_i64');
+    fn.i32Const(Math.log2(PAGE_SIZE / TLB_ENTRY_SIZE));
+    fn.op('i32.shr_u');
+    fn.i32Const((TLB_ENTRIES - 1) * TLB_ENTRY_SIZE);
+    fn.op('i32.and');
+    fn.op('i32.add');
+    fn.localTee(count);
+    fn.load('i64.load', { offset: TlbEntry.execute });
+    fn.localGet(pc);
+    fn.i64Const(-PAGE_SIZE);
+    fn.op('i64.and');
+    fn.op('i64.eq');
+    fn.op('i32.and');
+    fn.localGet(count);
+    fn.load('i32.load', { offset: TlbEntry.code });
+    fn.localGet(slot);
+    fn.load('i32.load', { offset: REGION_CACHE + 12 });
+    fn.op('i32.eq');
+    fn.op('i32.and');
   }
 
   /** The budget before the interpreter runs, less that behind it. */

@@ -16,6 +16,8 @@ export interface RegionFrame {
   /** Local: what the region returns. */
   readonly status: number;
   readonly inexactAccrued: boolean;
+  /** Instructions that access memory get their slow path in line. */
+  readonly slowPaths: boolean;
   readonly newExit: (exit: Exit) => number;
   /** Code that goes where the node goes; pops a branch's condition or a jump's target. */
   readonly end: () => void;
@@ -55,10 +57,13 @@ export class RegionSite implements Site {
     const first = this.#starts[this.#begun]!;
     const end = this.#starts[this.#begun + 1]!;
     this.#begun++;
-    this.#pc = Number(pc);
+    this.#pc = Number(BigInt.asIntN(64, pc));
     this.#length = length;
+    const { ops } = this.#node.block;
     this.inline =
-      !this.#refused.has(this.#pc) && regionMode(this.#node.block.ops, first, end, this.inexactAccrued) === 'inline';
+      !this.#refused.has(this.#pc) &&
+      regionMode(ops, first, end, this.inexactAccrued) === 'inline' &&
+      !(this.#frame.slowPaths && ops.slice(first, end).some(({ name }) => name === 'load' || name === 'store'));
   }
 
   bailIf(): void {

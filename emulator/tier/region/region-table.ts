@@ -1,7 +1,7 @@
 import { REGIONS_MAX } from '../../layout/memory-map.ts';
 import { assert } from '../../check/assert.ts';
 import type { Dispatcher } from './dispatcher.ts';
-import { Region } from './region.ts';
+import { Region, type RegionSites } from './region.ts';
 import type { CompiledRegion } from './translate.ts';
 
 /** A way into a region. */
@@ -16,7 +16,7 @@ const CAPACITY = 4 << 20;
 /** The live regions (level 2 of the translation cache): by entry address, by index, and by what they were made from. */
 export class RegionTable {
   readonly #dispatcher: Dispatcher;
-  readonly #mark: (pc: number, marked: boolean) => void;
+  readonly #mark: (place: number, marked: boolean) => void;
   readonly #dropped: (region: Region) => void;
   readonly #entries = new Map<number, Entry>();
   readonly #byIndex: (Region | undefined)[] = [];
@@ -28,7 +28,7 @@ export class RegionTable {
   /** `mark` makes the interpreter stop at an entry, or no longer; `dropped` is told of regions evicted or invalidated. */
   constructor(
     dispatcher: Dispatcher,
-    mark: (pc: number, marked: boolean) => void,
+    mark: (place: number, marked: boolean) => void,
     dropped: (region: Region) => void,
     capacity = CAPACITY,
   ) {
@@ -62,11 +62,11 @@ export class RegionTable {
   }
 
   /** Installs a translation, in place of the regions it covers. */
-  add(code: CompiledRegion, run: WebAssembly.ExportValue, generation: number): Region {
+  add(code: CompiledRegion, run: WebAssembly.ExportValue, generation: number, site: RegionSites): Region {
     for (const other of this.#live) if (covers(code.ranges, other.code.ranges)) this.remove(other);
     this.#makeRoom(code.bytes.length);
     const index = this.#free.pop() ?? this.#byIndex.length;
-    const region = new Region(code, index, generation);
+    const region = new Region(code, index, generation, site);
     this.#byIndex[index] = region;
     this.#live.add(region);
     this.#bytes += code.bytes.length;
@@ -75,8 +75,8 @@ export class RegionTable {
     for (const [position, { pc, inlined }] of code.entries.entries()) {
       if (inlined || (pc !== code.seed && this.#entries.has(pc))) continue;
       this.#entries.set(pc, { region, number: position + 1 });
-      this.#dispatcher.cache(pc, index, position + 1);
-      this.#mark(pc, true);
+      this.#dispatcher.cache(pc, index, position + 1, code.pages);
+      this.#mark(site.entries[position]!, true);
     }
     return region;
   }
@@ -89,23 +89,23 @@ export class RegionTable {
     this.#free.push(region.index);
     this.#bytes -= region.code.bytes.length;
     this.#dispatcher.table.set(region.index, null);
-    for (const { pc } of region.code.entries) {
+    for (const [position, { pc }] of region.code.entries.entries()) {
       if (this.#entries.get(pc)?.region !== region) continue;
       this.#entries.delete(pc);
       this.#dispatcher.forget(pc);
-      this.#mark(pc, false);
+      this.#mark(region.site.entries[position]!, false);
     }
   }
 
-  /** Removes regions whose code, assumptions about writable memory, or any of these meet the guest bytes [gva, gva + length). */
-  invalidate(gva: number, length: number, what: 'code' | 'writes' | 'all'): void {
-    const end = gva + length;
+  /** Removes regions whose code, assumptions about writable memory, or any of these meet the bytes [place, place + length). */
+  invalidate(place: number, length: number, what: 'code' | 'writes' | 'all'): void {
+    const end = place + length;
     for (const region of this.#live) {
-      const { ranges, assumptions } = region.code;
+      const { assumptions } = region.code;
       const hit =
-        (what !== 'writes' && ranges.some(([low, high]) => low < end && gva < high)) ||
+        (what !== 'writes' && region.site.ranges.some(([low, high]) => low < end && place < high)) ||
         (what !== 'code' &&
-          assumptions.some(({ low, high, write }) => (write || what === 'all') && low < end && gva < high));
+          assumptions.some(({ low, high, write }) => (write || what === 'all') && low < end && place < high));
       if (!hit) continue;
       this.remove(region);
       this.#dropped(region);

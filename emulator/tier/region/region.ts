@@ -1,5 +1,13 @@
 import type { CompiledRegion, Exit } from './translate.ts';
 
+/** The places (tier/code-space.ts) of a region's code when it was made. */
+export interface RegionSites {
+  /** Like `CompiledRegion.ranges`. */
+  readonly ranges: readonly (readonly [number, number])[];
+  /** Of each entry. */
+  readonly entries: readonly number[];
+}
+
 /** A translated region that is installed. */
 export class Region {
   readonly code: CompiledRegion;
@@ -12,6 +20,8 @@ export class Region {
   live = true;
   /** Times it could not be entered because modes or flags were others. */
   refusedEntries = 0;
+  /** Times it could not be entered because one of its pages was not where it was, or not in the TLB. */
+  evictions = 0;
   /** How often translations of the same code were found to assume too much of memory. */
   distrusts = 0;
   /** The region that control kept leaving for this one's code, when that is why it was made. */
@@ -23,7 +33,11 @@ export class Region {
   /** Recent use, halved from time to time. */
   heat = 0;
 
-  constructor(code: CompiledRegion, index: number, generation: number) {
+  /** Where its code is. */
+  readonly site: RegionSites;
+
+  constructor(code: CompiledRegion, index: number, generation: number, site: RegionSites) {
+    this.site = site;
     this.code = code;
     this.index = index;
     this.generation = generation;

@@ -3,14 +3,16 @@ import { FloatFlag } from '../../bits/float-format.ts';
 import type { Isa } from '../../isa/instruction.ts';
 import type { Op } from '../../ir/block.ts';
 import { opRow } from '../../ir/op.ts';
-import { STATE } from '../../layout/memory-map.ts';
+import { PAGE_SIZE, STATE, TLB_ENTRIES, TLB_ENTRY_SIZE, TlbEntry } from '../../layout/memory-map.ts';
 import { StateOffset } from '../../layout/state.ts';
 import type { FunctionBuilder, Label } from '../../wasm/function.ts';
 import { ModuleBuilder } from '../../wasm/module.ts';
 import { ValType } from '../../wasm/type.ts';
 import { Frame } from '../interpreter/frame.ts';
 import { Lowering } from '../lower.ts';
+import type { MemoryPath } from '../memory-path.ts';
 import { Runtime, type RuntimeOptions } from '../runtime.ts';
+import { importTlbSlowPaths, TlbMemoryPath, type TlbSlowPaths } from '../tlb-path.ts';
 import { analyseFlow, type FlowGraph } from './flow-graph.ts';
 import type { RegionNode, Target } from './node.ts';
 import { RegisterLocals } from './register-locals.ts';
@@ -44,6 +46,8 @@ export interface CompiledRegion {
   readonly entries: readonly { readonly pc: number; readonly inlined: boolean }[];
   /** Guest bytes that were translated, as [start, end) pairs in ascending order without overlap. */
   readonly ranges: readonly (readonly [number, number])[];
+  /** The pages that its code is in, the seed's first; none where addresses are not translated. */
+  readonly pages: readonly CodePage[];
   /** A budget smaller than this is refused at every entry. */
   readonly longest: number;
   readonly circumstances: Circumstances;
@@ -72,7 +76,17 @@ export interface Circumstances {
   readonly inexactAccrued: boolean;
 }
 
-/** Translates a region; the first node is its main entry. */
+/** A page of a region's code behind address translation. */
+export interface CodePage {
+  /** Guest address, as a signed number. */
+  readonly pc: number;
+  /** Its place (tier/code-space.ts). */
+  readonly place: number;
+  /** Linear address of its decoded records, which no other page has as long as they live. */
+  readonly records: number;
+}
+
+/** Translates a region; the first node is its main entry. Behind address translation it refuses to run unless its pages are where they were. */
 export function translateRegion(
   isa: Isa,
   nodes: readonly RegionNode[],
@@ -80,20 +94,23 @@ export function translateRegion(
   refused: Refused,
   knowledge: AccessKnowledge,
   circumstances: Circumstances,
+  pages: readonly CodePage[] = [],
 ): CompiledRegion {
   const module = new ModuleBuilder({ check: CHECK >= CheckLevel.full });
   const runtime = new Runtime(module, isa, options);
+  const slowPaths = options.translated === true ? importTlbSlowPaths(module) : undefined;
   const fn = module.function('run', [ValType.i32], [ValType.i32]);
   const graph = analyseFlow(nodes, [0]);
   const emitter = new RegionEmitter(
     fn,
     nodes,
     graph,
-    new RegionMemoryPath(options.guestSize),
+    slowPaths ?? new RegionMemoryPath(options.guestSize),
     knowledge,
     runtime,
     refused,
     circumstances,
+    pages,
   );
   emitter.write();
   module.exportFunction('run', fn);
@@ -105,6 +122,7 @@ export function translateRegion(
     exits: emitter.exits,
     entries: graph.entries.map((entry) => ({ pc: nodes[entry]!.pc, inlined: nodes[entry]!.inlined })),
     ranges: rangesOf(nodes),
+    pages,
     longest: emitter.longest,
     circumstances: emitter.circumstances,
     assumptions: [...emitter.assumptions],
@@ -123,7 +141,7 @@ function usesFloat(nodes: readonly RegionNode[]): boolean {
 }
 
 function lastInstruction({ block }: RegionNode): number {
-  return Number(block.ops.findLast(({ name }) => name === 'insn')!.pc);
+  return Number(BigInt.asIntN(64, block.ops.findLast(({ name }) => name === 'insn')!.pc!));
 }
 
 /** The guest bytes of nodes as [start, end) pairs in ascending order without overlap. */
@@ -149,7 +167,9 @@ class RegionEmitter {
   readonly fn: FunctionBuilder;
   readonly #nodes: readonly RegionNode[];
   readonly #graph: FlowGraph;
-  readonly #memory: RegionMemoryPath;
+  readonly #memory: MemoryPath;
+  readonly #slowPaths: boolean;
+  readonly #pages: readonly CodePage[];
   readonly #knowledge: AccessKnowledge;
   readonly #runtime: Runtime;
   readonly #registers: RegisterLocals;
@@ -168,12 +188,14 @@ class RegionEmitter {
     fn: FunctionBuilder,
     nodes: readonly RegionNode[],
     graph: FlowGraph,
-    memory: RegionMemoryPath,
+    memory: RegionMemoryPath | TlbSlowPaths,
     knowledge: AccessKnowledge,
     runtime: Runtime,
     refused: Refused,
     circumstances: Circumstances,
+    pages: readonly CodePage[],
   ) {
+    this.#pages = pages;
     this.circumstances = {
       modes: nodes.some(({ usesModes }) => usesModes) ? circumstances.modes : [],
       inexactAccrued: circumstances.inexactAccrued && usesFloat(nodes),
@@ -181,7 +203,8 @@ class RegionEmitter {
     this.fn = fn;
     this.#nodes = nodes;
     this.#graph = graph;
-    this.#memory = memory;
+    this.#slowPaths = !(memory instanceof RegionMemoryPath);
+    this.#memory = memory instanceof RegionMemoryPath ? memory : this.#tlbPath(memory);
     this.#knowledge = knowledge;
     this.#runtime = runtime;
     this.#refused = refused;
@@ -222,6 +245,22 @@ class RegionEmitter {
     fn.localGet(this.#status);
   }
 
+  /** What the slow paths see and change of the budget is the frame's. */
+  #tlbPath(slowPaths: TlbSlowPaths): MemoryPath {
+    return new TlbMemoryPath(slowPaths, {
+      before: (fn) => {
+        fn.i32Const(0);
+        fn.localGet(this.#budget);
+        fn.store('i32.store', { offset: Frame.budget });
+      },
+      after: (fn) => {
+        fn.i32Const(0);
+        fn.load('i32.load', { offset: Frame.budget });
+        fn.localSet(this.#budget);
+      },
+    });
+  }
+
   /** Returns at once when modes or flags are not those that the region was made for. */
   #refuseOthers(): void {
     const { fn } = this;
@@ -236,6 +275,22 @@ class RegionEmitter {
       fn.load('i32.load', { offset: STATE + offset });
       fn.i32Const(value | 0);
       fn.op('i32.ne');
+      returnIf();
+    }
+    // The dispatcher has looked at the page that it enters.
+    for (const { pc, records } of this.#pages.length > 1 ? this.#pages : []) {
+      fn.i32Const(0);
+      fn.load('i32.load', { offset: STATE + StateOffset.fetchTlb });
+      fn.localTee(this.#status);
+      const entry = ((pc / PAGE_SIZE) & (TLB_ENTRIES - 1)) * TLB_ENTRY_SIZE;
+      fn.load('i64.load', { offset: entry + TlbEntry.execute });
+      fn.i64Const(pc);
+      fn.op('i64.ne');
+      fn.localGet(this.#status);
+      fn.load('i32.load', { offset: entry + TlbEntry.code });
+      fn.i32Const(records);
+      fn.op('i32.ne');
+      fn.op('i32.or');
       returnIf();
     }
     if (!this.circumstances.inexactAccrued) return;
@@ -301,12 +356,15 @@ class RegionEmitter {
       exit: this.#exit,
       status: this.#status,
       inexactAccrued: this.circumstances.inexactAccrued,
+      slowPaths: this.#slowPaths,
       newExit: (exit) => this.#newExit(exit),
       end: () => this.#writeEnding(node),
     });
-    const plan = planAccesses(node.block, this.#knowledge);
-    for (const check of plan.values()) if (check.kind === 'range') this.assumptions.add(check.range);
-    this.#memory.follow(plan);
+    if (this.#memory instanceof RegionMemoryPath) {
+      const plan = planAccesses(node.block, this.#knowledge);
+      for (const check of plan.values()) if (check.kind === 'range') this.assumptions.add(check.range);
+      this.#memory.follow(plan);
+    }
     new Lowering(node.block, site, this.#memory, this.#runtime).run();
     this.#closeMerges(merges);
     if (isLoop) {
@@ -344,6 +402,11 @@ class RegionEmitter {
         this.#branch(node, ending.taken, ending.fallThrough);
         break;
       case 'leave':
+        if (this.#slowPaths) {
+          // The interpreter does it, and comes back by itself: behind translation such instructions are frequent.
+          this.#go(node, { exit: ending.pc });
+          break;
+        }
         fn.i32Const(this.#newExit({ pc: ending.pc, refund: 0, kind: 'unheld' }));
         fn.localSet(this.#status);
         fn.br(this.#exit);

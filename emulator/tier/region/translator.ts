@@ -1,19 +1,27 @@
 import { FloatFlag } from '../../bits/float-format.ts';
+import { assert } from '../../check/assert.ts';
 import type { Block } from '../../ir/block.ts';
 import type { Decoded, Isa } from '../../isa/instruction.ts';
-import { GUEST, STATE, STATE_SIZE } from '../../layout/memory-map.ts';
+import { PAGE_SIZE, STATE, STATE_SIZE } from '../../layout/memory-map.ts';
 import { StateOffset } from '../../layout/state.ts';
 import { optimize, slotName, type PassCounters } from '../../pass/pipeline.ts';
+import { type CodeSpace, NOWHERE } from '../code-space.ts';
 import { exactFloat } from '../host-imports.ts';
 import type { RuntimeOptions } from '../runtime.ts';
+import type { TlbImports } from '../tlb-path.ts';
 import type { AddressSampler } from './address-sampler.ts';
 import { type CodeStore, sourceOf } from './code-store.ts';
 import { Discovery, type DiscoveryLimits, type LiftedBlock } from './discover.ts';
 import type { RegionNode } from './node.ts';
-import { type Circumstances, type CompiledRegion, translateRegion } from './translate.ts';
+import { type Circumstances, type CodePage, type CompiledRegion, rangesOf, translateRegion } from './translate.ts';
 
 /** What translation looks at and reports to. */
 export interface TranslatorOptions extends RuntimeOptions {
+  readonly code: CodeSpace;
+  /** The slow paths behind address translation. */
+  readonly tlb?: TlbImports;
+  /** Linear address of the decoded records of the page around a place. */
+  readonly recordsOf: (place: number) => number;
   readonly limits: DiscoveryLimits;
   /** Names of passes to leave out; all when `passes` is false. */
   readonly disabledPasses?: ReadonlySet<string>;
@@ -52,10 +60,12 @@ export interface DiscoverOptions {
   readonly isElsewhere?: (pc: number) => boolean;
 }
 
-const NOWHERE = () => false;
+const NOT_ELSEWHERE = () => false;
 /** Instructions and blocks remembered; then they are forgotten and begun anew. */
 const MOST_DECODED = 50_000;
 const MOST_BLOCKS = 10_000;
+/** Pages of code of a region behind address translation: each is looked up at every entry. */
+const MOST_PAGES = 4;
 
 /** Makes regions of guest code. */
 export class Translator {
@@ -76,7 +86,7 @@ export class Translator {
   readonly #options: TranslatorOptions;
   readonly #addresses: AddressSampler;
   readonly #store: CodeStore;
-  readonly #guest: Uint8Array<ArrayBuffer>;
+  readonly #code: CodeSpace;
   readonly #state: DataView<ArrayBuffer>;
   readonly #decoded = new Map<number, Decoded>();
   readonly #blocks = new Map<number, LiftedBlock & { readonly end: number; readonly modes: string }>();
@@ -96,21 +106,39 @@ export class Translator {
     this.#addresses = addresses;
     this.#store = store;
     this.#options = options;
-    this.#guest = new Uint8Array(buffer, GUEST, options.guestSize);
+    this.#code = options.code;
     this.#state = new DataView(buffer, STATE, STATE_SIZE);
   }
 
   /** The instruction at a guest address as executed, whether it may be translated or not. */
   decode(pc: number): Decoded | undefined {
-    const known = this.#decoded.get(pc);
+    const place = this.#code.placeOf(pc);
+    if (place === NOWHERE) return undefined;
+    const known = this.#decoded.get(place);
     if (known !== undefined) return known;
-    if (pc >= this.#guest.length) return undefined;
-    const raw = this.#isa.decode(this.#guest, pc);
+    const runsOn = !this.#code.contiguous && (place % PAGE_SIZE) + this.#isa.maximumLength > PAGE_SIZE;
+    const raw = runsOn ? this.#decodeAtEnd(pc, place) : this.#isa.decode(this.#code.bytes, place);
     if (raw === undefined) return undefined;
     const decoded = this.#isa.canonical(raw);
+    if (runsOn) return decoded;
     if (this.#decoded.size >= MOST_DECODED) this.#decoded.clear();
-    this.#decoded.set(pc, decoded);
+    this.#decoded.set(place, decoded);
     return decoded;
+  }
+
+  /** The instruction near the end of a page, whose last bytes may be anywhere. */
+  #decodeAtEnd(pc: number, place: number): Decoded | undefined {
+    const { bytes } = this.#code;
+    const inFirst = PAGE_SIZE - (place % PAGE_SIZE);
+    const alone = this.#isa.decode(bytes.subarray(place, place + inFirst), 0);
+    if (alone !== undefined) return alone;
+    const second = this.#code.placeOf(pc + inFirst);
+    if (second === NOWHERE) return undefined;
+    const { maximumLength } = this.#isa;
+    const whole = Uint8Array.from({ length: maximumLength }, (_, at) =>
+      at < inFirst ? bytes[place + at]! : bytes[second + at - inFirst]!,
+    );
+    return this.#isa.decode(whole, 0);
   }
 
   /** Gives an instruction its slow paths in line from now on. */
@@ -119,13 +147,14 @@ export class Translator {
   }
 
   /** The nodes of the region that would begin at a guest address (Discovery.discover); empty when there is nothing to translate. */
-  discover(seed: number, { shapeOnly = false, isElsewhere = NOWHERE }: DiscoverOptions = {}): RegionNode[] {
+  discover(seed: number, { shapeOnly = false, isElsewhere = NOT_ELSEWHERE }: DiscoverOptions = {}): RegionNode[] {
     const { mayTranslate, jumpTargets, limits, now } = this.#options;
     const begin = now?.() ?? 0;
+    const pages = new PageLimit(this.#code.contiguous ? Infinity : MOST_PAGES);
     const discovery = new Discovery(
       this.#isa,
       {
-        instruction: (pc) => (mayTranslate(pc) ? this.decode(pc) : undefined),
+        instruction: (pc) => (mayTranslate(pc) && pages.admit(pc) ? this.decode(pc) : undefined),
         jumpTargets,
         isElsewhere,
         modes: new Map(
@@ -142,7 +171,9 @@ export class Translator {
 
   /** The emitted code of an earlier translation from `seed` that still fits, if there is one. */
   stored(seed: number): CompiledRegion | undefined {
-    const found = this.#store.find(seed, this.#guest, (code) => this.#fits(code));
+    // Code behind address translation is made for pages, which the store does not know.
+    if (!this.#code.contiguous) return undefined;
+    const found = this.#store.find(seed, this.#code.bytes, (code) => this.#fits(code));
     if (found !== undefined) this.counters.reused++;
     return found;
   }
@@ -158,6 +189,7 @@ export class Translator {
       this.#refused,
       this.#addresses,
       this.#circumstances(),
+      this.#pagesOf(nodes),
     );
     const { counters } = this;
     counters.translated++;
@@ -166,7 +198,7 @@ export class Translator {
     counters.wasmOps += code.counters.wasmOps;
     counters.wasmBytes += code.bytes.length;
     if (now !== undefined) counters.milliseconds += now() - begin;
-    this.#store.add(code, sourceOf(this.#guest, code.ranges));
+    if (this.#code.contiguous) this.#store.add(code, sourceOf(this.#code.bytes, code.ranges));
     return code;
   }
 
@@ -183,6 +215,7 @@ export class Translator {
         computeFloat(index);
       },
       codeWritten,
+      ...this.#options.tlb,
     };
     const instance = new WebAssembly.Instance(new WebAssembly.Module(bytes), { env });
     if (now !== undefined) this.counters.compileMilliseconds += now() - begin;
@@ -198,7 +231,8 @@ export class Translator {
   /** Regions that overlap, and the same one made anew, share the work on their blocks. */
   #blockOf(pc: number, end: number, lift: () => Block): LiftedBlock {
     const modes = this.#modesKey();
-    const known = this.#blocks.get(pc);
+    // What is at an address may change without notice behind address translation.
+    const known = this.#code.contiguous ? this.#blocks.get(pc) : undefined;
     if (known !== undefined && known.end === end && known.modes === modes) return known;
     const lifted = lift();
     const files = this.#isa.modes ?? [];
@@ -209,6 +243,24 @@ export class Translator {
     return made;
   }
 
+  /** The pages that nodes are in, the first node's first; none where addresses are not translated. */
+  #pagesOf(nodes: readonly RegionNode[]): readonly CodePage[] {
+    if (this.#code.contiguous) return [];
+    const pages = new Map<number, CodePage>();
+    const add = (pc: number) => {
+      const page = Math.floor(pc / PAGE_SIZE) * PAGE_SIZE;
+      if (pages.has(page)) return;
+      const place = this.#code.placeOf(page);
+      assert(place !== NOWHERE, 'code that was just read is there');
+      pages.set(page, { pc: page, place, records: this.#options.recordsOf(place) });
+    };
+    add(nodes[0]!.pc);
+    for (const [start, end] of rangesOf(nodes)) {
+      for (let at = start; at < end; at = Math.floor(at / PAGE_SIZE) * PAGE_SIZE + PAGE_SIZE) add(at);
+    }
+    return [...pages.values()];
+  }
+
   #modesKey(): string {
     return (this.#isa.modes ?? []).map(({ offset }) => this.#mode(offset)).join();
   }
@@ -216,7 +268,8 @@ export class Translator {
   #optimize(block: Block): Block {
     const { passes, disabledPasses, now } = this.#options;
     if (!passes) return block;
-    const context = { knownIn: this.#knownIn(), ordinaryMemory: true, writableIsReadable: true };
+    const ordinaryMemory = this.#code.contiguous;
+    const context = { knownIn: this.#knownIn(), ordinaryMemory, writableIsReadable: ordinaryMemory };
     return optimize(block, context, {
       counters: this.passCounters,
       ...(disabledPasses ? { disabled: disabledPasses } : {}),
@@ -246,6 +299,24 @@ export class Translator {
     if (circumstances.modes.some(([offset, value]) => this.#mode(offset) !== value)) return false;
     if (circumstances.inexactAccrued && !this.#circumstances().inexactAccrued) return false;
     return assumptions.every((assumption) => this.#addresses.holds(assumption));
+  }
+}
+
+/** Admits addresses in a limited number of pages. */
+class PageLimit {
+  readonly #most: number;
+  readonly #pages = new Set<number>();
+
+  constructor(most: number) {
+    this.#most = most;
+  }
+
+  admit(pc: number): boolean {
+    const page = Math.floor(pc / PAGE_SIZE);
+    if (this.#pages.has(page)) return true;
+    if (this.#pages.size >= this.#most) return false;
+    this.#pages.add(page);
+    return true;
   }
 }
 
