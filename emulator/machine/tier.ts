@@ -3,7 +3,7 @@ import { Vcpu } from '../cpu/vcpu.ts';
 import type { Isa } from '../isa/instruction.ts';
 import type { FlatMemory } from '../memory/flat.ts';
 import type { TranslationOptions as AddressTranslation } from '../tier/interpreter/interpreter.ts';
-import { AUTO, BASELINE, OPTIMIZED, type TierPolicy } from '../tier/policy.ts';
+import { AUTO, AUTO_TRANSLATED, BASELINE, OPTIMIZED, type TierPolicy } from '../tier/policy.ts';
 import type { TieredOptions } from '../tier/tiered.ts';
 import { SystemReference } from './system-reference.ts';
 
@@ -53,7 +53,7 @@ export function createTranslatedCpu(
 ): Vcpu | SystemReference {
   const { mmu, hooks } = translation;
   if (tier === 'reference') return new SystemReference(isa, memory, mmu, { hooks, ...(time ? { time } : {}) });
-  const policy = policyOf(tier);
+  const policy = tier === 'auto' ? AUTO_TRANSLATED : policyOf(tier);
   return new Vcpu(isa, memory, {
     guestSize: ramSize,
     translation,

@@ -39,7 +39,8 @@ export function helperCaller(isa: Isa, context: HelperContext, stop = () => {}):
   return (index) => {
     const helper = helpers[index];
     assert(helper !== undefined, 'code asks for a helper of its ISA');
-    const args = Array.from({ length: helper.parameters }, (_, argument) => readArgument(state, argument, 64));
+    const args: bigint[] = [];
+    for (let argument = 0; argument < helper.parameters; argument++) args.push(readArgument(state, argument, 64));
     const outcome = helper.call(context, args);
     if ('trap' in outcome) {
       state.setInt32(StateOffset.cause, outcome.trap, true);

@@ -69,6 +69,8 @@ export interface TranslationEvent {
 const COLD_INSTRUCTIONS = 200;
 /** Transitions between regions before it is looked whether some should be one. */
 const MANY_CHAINED = 10_000;
+/** The same for each region that lives: all of them are looked at. */
+const CHAINED_A_REGION = 100;
 /** Times in a row that a region is tried again at once. */
 const FEW_EVICTIONS = 4;
 /** Instructions interpreted before an entry that was refused is tried again. */
@@ -286,7 +288,7 @@ export class TieredEngine {
         this.#retire(retired);
         entry = status & ~Status.spent;
         this.#setPc(region.code.entries[entry - 1]!.pc);
-        if (counters.chained - this.#chainedBefore > MANY_CHAINED) {
+        if (counters.chained - this.#chainedBefore > MANY_CHAINED + CHAINED_A_REGION * this.#regions.size) {
           this.#chainedBefore = counters.chained;
           this.#merge();
           return ExitReason.budget;

@@ -1,4 +1,4 @@
-import { REGIONS_MAX } from '../../layout/memory-map.ts';
+import { PAGE_SIZE, REGIONS_MAX } from '../../layout/memory-map.ts';
 import { assert } from '../../check/assert.ts';
 import type { Dispatcher } from './dispatcher.ts';
 import { Region, type RegionSites } from './region.ts';
@@ -22,6 +22,8 @@ export class RegionTable {
   readonly #byIndex: (Region | undefined)[] = [];
   readonly #live = new Set<Region>();
   readonly #free: number[] = [];
+  /** Regions by the pages (places) that they have code in. */
+  readonly #byPage = new Map<number, Set<Region>>();
   readonly #capacity: number;
   #bytes = 0;
 
@@ -63,12 +65,17 @@ export class RegionTable {
 
   /** Installs a translation, in place of the regions it covers. */
   add(code: CompiledRegion, run: WebAssembly.ExportValue, generation: number, site: RegionSites): Region {
-    for (const other of this.#live) if (covers(code.ranges, other.code.ranges)) this.remove(other);
+    for (const other of this.#near(site.ranges)) if (covers(site.ranges, other.site.ranges)) this.remove(other);
     this.#makeRoom(code.bytes.length);
     const index = this.#free.pop() ?? this.#byIndex.length;
     const region = new Region(code, index, generation, site);
     this.#byIndex[index] = region;
     this.#live.add(region);
+    for (const page of pagesOf(site.ranges)) {
+      const there = this.#byPage.get(page);
+      if (there === undefined) this.#byPage.set(page, new Set([region]));
+      else there.add(region);
+    }
     this.#bytes += code.bytes.length;
     this.#dispatcher.table.set(index, run);
     this.#dispatcher.takeUses(index);
@@ -86,6 +93,11 @@ export class RegionTable {
     if (!region.live) return;
     region.live = false;
     this.#live.delete(region);
+    for (const page of pagesOf(region.site.ranges)) {
+      const there = this.#byPage.get(page)!;
+      there.delete(region);
+      if (there.size === 0) this.#byPage.delete(page);
+    }
     this.#free.push(region.index);
     this.#bytes -= region.code.bytes.length;
     this.#dispatcher.table.set(region.index, null);
@@ -100,16 +112,32 @@ export class RegionTable {
   /** Removes regions whose code, assumptions about writable memory, or any of these meet the bytes [place, place + length). */
   invalidate(place: number, length: number, what: 'code' | 'writes' | 'all'): void {
     const end = place + length;
-    for (const region of this.#live) {
-      const { assumptions } = region.code;
-      const hit =
-        (what !== 'writes' && region.site.ranges.some(([low, high]) => low < end && place < high)) ||
-        (what !== 'code' &&
-          assumptions.some(({ low, high, write }) => (write || what === 'all') && low < end && place < high));
-      if (!hit) continue;
+    const hit = new Set<Region>();
+    if (what !== 'writes') {
+      for (const region of this.#near([[place, end]])) {
+        if (region.site.ranges.some(([low, high]) => low < end && place < high)) hit.add(region);
+      }
+    }
+    if (what !== 'code') {
+      for (const region of this.#live) {
+        const { assumptions } = region.code;
+        if (assumptions.some(({ low, high, write }) => (write || what === 'all') && low < end && place < high))
+          hit.add(region);
+      }
+    }
+    for (const region of hit) {
       this.remove(region);
       this.#dropped(region);
     }
+  }
+
+  /** The regions with code in a page of the ranges. */
+  #near(ranges: readonly (readonly [number, number])[]): Set<Region> {
+    const pages = pagesOf(ranges);
+    const near = new Set<Region>();
+    if (pages.size > this.#byPage.size) for (const region of this.#live) near.add(region);
+    else for (const page of pages) for (const region of this.#byPage.get(page) ?? []) near.add(region);
+    return near;
   }
 
   /** Brings `uses` of every region up to date. */
@@ -119,8 +147,12 @@ export class RegionTable {
 
   checkInvariants(): void {
     let bytes = 0;
+    for (const there of this.#byPage.values())
+      for (const region of there) assert(region.live, 'a page has live regions');
     for (const region of this.#live) {
       bytes += region.code.bytes.length;
+      for (const page of pagesOf(region.site.ranges))
+        assert(this.#byPage.get(page)?.has(region) === true, 'a region is found by its pages');
       assert(region.live && this.#byIndex[region.index] === region, 'a live region is found by its index');
     }
     assert(bytes === this.#bytes, 'the bytes of live regions are counted');
@@ -146,6 +178,14 @@ export class RegionTable {
       this.#dropped(region);
     }
   }
+}
+
+/** The pages that ranges touch; an empty range none. */
+function pagesOf(ranges: readonly (readonly [number, number])[]): Set<number> {
+  const pages = new Set<number>();
+  for (const [low, high] of ranges)
+    for (let page = low - (low % PAGE_SIZE); page < high; page += PAGE_SIZE) pages.add(page);
+  return pages;
 }
 
 /** Whether every byte of `inner` is in `outer`; both are ascending and without overlap. */
