@@ -3,27 +3,22 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { ImageError } from '../check/errors.ts';
 import { ElfMachine, parseElf } from './elf.ts';
+import { headersSize, SegmentFlag, writeElf } from './write-elf.ts';
 
 /** A one-segment RISC-V executable: the smallest file that parses. */
-function smallest(): Uint8Array {
-  const bytes = new Uint8Array(64 + 56 + 8);
-  const view = new DataView(bytes.buffer);
-  view.setUint32(0, 0x7f454c46);
-  bytes.set([2, 1, 1], 4);
-  view.setUint16(16, 2, true);
-  view.setUint16(18, ElfMachine.riscv, true);
-  view.setBigUint64(24, 0x10078n, true);
-  view.setBigUint64(32, 64n, true);
-  view.setUint16(54, 56, true);
-  view.setUint16(56, 1, true);
-  view.setUint16(58, 64, true);
-  view.setUint32(64, 1, true);
-  view.setUint32(68, 5, true);
-  view.setBigUint64(80, 0x10000n, true);
-  view.setBigUint64(88, 0x10000n, true);
-  view.setBigUint64(96, BigInt(bytes.length), true);
-  view.setBigUint64(104, BigInt(bytes.length), true);
-  return bytes;
+function smallest(): Uint8Array<ArrayBuffer> {
+  return writeElf({
+    machine: ElfMachine.riscv,
+    entry: 0x1_0078,
+    segments: [
+      {
+        address: 0x1_0000,
+        flags: SegmentFlag.read | SegmentFlag.execute,
+        bytes: new Uint8Array(8),
+        withHeaders: true,
+      },
+    ],
+  });
 }
 
 test('a small executable parses', () => {
@@ -42,6 +37,44 @@ test('a small executable parses', () => {
     executable: true,
   });
   assert.deepEqual(elf.symbols(), []);
+});
+
+test('what is written is read back: segments one after the other, zeroes after them, another physical address', () => {
+  const text = Uint8Array.of(1, 2, 3, 4);
+  const words = Uint8Array.of(5, 6);
+  const file = writeElf({
+    machine: ElfMachine.aarch64,
+    entry: 0x8000_00b4,
+    segments: [
+      { address: 0x8000_0000, flags: SegmentFlag.read | SegmentFlag.execute, bytes: text, withHeaders: true },
+      {
+        address: 0x9000_0000,
+        physicalAddress: 0x4000_0000,
+        flags: SegmentFlag.read | SegmentFlag.write,
+        bytes: words,
+        memorySize: 4096,
+      },
+    ],
+  });
+  const { machine, entry, segments } = parseElf(file, 'written');
+  assert.deepEqual([machine, entry], [ElfMachine.aarch64, 0x8000_00b4]);
+  assert.deepEqual(
+    segments.map(({ address, physicalAddress, fileSize, memorySize, writable, executable }) => [
+      address,
+      physicalAddress,
+      fileSize,
+      memorySize,
+      writable,
+      executable,
+    ]),
+    [
+      [0x8000_0000, 0x8000_0000, headersSize(2) + 4, headersSize(2) + 4, false, true],
+      [0x9000_0000, 0x4000_0000, 2, 4096, true, false],
+    ],
+  );
+  const [first, second] = segments;
+  assert.deepEqual(file.subarray(first!.fileOffset + headersSize(2), first!.fileOffset + first!.fileSize), text);
+  assert.deepEqual(file.subarray(second!.fileOffset, second!.fileOffset + second!.fileSize), words);
 });
 
 test('each kind of foreign or corrupt file is refused in one line that names it', () => {

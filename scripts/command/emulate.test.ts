@@ -4,6 +4,8 @@ import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { after, test } from 'node:test';
+import { ElfMachine } from '../../emulator/loader/elf.ts';
+import { headersSize, SegmentFlag, writeElf } from '../../emulator/loader/write-elf.ts';
 import { elfPath, findGuest } from '../../suites/guests/guests.ts';
 
 const dyno = path.join(import.meta.dirname, '..', 'dyno');
@@ -38,24 +40,10 @@ function firstLoad(view: DataView): number {
 
 /** A static program of these instruction words at 0x10000, readable and executable. */
 function program(name: string, words: readonly number[]): string {
-  const bytes = new Uint8Array(64 + 56 + 4 * words.length);
-  const view = new DataView(bytes.buffer);
-  view.setUint32(0, 0x7f454c46);
-  bytes.set([2, 1, 1], 4);
-  view.setUint16(16, 2, true);
-  view.setUint16(18, 243, true);
-  view.setBigUint64(24, 0x10078n, true);
-  view.setBigUint64(32, 64n, true);
-  view.setUint16(54, 56, true);
-  view.setUint16(56, 1, true);
-  view.setUint32(64, 1, true);
-  view.setUint32(68, 5, true);
-  view.setBigUint64(80, 0x10000n, true);
-  view.setBigUint64(88, 0x10000n, true);
-  view.setBigUint64(96, BigInt(bytes.length), true);
-  view.setBigUint64(104, BigInt(bytes.length), true);
-  words.forEach((word, i) => view.setUint32(120 + 4 * i, word, true));
-  return file(name, bytes);
+  const bytes = new Uint8Array(Uint32Array.from(words).buffer);
+  const entry = 0x1_0000 + headersSize(1);
+  const segment = { address: 0x1_0000, flags: SegmentFlag.read | SegmentFlag.execute, bytes, withHeaders: true };
+  return file(name, writeElf({ machine: ElfMachine.riscv, entry, segments: [segment] }));
 }
 
 test('what cannot run is refused with exit 2 and one line that names file and cause', () => {

@@ -1,14 +1,12 @@
 import { riscv64 } from '../../emulator/isa/riscv/index.ts';
 import { ElfMachine } from '../../emulator/loader/elf.ts';
+import { headersSize, SegmentFlag, writeElf } from '../../emulator/loader/write-elf.ts';
 
-const HEADERS = 64 + 2 * 56;
+const HEADERS = headersSize(2);
 const TEXT = 0x1_0000;
 /** 64 KiB that the program may write, all zero; `lui reg,0x20` gives the address. */
 const DATA = 0x2_0000;
 const DATA_SIZE = 0x1_0000;
-
-/** Of `p_type` and `p_flags` (System V ABI, "Program Header"). */
-const Segment = { load: 1, execute: 1, write: 2, read: 4 } as const;
 
 /**
  * A static riscv64 Linux program of these assembly lines and nothing else: no C library stands between the benchmark and what it measures.
@@ -32,39 +30,24 @@ export function tinyProgram(source: string): Uint8Array {
     return [...bytes];
   });
 
-  const file = new Uint8Array(HEADERS + code.length);
-  const view = new DataView(file.buffer);
-  file.set([0x7f, 0x45, 0x4c, 0x46, 2, 1, 1]);
-  view.setUint16(16, 2, true); // ET_EXEC
-  view.setUint16(18, ElfMachine.riscv, true);
-  view.setUint32(20, 1, true);
-  view.setBigUint64(24, BigInt(TEXT + HEADERS), true);
-  view.setBigUint64(32, 64n, true);
-  view.setUint16(52, 64, true);
-  view.setUint16(54, 56, true);
-  view.setUint16(56, 2, true);
-  writeSegment(view, 64, Segment.read | Segment.execute, TEXT, file.length, file.length);
-  writeSegment(view, 120, Segment.read | Segment.write, DATA, 0, DATA_SIZE);
-  file.set(code, HEADERS);
-  return file;
-}
-
-/** One PT_LOAD of the file's start. */
-function writeSegment(
-  view: DataView,
-  at: number,
-  flags: number,
-  address: number,
-  fileSize: number,
-  size: number,
-): void {
-  view.setUint32(at, Segment.load, true);
-  view.setUint32(at + 4, flags, true);
-  view.setBigUint64(at + 16, BigInt(address), true);
-  view.setBigUint64(at + 24, BigInt(address), true);
-  view.setBigUint64(at + 32, BigInt(fileSize), true);
-  view.setBigUint64(at + 40, BigInt(size), true);
-  view.setBigUint64(at + 48, 4096n, true);
+  return writeElf({
+    machine: ElfMachine.riscv,
+    entry: TEXT + HEADERS,
+    segments: [
+      {
+        address: TEXT,
+        flags: SegmentFlag.read | SegmentFlag.execute,
+        bytes: Uint8Array.from(code),
+        withHeaders: true,
+      },
+      {
+        address: DATA,
+        flags: SegmentFlag.read | SegmentFlag.write,
+        bytes: new Uint8Array(),
+        memorySize: DATA_SIZE,
+      },
+    ],
+  });
 }
 
 /** Writes `hello` and a newline, and exits with 0. */

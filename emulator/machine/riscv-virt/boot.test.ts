@@ -9,7 +9,9 @@ import { ConfigError, ImageError } from '../../check/errors.ts';
 import { riscv64 } from '../../isa/riscv/index.ts';
 import { Privilege, PRIVILEGE, X } from '../../isa/riscv/registers.ts';
 import { Permission } from '../../layout/memory-map.ts';
+import { ElfMachine } from '../../loader/elf.ts';
 import { cellsOf, fdtNode, findNode, parseFdt, stringsOf, writeFdt } from '../../loader/fdt.ts';
+import { SegmentFlag, writeElf } from '../../loader/write-elf.ts';
 import { FlatMemory } from '../../memory/flat.ts';
 import { buildInitramfs } from '../../../scripts/initramfs.ts';
 import { input } from '../../../scripts/inputs.ts';
@@ -45,23 +47,17 @@ function elf(
   entry: bigint,
   options: { virtual?: bigint; memorySize?: bigint; machine?: number } = {},
 ): BootFile {
-  const bytes = new Uint8Array(0x100);
-  const view = new DataView(bytes.buffer);
-  bytes.set([0x7f, 0x45, 0x4c, 0x46, 2, 1, 1]);
-  view.setUint16(16, 2, true);
-  view.setUint16(18, options.machine ?? 243, true);
-  view.setBigUint64(24, entry, true);
-  view.setBigUint64(32, 64n, true);
-  view.setUint16(54, 56, true);
-  view.setUint16(56, 1, true);
-  view.setUint32(64, 1, true);
-  view.setUint32(68, 5, true);
-  view.setBigUint64(72, 0x80n, true);
-  view.setBigUint64(80, options.virtual ?? physical, true);
-  view.setBigUint64(88, physical, true);
-  view.setBigUint64(96, 0x80n, true);
-  view.setBigUint64(104, options.memorySize ?? 0x1000n, true);
-  return file('kernel.elf', bytes);
+  const segment = {
+    address: Number(options.virtual ?? physical),
+    physicalAddress: Number(physical),
+    flags: SegmentFlag.read | SegmentFlag.execute,
+    bytes: new Uint8Array(0x80),
+    memorySize: Number(options.memorySize ?? 0x1000n),
+  };
+  return file(
+    'kernel.elf',
+    writeElf({ machine: options.machine ?? ElfMachine.riscv, entry: Number(entry), segments: [segment] }),
+  );
 }
 
 const placed = (plan: BootPlan): string[] =>
