@@ -2,12 +2,22 @@ import { assert } from '../check/assert.ts';
 import { PAGE_SIZE, Permission } from '../layout/memory-map.ts';
 import type { FlatMemory } from '../memory/flat.ts';
 import { Errno } from '../check/errno.ts';
+import { SharedMappings } from './shared-mapping.ts';
 
 /** `prot` bits of mmap(2); the permission bits of the layout have the same meaning in another order. */
 const Protection = { read: 1, write: 2, execute: 4 } as const;
 
 /** Below this address nothing is mapped without MAP_FIXED, so that null pointers fault (vm.mmap_min_addr). */
 const LOWEST = 0x10000;
+
+/** About what a process costs the host beside its mapped pages: decoded code, tables and WebAssembly instances. */
+const PROCESS_BYTES = 8 * 2 ** 20;
+
+/** What all processes of a kernel together may map, in bytes: the host's memory is not theirs to fill. */
+export interface MemoryQuota {
+  readonly limit: number;
+  used: number;
+}
 
 /** Which pages of a process are in use, and for what: the program break and mappings. Lengths and addresses in bytes. */
 export class AddressSpace {
@@ -16,14 +26,27 @@ export class AddressSpace {
   readonly #mapped: Uint8Array;
   /** Called before bytes or permissions change where code may have been decoded. */
   readonly #flush: (address: number, length: number) => void;
+  readonly #quota: MemoryQuota;
+  readonly shared: SharedMappings;
+  /** Mapped bytes. */
+  #total = 0;
   #breakStart = 0;
   #break = 0;
   /** Mappings are placed downwards from here. */
   #ceiling: number;
 
-  constructor(memory: FlatMemory, flush: (address: number, length: number) => void, from?: AddressSpace) {
+  constructor(
+    memory: FlatMemory,
+    flush: (address: number, length: number) => void,
+    quota: MemoryQuota = { limit: Infinity, used: 0 },
+    from?: AddressSpace,
+  ) {
     this.memory = memory;
     this.#flush = flush;
+    this.#quota = quota;
+    this.shared = from ? from.shared.fork(memory, flush) : new SharedMappings(memory, flush);
+    this.#total = from ? from.#total : 0;
+    quota.used += PROCESS_BYTES + this.#total;
     this.#mapped = from ? from.#mapped.slice() : new Uint8Array(memory.size / PAGE_SIZE);
     this.#breakStart = from ? from.#breakStart : 0;
     this.#break = from ? from.#break : 0;
@@ -45,7 +68,7 @@ export class AddressSpace {
     const newEnd = roundUp(to);
     if (newEnd > end) {
       if (!this.#free(end, newEnd - end)) return this.#break;
-      this.#map(end, newEnd - end, Permission.read | Permission.write);
+      if (!this.#map(end, newEnd - end, Permission.read | Permission.write)) return this.#break;
     } else if (newEnd < end) this.unmap(newEnd, end - newEnd);
     return (this.#break = to);
   }
@@ -66,16 +89,17 @@ export class AddressSpace {
       if (at < LOWEST || at + size > this.memory.size || !this.#free(at, size)) at = this.#search(size);
       if (at < 0) return -Errno.ENOMEM;
     }
-    this.#map(at, size, permissionsOf(protection));
-    return at;
+    return this.#map(at, size, permissionsOf(protection)) ? at : -Errno.ENOMEM;
   }
 
   unmap(address: number, length: number): number {
     const size = roundUp(length);
     if (address % PAGE_SIZE !== 0 || length <= 0 || address < 0 || !(address + size <= this.memory.size))
       return -Errno.EINVAL;
+    this.shared.remove(address, size);
     this.#flush(address, size);
     this.memory.unmap(address, size);
+    this.#count(-this.#mappedIn(address, size));
     this.#mapped.fill(0, address / PAGE_SIZE, (address + size) / PAGE_SIZE);
     return 0;
   }
@@ -104,35 +128,68 @@ export class AddressSpace {
       return address;
     }
     const permissions = this.memory.permission[address / PAGE_SIZE]! & ~Permission.code;
-    if (address + newSize <= this.memory.size && this.#free(address + oldSize, newSize - oldSize)) {
-      this.#map(address + oldSize, newSize - oldSize, permissions);
-      return address;
+    const shared = this.shared.holding(address, oldSize);
+    if (shared === 'other') return -Errno.EINVAL;
+    if (
+      shared === 'none' &&
+      address + newSize <= this.memory.size &&
+      this.#free(address + oldSize, newSize - oldSize)
+    ) {
+      return this.#map(address + oldSize, newSize - oldSize, permissions) ? address : -Errno.ENOMEM;
     }
     if (!mayMove) return -Errno.ENOMEM;
     const to = this.#search(newSize);
     if (to < 0) return -Errno.ENOMEM;
-    this.#map(to, newSize, permissions);
-    this.memory.bytes.copyWithin(to, address, address + oldSize);
+    if (!this.#map(to, newSize, permissions)) return -Errno.ENOMEM;
+    if (!this.shared.move(address, oldSize, to, newSize)) this.memory.bytes.copyWithin(to, address, address + oldSize);
     this.unmap(address, oldSize);
     return to;
   }
 
-  /** Maps pages for the program itself, its stack and the signal trampoline; `permissions` are Permission bits. */
-  place(address: number, length: number, permissions: number): void {
+  /** Maps pages for the program itself, its stack and the signal trampoline; `permissions` are Permission bits. False for want of memory. */
+  place(address: number, length: number, permissions: number): boolean {
     const start = address - (address % PAGE_SIZE);
-    this.#map(start, roundUp(address + length) - start, permissions);
+    return this.#map(start, roundUp(address + length) - start, permissions);
+  }
+
+  /** Whether another process like this one is within the quota. */
+  mayFork(): boolean {
+    return this.#quota.used + PROCESS_BYTES + this.mappedBytes() <= this.#quota.limit;
+  }
+
+  /** The process is gone: its shared mappings are written back, and others may have its memory. */
+  release(): void {
+    this.shared.close();
+    this.#count(-this.#total);
+    this.#quota.used -= PROCESS_BYTES;
+    this.#mapped.fill(0);
   }
 
   mappedBytes(): number {
+    return this.#total;
+  }
+
+  #count(more: number): void {
+    this.#total += more;
+    this.#quota.used += more;
+  }
+
+  #mappedIn(address: number, size: number): number {
     let pages = 0;
-    for (const page of this.#mapped) pages += page;
+    const end = (address + size) / PAGE_SIZE;
+    for (let page = address / PAGE_SIZE; page < end; page++) pages += this.#mapped[page]!;
     return pages * PAGE_SIZE;
   }
 
-  #map(address: number, size: number, permissions: number): void {
+  /** False when the quota has no room. */
+  #map(address: number, size: number, permissions: number): boolean {
+    const more = size - this.#mappedIn(address, size);
+    if (this.#quota.used + more > this.#quota.limit) return false;
+    this.#count(more);
     this.#flush(address, size);
     this.#mapped.fill(1, address / PAGE_SIZE, (address + size) / PAGE_SIZE);
     this.memory.protect(address, size, permissions);
+    return true;
   }
 
   #free(address: number, size: number): boolean {

@@ -53,6 +53,8 @@ export interface OpenFile {
   readonly terminal: boolean;
   /** The host's descriptor, for `ftruncate`, `fsync` and the like. */
   readonly host?: number;
+  /** Of a mount that the guest may not change: neither may what needs no right to write, such as its mode and times. */
+  readonly readOnly?: boolean;
   /** Called when the last reference goes. */
   close(): void;
 }
@@ -88,10 +90,12 @@ export abstract class BasicFile implements OpenFile {
 /** A regular file of the host, opened below a mount. */
 export class HostFile extends BasicFile {
   readonly host: number;
+  readonly readOnly: boolean;
   #offset = 0;
-  constructor(path: string, flags: number, host: number) {
+  constructor(path: string, flags: number, host: number, readOnly: boolean) {
     super(path, flags);
     this.host = host;
+    this.readOnly = readOnly;
   }
   override read(into: Uint8Array, position?: number): Transfer {
     try {

@@ -1,6 +1,7 @@
 import crypto from 'node:crypto';
 import fs from 'node:fs';
 import nodePath from 'node:path';
+import { spawnSync } from 'node:child_process';
 import { ConfigError } from '../check/errors.ts';
 import { Errno, errnoOf } from '../check/errno.ts';
 import {
@@ -15,6 +16,7 @@ import {
   type FileStatus,
   type OpenFile,
 } from './file.ts';
+import { Fifos, type FifoOpening } from './pipe.ts';
 
 /** A host directory shown to the guest. */
 export interface Mount {
@@ -71,6 +73,7 @@ interface Builtins {
 export class FileSystem {
   readonly #mounts: readonly Mount[];
   readonly #random: (into: Uint8Array) => void;
+  readonly #fifos = new Fifos();
 
   /** Throws ConfigError when a mount's host side is not a directory. */
   constructor(mounts: readonly Mount[], random: (into: Uint8Array) => void = (into) => crypto.randomFillSync(into)) {
@@ -129,7 +132,7 @@ export class FileSystem {
   }
 
   /** Opens a place that `resolve` gave. */
-  open(place: Place, flags: number, mode: number, builtins: Builtins): OpenFile | number {
+  open(place: Place, flags: number, mode: number, builtins: Builtins): OpenFile | FifoOpening | number {
     if (place.kind === 'builtin') return this.#openBuiltin(place.guest, flags, builtins);
     const writes = (flags & OpenFlag.accessMode) !== 0 || (flags & (OpenFlag.create | OpenFlag.truncate)) !== 0;
     try {
@@ -147,7 +150,14 @@ export class FileSystem {
       if ((flags & OpenFlag.directory) !== 0) return existing ? -Errno.ENOTDIR : -Errno.ENOENT;
       if (existing?.isSymbolicLink())
         return (flags & OpenFlag.create) !== 0 && (flags & OpenFlag.exclusive) !== 0 ? -Errno.EEXIST : -Errno.ELOOP;
-      // Host devices, sockets and pipes below a mount would let the guest out of the directory it was given.
+      if (existing?.isFIFO()) {
+        if ((flags & OpenFlag.create) !== 0 && (flags & OpenFlag.exclusive) !== 0) return -Errno.EEXIST;
+        const named = this.status(place, builtins);
+        return typeof named === 'number'
+          ? named
+          : this.#fifos.open(flags, place.guest, named, () => this.status(place, builtins));
+      }
+      // Host devices and sockets below a mount would let the guest out of the directory it was given.
       if (existing && !existing.isFile()) return -Errno.EACCES;
       if (writes && place.readOnly)
         return existing && (flags & OpenFlag.accessMode) === 0 && (flags & OpenFlag.truncate) === 0
@@ -206,7 +216,7 @@ export class FileSystem {
     if ((flags & OpenFlag.exclusive) !== 0) host |= O_EXCL;
     if ((flags & OpenFlag.truncate) !== 0) host |= O_TRUNC;
     if ((flags & OpenFlag.append) !== 0) host |= O_APPEND;
-    return new HostFile(place.guest, flags, fs.openSync(hostBytes(place.host), host, mode & 0o777));
+    return new HostFile(place.guest, flags, fs.openSync(hostBytes(place.host), host, mode & 0o777), place.readOnly);
   }
 
   #place(guest: string): Place {
@@ -301,6 +311,20 @@ export class FileSystem {
     const text = TEXTS.get(guest);
     return text === undefined ? -Errno.EACCES : new MemoryFile(guest, flags, Buffer.from(text), status);
   }
+}
+
+/** mkfifo(3) at a host path. The runtime has no call for it, so the program of that name does it. Throws errors with `code`, like node:fs. */
+export function makeFifo(host: Buffer, mode: number): void {
+  const fail = (code: string): never => {
+    throw Object.assign(new Error(`mkfifo: ${code}`), { code });
+  };
+  if (fs.lstatSync(host, { throwIfNoEntry: false })) fail('EEXIST');
+  const path = host.toString('utf8');
+  // Arguments of programs are UTF-8 text here; EPERM is what a file system without FIFOs says.
+  if (!Buffer.from(path, 'utf8').equals(host)) fail('EPERM');
+  fs.accessSync(nodePath.dirname(path), fs.constants.W_OK);
+  const made = spawnSync('mkfifo', ['-m', (mode & 0o777).toString(8), '--', path], { stdio: 'ignore' });
+  if (made.status !== 0) fail('EPERM');
 }
 
 const BUILTIN_DIRECTORIES = new Set(['/', '/dev', '/proc', '/proc/self', '/proc/self/fd', '/dev/fd']);

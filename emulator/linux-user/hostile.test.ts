@@ -4,16 +4,10 @@ import os from 'node:os';
 import path from 'node:path';
 import { after, test } from 'node:test';
 import fc from 'fast-check';
+import { Errno } from '../check/errno.ts';
 import { PAGE_SIZE, Permission } from '../layout/memory-map.ts';
-import { STATE, STATE_SIZE } from '../layout/memory-map.ts';
-import { ExitReason } from '../layout/state.ts';
-import type { FlatMemory } from '../memory/flat.ts';
-import { riscv64Abi } from './abi-riscv64.ts';
-import { FileSystem } from './filesystem.ts';
-import { Kernel } from './kernel.ts';
-import type { Process, UserCpu } from './process.ts';
 import type { Arguments } from './services.ts';
-import { ByteSink, ByteSource } from './stdio.ts';
+import { putText, testKernel } from './test-kernel.ts';
 import { SYSTEM_CALLS } from './syscall/table.ts';
 
 const root = fs.mkdtempSync(path.join(os.tmpdir(), 'dyno-hostile-'));
@@ -22,67 +16,7 @@ fs.mkdirSync(inside);
 fs.writeFileSync(path.join(root, 'outside'), 'untouched');
 after(() => fs.rmSync(root, { recursive: true, force: true }));
 
-/** A vCPU that executes nothing. */
-function idleCpu(memory: FlatMemory): UserCpu {
-  const state = new DataView(memory.memory.buffer as ArrayBuffer, STATE, STATE_SIZE);
-  return {
-    state,
-    pc: 0n,
-    cause: 0,
-    value: 0n,
-    run: () => ExitReason.budget,
-    flushCode: () => {},
-    instructions: () => 0,
-  };
-}
-
-/** A one-page program, so that a process can be made without an ELF of a compiler. */
-function smallestProgram(): Uint8Array {
-  const bytes = new Uint8Array(PAGE_SIZE);
-  const view = new DataView(bytes.buffer);
-  view.setUint32(0, 0x7f454c46);
-  bytes.set([2, 1, 1], 4);
-  view.setUint16(16, 2, true);
-  view.setUint16(18, 243, true);
-  view.setBigUint64(24, 0x10000n, true);
-  view.setBigUint64(32, 64n, true);
-  view.setUint16(54, 56, true);
-  view.setUint16(56, 1, true);
-  view.setUint32(64, 1, true);
-  view.setUint32(68, 7, true);
-  view.setBigUint64(80, 0x10000n, true);
-  view.setBigUint64(96, BigInt(PAGE_SIZE), true);
-  view.setBigUint64(104, BigInt(2 * PAGE_SIZE), true);
-  return bytes;
-}
-
-function freshKernel(): { kernel: Kernel; process: Process } {
-  let instructions = 0;
-  const kernel = new Kernel({
-    abi: riscv64Abi,
-    files: new FileSystem([{ host: inside, guest: '/w', readOnly: false }]),
-    surroundings: {
-      monotonic: () => BigInt(instructions++),
-      realtime: () => 0n,
-      random: (into) => into.fill(7),
-      rest: () => {},
-    },
-    createCpu: idleCpu,
-    memorySize: 2 ** 20,
-    maximumInstructions: 1e6,
-    timeout: 1000,
-    now: () => 0,
-  });
-  const sink = new ByteSink(2 ** 20);
-  const process = kernel.start(
-    { path: '/program', bytes: smallestProgram() },
-    ['program'],
-    ['A=1'],
-    [new ByteSource(new Uint8Array(64)), sink, sink],
-    '/w',
-  );
-  return { kernel, process };
-}
+const freshKernel = () => testKernel([{ host: inside, guest: '/w', readOnly: false }]);
 
 /** Numbers that go wrong: edges of sizes, of the program's memory, of 32 and 64 bits, and small ones that are often valid. */
 const argument = fc.oneof(
@@ -183,4 +117,26 @@ test('pages that the program may not write stay as they are, whatever buffers it
   }
   assert.ok(process.memory.bytes.subarray(page, page + PAGE_SIZE).every((byte) => byte === 0x55));
   kernel.shutdown();
+});
+
+test('a file of a read-only mount keeps its bytes, mode and times, whichever call asks', () => {
+  const file = path.join(inside, 'kept');
+  fs.writeFileSync(file, 'kept', { mode: 0o640 });
+  const before = fs.statSync(file);
+  const { process, call } = testKernel([{ host: inside, guest: '/w', readOnly: true }]);
+  const name = putText(process, 'kept');
+  const fd = call('openat', [-100, name, 0, 0]);
+  assert.ok(fd >= 3);
+  assert.equal(call('openat', [-100, name, 2, 0]), -Errno.EROFS);
+  assert.equal(call('openat', [-100, name, 0o1000, 0]), -Errno.EROFS);
+  assert.equal(call('fchmod', [fd, 0o777]), -Errno.EROFS);
+  assert.equal(call('fchmodat', [-100, name, 0o777]), -Errno.EROFS);
+  assert.equal(call('utimensat', [fd, 0, 0, 0]), -Errno.EROFS);
+  assert.equal(call('utimensat', [-100, name, 0, 0]), -Errno.EROFS);
+  assert.equal(call('ftruncate', [fd, 0]), -Errno.EINVAL);
+  assert.equal(call('truncate', [name, 0]), -Errno.EROFS);
+  assert.equal(call('unlinkat', [-100, name, 0]), -Errno.EROFS);
+  assert.equal(call('mmap', [0, 4, 3, 1, fd, 0]), -Errno.EACCES);
+  const after = fs.statSync(file);
+  assert.deepEqual([after.mode, after.mtimeMs, after.size], [before.mode, before.mtimeMs, before.size]);
 });

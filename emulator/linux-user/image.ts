@@ -74,6 +74,10 @@ export function loadProgram(
   const stackTop = memory.size - PAGE_SIZE;
   const trampoline = stackTop;
   const stackBottom = stackTop - Math.min(STACK_SIZE, memory.size / 4);
+  const place = (address: number, size: number, permissions: number): void => {
+    if (space.place(address, size, permissions)) return;
+    throw new ImageError('the processes together have no memory left', { where: elf.origin, mend: 'raise --memory' });
+  };
   let top = 0;
   for (const segment of elf.segments) {
     const address = base + segment.address;
@@ -88,13 +92,13 @@ export function loadProgram(
       (segment.readable ? Permission.read : 0) |
       (segment.writable ? Permission.write : 0) |
       (segment.executable ? Permission.execute | Permission.read : 0);
-    if (segment.memorySize > 0) space.place(address, segment.memorySize, permissions);
+    if (segment.memorySize > 0) place(address, segment.memorySize, permissions);
     memory.bytes.set(elf.bytes.subarray(segment.fileOffset, segment.fileOffset + segment.fileSize), address);
     top = Math.max(top, end);
   }
   space.setBreak(top);
-  space.place(stackBottom, stackTop - stackBottom, Permission.read | Permission.write);
-  space.place(trampoline, PAGE_SIZE, Permission.read | Permission.execute);
+  place(stackBottom, stackTop - stackBottom, Permission.read | Permission.write);
+  place(trampoline, PAGE_SIZE, Permission.read | Permission.execute);
   memory.bytes.set(abi.signalReturn, trampoline);
   // One page stays free below the stack, so that running off its end faults.
   space.setCeiling(stackBottom - PAGE_SIZE);

@@ -1,8 +1,9 @@
 import { assert } from '../check/assert.ts';
+import { STATE, STATE_SIZE } from '../layout/memory-map.ts';
 import { ExitReason, FaultKind } from '../layout/state.ts';
 import { FlatMemory } from '../memory/flat.ts';
 import type { Abi } from './abi.ts';
-import { AddressSpace } from './address-space.ts';
+import { AddressSpace, type MemoryQuota } from './address-space.ts';
 import { Errno } from '../check/errno.ts';
 import type { OpenFile } from './file.ts';
 import type { FileSystem } from './filesystem.ts';
@@ -12,13 +13,18 @@ import { ActionFlag, bit, Signal, signalName, SignalState, type SignalInformatio
 import { enterHandler, leaveHandler } from './signal-frame.ts';
 import { NO_RESULT, type Arguments, type Services, type Surroundings } from './services.ts';
 import { SYSTEM_CALLS } from './syscall/table.ts';
+import { TRANSFER_CALLS } from './syscall/transfer.ts';
 
 export interface KernelOptions {
   readonly abi: Abi;
   readonly files: FileSystem;
   readonly surroundings: Surroundings;
   readonly createCpu: (memory: FlatMemory) => UserCpu;
+  /** Told of a vCPU that runs no more: its process has ended or executed another program. */
+  readonly retireCpu?: (cpu: UserCpu) => void;
   readonly memorySize: number;
+  /** What all processes together may map, in bytes; four times `memorySize` and at least 4 GiB unless given. */
+  readonly totalMemory?: number;
   readonly maximumInstructions: number;
   /** Host milliseconds until the run is ended; Infinity for none. */
   readonly timeout: number;
@@ -53,6 +59,16 @@ export interface KernelCounters {
 /** Instructions a process runs before another one gets its turn, and before the time limit is looked at. */
 const SLICE = 4_000_000;
 const MAXIMUM_PROCESSES = 512;
+const LEAST_TOTAL_MEMORY = 4 * 2 ** 30;
+/** Calls that look at files or hand memory on: shared mappings are written back before them and read again after them. */
+const SHARING_CALLS: ReadonlySet<string> = new Set([
+  ...Object.keys(TRANSFER_CALLS),
+  'msync',
+  'fsync',
+  'fdatasync',
+  'ftruncate',
+  'truncate',
+]);
 
 /** A small Linux: processes, their scheduling, signals; the system calls are in `syscall/`. */
 export class Kernel implements Services {
@@ -66,12 +82,15 @@ export class Kernel implements Services {
     signals: 0,
   };
   readonly #processes: Process[] = [];
+  readonly #quota: MemoryQuota;
   readonly #faults = new Map<number, GuestFault>();
+  #gone: ReturnType<typeof nothingLeft> | undefined;
   #nextPid = 1000;
   #main: Process | undefined;
 
   constructor(options: KernelOptions) {
     this.options = options;
+    this.#quota = { limit: options.totalMemory ?? Math.max(4 * options.memorySize, LEAST_TOTAL_MEMORY), used: 0 };
   }
 
   /** Makes the first process. Throws ImageError for a program that cannot run. */
@@ -132,7 +151,10 @@ export class Kernel implements Services {
 
   /** Closes what is still open. */
   shutdown(): void {
-    for (const process of this.#processes) process.descriptors.closeAll();
+    for (const process of this.#processes) {
+      if (!process.end || process === this.#main) process.space.release();
+      process.descriptors.closeAll();
+    }
     this.#processes.length = 0;
   }
 
@@ -162,9 +184,9 @@ export class Kernel implements Services {
     this.#faults.delete(child.pid);
   }
 
-  /** fork(2): the child, which has not run yet; undefined when there are too many. */
+  /** fork(2): the child, which has not run yet; undefined when there are too many, or too little memory for one more. */
   fork(parent: Process): Process | undefined {
-    if (this.#processes.length >= MAXIMUM_PROCESSES) return undefined;
+    if (this.#processes.length >= MAXIMUM_PROCESSES || !parent.space.mayFork()) return undefined;
     const memory = parent.memory.clone();
     const cpu = this.options.createCpu(memory);
     cpu.pc = parent.cpu.pc;
@@ -174,7 +196,7 @@ export class Kernel implements Services {
       parent,
       memory,
       cpu,
-      space: new AddressSpace(memory, (address, length) => cpu.flushCode(address, length), parent.space),
+      space: new AddressSpace(memory, (address, length) => cpu.flushCode(address, length), this.#quota, parent.space),
       descriptors: parent.descriptors.fork(),
       signals: parent.signals.fork(),
       waiting: undefined,
@@ -190,6 +212,8 @@ export class Kernel implements Services {
   /** execve(2) after the program has been found. Throws ImageError when it cannot run. */
   execute(process: Process, program: Program, argv: readonly string[], environment: readonly string[]): void {
     const image = this.#load(program, argv, environment);
+    process.space.release();
+    this.options.retireCpu?.(process.cpu);
     Object.assign(process, image, { vforked: false, clearChildTid: 0 });
     process.descriptors.closeAll((_fd, { closeOnExec }) => closeOnExec);
     process.signals.exec();
@@ -200,9 +224,11 @@ export class Kernel implements Services {
   terminate(process: Process, end: ProcessEnd): void {
     if (process.end) return;
     process.end = end;
+    process.waiting?.cancel?.();
     process.waiting = undefined;
     process.vforked = false;
     process.descriptors.closeAll();
+    if (process !== this.#main) this.#dissolve(process);
     for (const child of this.childrenOf(process)) {
       child.parent = undefined;
       if (child.end) this.reap(child);
@@ -217,6 +243,14 @@ export class Kernel implements Services {
       parent.signals.raise({ signal: Signal.SIGCHLD, code: 'code' in end ? 1 : 2, address: 0n, sender: process.pid });
   }
 
+  /** What the process had goes at once, though it has not been waited for: its memory is the host's. */
+  #dissolve(process: Process): void {
+    process.space.release();
+    this.options.retireCpu?.(process.cpu);
+    this.#gone ??= nothingLeft();
+    Object.assign(process, this.#gone);
+  }
+
   leaveHandler(process: Process): boolean {
     return leaveHandler(this.options.abi, process);
   }
@@ -227,13 +261,22 @@ export class Kernel implements Services {
     const elf = parseProgram(program, abi);
     const memory = new FlatMemory(memorySize);
     const cpu = createCpu(memory);
-    const space = new AddressSpace(memory, (address, length) => cpu.flushCode(address, length));
-    const { trampoline } = loadProgram(elf, space, cpu.state, abi, argv, environment, this.#randomBytes(16));
-    const name = program.path.slice(program.path.lastIndexOf('/') + 1);
-    return { program, name, memory, cpu, space, trampoline };
+    const space = new AddressSpace(memory, (address, length) => cpu.flushCode(address, length), this.#quota);
+    try {
+      const { trampoline } = loadProgram(elf, space, cpu.state, abi, argv, environment, this.#randomBytes(16));
+      const name = program.path.slice(program.path.lastIndexOf('/') + 1);
+      return { program, name, memory, cpu, space, trampoline };
+    } catch (error) {
+      space.release();
+      this.options.retireCpu?.(cpu);
+      throw error;
+    }
   }
 
   #runSlice(process: Process, budget: number): void {
+    const { shared } = process.space;
+    // A process that is alone has nobody to see its stores before it looks at the files itself.
+    if (shared.size > 0 && this.#processes.length > 1) shared.pull();
     let left = budget;
     while (left > 0 && !process.end && !process.waiting) {
       const before = process.cpu.instructions();
@@ -251,6 +294,7 @@ export class Kernel implements Services {
       } else if (reason === ExitReason.trap || reason === ExitReason.fault) this.#fault(process, reason);
       if (process.signals.interrupting && !process.end && !process.waiting) this.#deliver(process);
     }
+    if (process.space.shared.size > 0 && this.#processes.length > 1) process.space.shared.push();
   }
 
   #call(process: Process): void {
@@ -265,8 +309,12 @@ export class Kernel implements Services {
       this.#finishCall(process, -Errno.ENOSYS);
       return;
     }
+    const { shared } = process.space;
+    const sharing = shared.size > 0 && SHARING_CALLS.has(name);
+    if (sharing) shared.push();
     const args = [0, 1, 2, 3, 4, 5].map((index) => abi.argument(state, index));
     const result = handler(this, process, args as unknown as Arguments);
+    if (sharing) shared.pull();
     if (result === NO_RESULT) return;
     if (typeof result === 'number') this.#finishCall(process, result);
     else {
@@ -290,6 +338,7 @@ export class Kernel implements Services {
       this.#finishCall(process, result);
     } else if (process.signals.interrupting) {
       process.waiting = undefined;
+      waiting.cancel?.();
       const next = process.signals.take()!;
       const restart = waiting.restartable && (process.signals.action(next.signal).flags & ActionFlag.restart) !== 0n;
       if (!restart) this.#finishCall(process, -Errno.EINTR);
@@ -371,4 +420,19 @@ export class Kernel implements Services {
     this.options.surroundings.random(bytes);
     return bytes;
   }
+}
+
+/** What an ended process keeps until it has been waited for: nothing, in the least memory there is. */
+function nothingLeft(): Pick<Process, 'memory' | 'space' | 'cpu'> {
+  const memory = new FlatMemory(65536);
+  const cpu: UserCpu = {
+    state: new DataView(memory.memory.buffer as ArrayBuffer, STATE, STATE_SIZE),
+    pc: 0n,
+    cause: 0,
+    value: 0n,
+    run: () => ExitReason.budget,
+    flushCode: () => {},
+    instructions: () => 0,
+  };
+  return { memory, cpu, space: new AddressSpace(memory, () => {}) };
 }

@@ -26,6 +26,8 @@ export interface Waiting {
   readonly restartable: boolean;
   /** Whether something outside the guest (standard input) can end the waiting. */
   readonly external?: boolean;
+  /** Called when the waiting ends without `poll` having answered: a signal interrupts it, or the process ends. */
+  readonly cancel?: () => void;
 }
 
 export interface Descriptor {

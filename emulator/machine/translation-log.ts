@@ -88,22 +88,33 @@ export interface TranslationStatistics extends TranslationCounters {
   readonly storeBytes: number;
 }
 
-export function sumTranslation(engines: readonly TieredEngine[]): TranslationStatistics {
-  const counters: Record<string, number> = {};
-  const passes: PassCounters = {};
-  for (const { translation, passCounters } of engines) {
-    for (const [name, value] of Object.entries(translation)) counters[name] = (counters[name] ?? 0) + Number(value);
+/** Sums over engines that may be gone by the time the sum is wanted. */
+export class TranslationTotals {
+  readonly counters: Record<string, number> = {};
+  readonly passes: PassCounters = {};
+
+  add({ translation, passCounters }: Pick<TieredEngine, 'translation' | 'passCounters'>): void {
+    for (const [name, value] of Object.entries(translation))
+      this.counters[name] = (this.counters[name] ?? 0) + Number(value);
     for (const [name, { runs, opsBefore, opsAfter, nanoseconds }] of Object.entries(passCounters)) {
-      const sum = (passes[name] ??= { runs: 0, opsBefore: 0, opsAfter: 0, nanoseconds: 0 });
+      const sum = (this.passes[name] ??= { runs: 0, opsBefore: 0, opsAfter: 0, nanoseconds: 0 });
       sum.runs += runs;
       sum.opsBefore += opsBefore;
       sum.opsAfter += opsAfter;
       sum.nanoseconds += nanoseconds;
     }
   }
+}
+
+/** What `engines` and those already in `totals` translated, and what `engines` still hold of it. */
+export function sumTranslation(
+  engines: readonly TieredEngine[],
+  totals: TranslationTotals = new TranslationTotals(),
+): TranslationStatistics {
+  for (const engine of engines) totals.add(engine);
   return {
-    ...(counters as unknown as TranslationCounters),
-    passes,
+    ...(totals.counters as unknown as TranslationCounters),
+    passes: totals.passes,
     liveRegions: engines.reduce((sum, { regions }) => sum + [...regions].length, 0),
     liveBytes: engines.reduce((sum, { liveBytes }) => sum + liveBytes, 0),
     // Processes of one run may share a store.

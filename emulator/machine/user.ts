@@ -12,7 +12,12 @@ import type { Isa } from '../isa/instruction.ts';
 import type { FlatMemory } from '../memory/flat.ts';
 import { CodeCache, type CodeCacheCounters } from './code-cache.ts';
 import { createCpu, policyOf, sumCounters, type Tier } from './tier.ts';
-import { sumTranslation, type TranslationLog, type TranslationStatistics } from './translation-log.ts';
+import {
+  sumTranslation,
+  TranslationTotals,
+  type TranslationLog,
+  type TranslationStatistics,
+} from './translation-log.ts';
 
 export interface UserOptions {
   readonly isa?: 'riscv64';
@@ -64,7 +69,10 @@ const EPOCH = 1_767_225_600_000_000_000n;
 export function runUser(options: UserOptions): UserResult {
   const { isa, abi } = TARGETS[options.isa ?? 'riscv64']!;
   const surroundings = options.deterministic ? deterministicSurroundings() : hostSurroundings();
-  const cpus: ReturnType<typeof createCpu>[] = [];
+  const cpus = new Map<UserCpu, ReturnType<typeof createCpu>>();
+  /** What the vCPUs of processes did that are gone: holding on to them would hold their memories. */
+  let ended: Readonly<Record<string, number>> = {};
+  const totals = new TranslationTotals();
   const tier = options.tier ?? 'auto';
   const memorySize = options.memorySize ?? 2 ** 30;
   const { disabledPasses } = options;
@@ -78,14 +86,22 @@ export function runUser(options: UserOptions): UserResult {
       now: () => performance.now(),
       ...(log === undefined ? {} : { translated: (event) => log.note(event, isa, memory.bytes) }),
     });
-    cpus.push(cpu);
-    return Object.assign(cpu, { instructions: () => cpu.counters.instructions });
+    const user = Object.assign(cpu, { instructions: () => cpu.counters.instructions });
+    cpus.set(user, cpu);
+    return user;
   };
   const kernel: Kernel = new Kernel({
     abi,
     files: new FileSystem(options.mounts ?? [], surroundings.random),
     surroundings,
     createCpu: makeCpu,
+    retireCpu: (retired) => {
+      const cpu = cpus.get(retired);
+      if (cpu === undefined) return;
+      cpus.delete(retired);
+      ended = sumCounters([{ counters: ended }, cpu]);
+      if ('tiers' in cpu && cpu.tiers !== undefined) totals.add(cpu.tiers);
+    },
     memorySize,
     maximumInstructions: options.maximumInstructions ?? Infinity,
     timeout: options.timeout === undefined ? Infinity : options.timeout * 1000,
@@ -97,16 +113,16 @@ export function runUser(options: UserOptions): UserResult {
   try {
     const outcome = kernel.run();
     const seconds = (performance.now() - begin) / 1000;
-    const engines = cpus
+    const engines = [...cpus.values()]
       .map((cpu) => ('tiers' in cpu ? cpu.tiers : undefined))
       .filter((engine) => engine !== undefined);
-    const translation = engines.length === 0 ? undefined : sumTranslation(engines);
+    const translation = engines.length === 0 ? undefined : sumTranslation(engines, totals);
     if (cache !== undefined && translation!.translated > 0) cache.save();
     return {
       outcome,
       counters: kernel.counters,
       seconds,
-      vcpu: sumCounters(cpus),
+      vcpu: sumCounters([{ counters: ended }, ...cpus.values()]),
       ...(translation === undefined ? {} : { translation }),
       ...(cache === undefined ? {} : { cache: cache.counters }),
     };

@@ -15,6 +15,8 @@ export const BUSYBOX_LINES: readonly string[] = [
   'set -- one "two words" three; echo $#; for a in "$@"; do echo "[$a]"; done',
   'v=abcdefgh; echo ${#v} ${v:2:3} ${v%gh} ${v##*c} ${v/cd/XY} ${none:-default}',
   'cat <<END\nhere $((6 * 7)) document\nEND',
+  'mkfifo p; ls -l p | cut -c 1-10; (echo through; echo twice) > p & cat p; wait; rm p; ls p 2>/dev/null; echo $?',
+  'mkfifo a b; (while read x; do echo "got $x"; done < a > b) & (seq 1 3 > a) & cat b; wait; rm a b',
   'seq 1 20 | sort -rn | head -n 5 | tr "\\n" " "',
   'ls',
   'ls -1 | sort -r',

@@ -189,5 +189,8 @@ export const DESCRIPTOR_CALLS: Readonly<Record<string, Handler>> = {
     if (file && (file.flags & OpenFlag.accessMode) === 0) return -Errno.EINVAL;
     return length < 0 ? -Errno.EINVAL : onHostFile(process, fd, (host) => fs.ftruncateSync(host, length));
   },
-  fchmod: (_kernel, process, [fd, mode]) => onHostFile(process, fd, (host) => fs.fchmodSync(host, mode & 0o777)),
+  fchmod: (_kernel, process, [fd, mode]) =>
+    process.descriptors.get(fd)?.readOnly
+      ? -Errno.EROFS
+      : onHostFile(process, fd, (host) => fs.fchmodSync(host, mode & 0o777)),
 };

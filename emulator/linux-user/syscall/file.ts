@@ -2,8 +2,9 @@ import fs from 'node:fs';
 import { readNumber, writeNumber } from '../abi.ts';
 import { Errno, errnoOf } from '../../check/errno.ts';
 import { Directory, FileType, type FileStatus, type OpenFile } from '../file.ts';
-import { OpenFlag, type Place } from '../filesystem.ts';
-import type { Process } from '../process.ts';
+import { makeFifo, OpenFlag, type Place } from '../filesystem.ts';
+import { awaitOtherEnd } from '../pipe.ts';
+import type { Process, Waiting } from '../process.ts';
 import type { Handler, Services } from '../services.ts';
 
 export const AT = {
@@ -60,7 +61,7 @@ function open(
   pathAddress: number,
   flags: number,
   mode: number,
-): number {
+): number | Waiting {
   const path = process.memory.string(pathAddress, PATH_LIMIT);
   const duplicate = path === undefined ? undefined : descriptorNamed(process, path);
   if (duplicate) return process.descriptors.add(duplicate, (flags & OpenFlag.closeOnExec) !== 0);
@@ -69,9 +70,12 @@ function open(
   if (typeof place === 'number') return place;
   const file = kernel.options.files.open(place, flags, mode & ~process.umask, selfOf(process));
   if (typeof file === 'number') return file;
-  const fd = process.descriptors.add(file, (flags & OpenFlag.closeOnExec) !== 0);
-  if (fd < 0) file.close();
-  return fd;
+  const add = (opened: OpenFile): number => {
+    const fd = process.descriptors.add(opened, (flags & OpenFlag.closeOnExec) !== 0);
+    if (fd < 0) opened.close();
+    return fd;
+  };
+  return 'end' in file ? awaitOtherEnd(file, () => add(file.end)) : add(file);
 }
 
 /** `/dev/stdin` and its like open the descriptor they name anew; here they share it. */
@@ -218,6 +222,7 @@ function setTimes(kernel: Services, process: Process, [directory, path, times, f
     if (!file) return -Errno.EBADF;
     const status = file.status();
     if (typeof status === 'number' || file.host === undefined || file.host <= 2) return -Errno.EINVAL;
+    if (file.readOnly) return -Errno.EROFS;
     try {
       fs.futimesSync(file.host, time(times!, status.accessed), time(times! + 16, status.modified));
       return 0;
@@ -278,6 +283,15 @@ export const FILE_CALLS: Readonly<Record<string, Handler>> = {
     return file instanceof Directory
       ? changeDirectory(kernel, process, kernel.options.files.resolve('/', file.path, selfOf(process)))
       : -Errno.ENOTDIR;
+  },
+  mknodat: (kernel, process, [directory, path, mode]) => {
+    const type = mode & 0o170000;
+    const rights = mode & 0o777 & ~process.umask;
+    if (type !== 0 && type !== FileType.regular && type !== FileType.fifo) return -Errno.EPERM;
+    return withPlace(kernel, process, directory, path, false, (host) => {
+      if (type === FileType.fifo) makeFifo(host, rights);
+      else fs.closeSync(fs.openSync(host, 'wx', rights));
+    });
   },
   mkdirat: (kernel, process, [directory, path, mode]) =>
     withPlace(kernel, process, directory, path, false, (host) => fs.mkdirSync(host, mode & 0o777 & ~process.umask)),
