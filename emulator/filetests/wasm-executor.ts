@@ -22,6 +22,7 @@ const NO_ISA: Isa = {
   illegalInstruction: 0,
   decode: () => undefined,
   canonical: (decoded) => decoded,
+  decodeExecuted: () => undefined,
   disassemble: () => '',
   assemble: () => ({ error: 'blocks of no ISA have no assembly' }),
   helpers: {},

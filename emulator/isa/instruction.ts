@@ -73,6 +73,8 @@ export interface Isa {
   readonly decode: (bytes: Uint8Array, offset: number) => Decoded | undefined;
   /** The row as executed: compressed forms expanded, zero destinations replaced by the sink. */
   readonly canonical: (decoded: Decoded) => Decoded;
+  /** Both at once; equal encodings may give the same object. */
+  readonly decodeExecuted: (bytes: Uint8Array, offset: number) => Decoded | undefined;
   readonly disassemble: (decoded: Decoded, pc: bigint) => string;
   /** Assembles one line of the same syntax; `undefined` with a reason when it cannot. */
   readonly assemble: (line: string, pc: bigint) => Uint8Array | { readonly error: string };

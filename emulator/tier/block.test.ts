@@ -42,6 +42,7 @@ const isa: Isa = {
   illegalInstruction: 2,
   decode: () => undefined,
   canonical: (decoded) => decoded,
+  decodeExecuted: () => undefined,
   disassemble: () => '',
   assemble: () => ({ error: 'no assembler' }),
   helpers: {

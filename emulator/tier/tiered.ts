@@ -253,7 +253,7 @@ export class TieredEngine {
     if (reason === ENTERED) {
       if (this.#entryAt(this.#pc()) !== undefined) return ExitReason.budget;
       // Another address of the same code, or another address space at the same address.
-      return this.#interpreter.runPastEntries(Math.min(left, FEW_INSTRUCTIONS));
+      return this.#interpreter.runPastEntries(Math.min(this.#end - counters.instructions, FEW_INSTRUCTIONS));
     }
     if (reason === ExitReason.budget && this.#untilSample <= 0) this.#sample();
     return reason;

@@ -1,3 +1,4 @@
+import { rememberExecuted } from '../executed.ts';
 import { FixedWidthDecoder } from '../decoder.ts';
 import type { Decoded, Isa } from '../instruction.ts';
 import { Assembler, showInstruction } from '../syntax.ts';
@@ -7,10 +8,15 @@ import { A64 } from './rows.ts';
 const decoder = new FixedWidthDecoder(A64, { ranges: [{ lo: 24, width: 8 }] });
 const assembler = new Assembler(A64);
 
-function decode(bytes: Uint8Array, offset: number): Decoded | undefined {
+function wordAt(bytes: Uint8Array, offset: number): number | undefined {
   if (offset < 0 || offset + 4 > bytes.length) return undefined;
   const word = bytes[offset]! | (bytes[offset + 1]! << 8) | (bytes[offset + 2]! << 16) | (bytes[offset + 3]! << 24);
-  return decoder.decode(word >>> 0);
+  return word >>> 0;
+}
+
+function decode(bytes: Uint8Array, offset: number): Decoded | undefined {
+  const word = wordAt(bytes, offset);
+  return word === undefined ? undefined : decoder.decode(word);
 }
 
 /** Destinations that are the zero register become the sink. */
@@ -33,6 +39,7 @@ export const arm64: Isa = {
   illegalInstruction: 0,
   decode,
   canonical,
+  decodeExecuted: rememberExecuted(wordAt, decode, canonical),
   disassemble: showInstruction,
   assemble: (line, pc) => {
     const result = assembler.assemble(line, pc);

@@ -1,4 +1,5 @@
 import { FixedWidthDecoder } from '../decoder.ts';
+import { rememberExecuted } from '../executed.ts';
 import type { Decoded, Helper, Isa } from '../instruction.ts';
 import { Assembler, showInstruction } from '../syntax.ts';
 import type { TableRow } from '../table.ts';
@@ -51,13 +52,20 @@ const compressed = new FixedWidthDecoder(
 );
 const assembler = new Assembler(ROWS);
 
-function decode(bytes: Uint8Array, offset: number): Decoded | undefined {
+/** The bits of the instruction at an offset; undefined where it is cut off. */
+function wordAt(bytes: Uint8Array, offset: number): number | undefined {
   if (offset < 0 || offset + 2 > bytes.length) return undefined;
   const low = bytes[offset]! | (bytes[offset + 1]! << 8);
   // The two lowest bits are 11 in all encodings of 32 bits and more (Unprivileged ISA, "Base Instruction-Length Encoding").
-  if ((low & 3) !== 3) return compressed.decode(low);
+  if ((low & 3) !== 3) return low;
   if (offset + 4 > bytes.length) return undefined;
-  return wide.decode((low | (bytes[offset + 2]! << 16) | (bytes[offset + 3]! << 24)) >>> 0);
+  return (low | (bytes[offset + 2]! << 16) | (bytes[offset + 3]! << 24)) >>> 0;
+}
+
+function decode(bytes: Uint8Array, offset: number): Decoded | undefined {
+  const word = wordAt(bytes, offset);
+  if (word === undefined) return undefined;
+  return (word & 3) === 3 ? wide.decode(word) : compressed.decode(word);
 }
 
 /** The row as executed: the base instruction of a compressed one, writes to x0 sent to the sink. */
@@ -102,6 +110,7 @@ export const riscv64: Isa = {
   illegalInstruction: Cause.illegalInstruction,
   decode,
   canonical,
+  decodeExecuted: rememberExecuted(wordAt, decode, canonical),
   disassemble: showInstruction,
   assemble: (line, pc) => {
     const result = assembler.assemble(line, pc);

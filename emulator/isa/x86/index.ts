@@ -93,6 +93,7 @@ export const x86_64: Isa = {
   illegalInstruction: 6,
   decode,
   canonical: (decoded) => decoded,
+  decodeExecuted: decode,
   disassemble: ({ row, operands, length }, pc) => {
     const text = showOperands(row as X86Row, operands as unknown as X86Operands, pc, length);
     const mnemonic = mnemonicOf(row as X86Row, operands['size']!);

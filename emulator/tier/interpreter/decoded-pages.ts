@@ -2,7 +2,7 @@ import { assert } from '../../check/assert.ts';
 import type { Decoded, Isa } from '../../isa/instruction.ts';
 import { CODE_LINES, CODE_LINES_COUNT, PAGE_SIZE, RECORDS, RECORDS_SIZE } from '../../layout/memory-map.ts';
 import { markLine, NOWHERE, type CodeSpace } from '../code-space.ts';
-import type { Case } from './case.ts';
+import type { Case, RowCases } from './case.ts';
 import { Frame } from './frame.ts';
 import type { InterpreterModule } from './generate.ts';
 import type { InterpreterCounters } from './interpreter.ts';
@@ -20,7 +20,22 @@ import {
 
 /** Instructions decoded at most in one go; most straight-line runs end at a jump long before. */
 const LONGEST_RUN = 64;
+/** Different instructions whose records are remembered. */
+const MOST_RECORDS = 1 << 16;
 const PAGE_MASK = PAGE_SIZE - 1;
+
+/** The record of an instruction, wherever it stands. */
+interface EncodedRecord {
+  readonly which: Case;
+  readonly words: Int32Array<ArrayBuffer>;
+}
+
+/** What has been encoded of an instruction: as one whose jump stays in the page or not. */
+interface KnownRecord {
+  readonly displacement: number | undefined;
+  near?: EncodedRecord;
+  far?: EncodedRecord;
+}
 
 /** Where decoded pages are kept: linear addresses. */
 export interface RecordSpace {
@@ -36,6 +51,8 @@ export class DecodedPages {
   readonly #counters: InterpreterCounters;
   readonly #view: DataView<ArrayBuffer>;
   readonly #linear: Uint8Array<ArrayBuffer>;
+  readonly #words: Int32Array<ArrayBuffer>;
+  readonly #records = new Map<Decoded, KnownRecord>();
   readonly #code: CodeSpace;
   readonly #space: RecordSpace;
   /** Linear-memory address of the records of each decoded page, by the page's place; in the order they were decoded. */
@@ -65,6 +82,7 @@ export class DecodedPages {
     this.#counters = counters;
     this.#view = new DataView(buffer);
     this.#linear = new Uint8Array(buffer);
+    this.#words = new Int32Array(buffer);
     this.#code = code;
     this.#space = space;
     this.#fresh = space.begin;
@@ -147,12 +165,16 @@ export class DecodedPages {
   /** The bytes at a place, as many as the longest instruction has there, as a little-endian number: an illegal instruction's value. */
   bitsAt(place: number): bigint {
     const { bytes } = this.#code;
-    const { maximumLength, alignment } = this.#isa;
-    // A 16-bit RISC-V encoding is one whose two lowest bits are not both set; its neighbour is not part of the value.
-    const length = alignment === 2 && (bytes[place]! & 3) !== 3 ? 2 : Math.min(maximumLength, 4);
+    const { maximumLength } = this.#isa;
+    const length = this.#isShort(place) ? 2 : Math.min(maximumLength, 4);
     let bits = 0n;
     for (let byte = length - 1; byte >= 0; byte--) bits = (bits << 8n) | BigInt(bytes[place + byte] ?? 0);
     return bits;
+  }
+
+  /** Whether the encoding at a place has 16 bits, of RISC-V: its two lowest are not both set. What follows is not part of it. */
+  #isShort(place: number): boolean {
+    return this.#isa.alignment === 2 && (this.#code.bytes[place]! & 3) !== 3;
   }
 
   /** Forgets the instructions that may have a byte in [place, place + bytes); their pages stay. */
@@ -268,9 +290,9 @@ export class DecodedPages {
       }
       const crosses = offset + this.#isa.maximumLength > PAGE_SIZE;
       const cut = crosses && (!contiguous || !this.#code.executable(following));
-      const decoded = this.#isa.decode(cut ? bytes.subarray(0, following) : bytes, page + offset);
+      const decoded = this.#isa.decodeExecuted(cut ? bytes.subarray(0, following) : bytes, page + offset);
       // Cut off, as far as can be told: the rest of the bytes cannot be fetched, or lies elsewhere.
-      if (decoded === undefined && cut) {
+      if (decoded === undefined && cut && !this.#isShort(page + offset)) {
         if (!contiguous) {
           markLine(this.#linear, page + offset);
           this.#view.setUint16(record, CROSSING, true);
@@ -306,46 +328,69 @@ export class DecodedPages {
   }
 
   #write(record: number, decoded: Decoded, offset: number): Case {
-    const { length } = decoded;
-    const { row, operands } = this.#isa.canonical(decoded);
-    const rowCases = this.#module.cases.get(row);
-    assert(rowCases !== undefined, `the interpreter has cases for ${row.name}`);
-    const displacement = rowCases.displacement === undefined ? undefined : operands[rowCases.displacement]!;
+    let known = this.#records.get(decoded);
+    if (known === undefined) {
+      if (this.#records.size >= MOST_RECORDS) this.#records.clear();
+      this.#records.set(decoded, (known = { displacement: this.#displacementOf(decoded) }));
+    }
+    const { displacement } = known;
     const near =
       displacement !== undefined &&
       offset < PAGE_SIZE &&
       offset + displacement >= 0 &&
       offset + displacement < PAGE_SIZE &&
       displacement % this.#isa.alignment === 0;
-    const which = rowCases.find(operands, length, near);
-    const view = this.#view;
-    view.setUint16(record + RecordField.op, which.op, true);
-    view.setUint16(record + RecordField.step, length << this.#layout.shift, true);
-    for (const operand of which.operands) {
-      const value = operands[operand.name]!;
-      const at = record + operand.offset;
-      switch (operand.format) {
+    const { which, words } = near
+      ? (known.near ??= this.#encode(decoded, true))
+      : (known.far ??= this.#encode(decoded, false));
+    const at = record / 4;
+    for (let word = 0; word < RECORD_SIZE / 4; word++) this.#words[at + word] = words[word]!;
+    return which;
+  }
+
+  #cases({ row }: Decoded): RowCases {
+    const cases = this.#module.cases.get(row);
+    assert(cases !== undefined, `the interpreter has cases for ${row.name}`);
+    return cases;
+  }
+
+  #displacementOf(decoded: Decoded): number | undefined {
+    const { displacement } = this.#cases(decoded);
+    return displacement === undefined ? undefined : decoded.operands[displacement]!;
+  }
+
+  /** The record of an instruction. */
+  #encode(decoded: Decoded, near: boolean): EncodedRecord {
+    const { row, length, operands } = decoded;
+    const which = this.#cases(decoded).find(operands, length, near);
+    const words = new Int32Array(RECORD_SIZE / 4);
+    const view = new DataView(words.buffer);
+    view.setUint16(RecordField.op, which.op, true);
+    view.setUint16(RecordField.step, length << this.#layout.shift, true);
+    for (const { name, offset, format } of which.operands) {
+      const value = operands[name]!;
+      switch (format) {
         case 'register': {
-          const file = row.operands[operand.name]!.file!;
-          view.setUint16(at, file.offset + file.stride * value, true);
+          const file = row.operands[name]!.file!;
+          view.setUint16(offset, file.offset + file.stride * value, true);
           break;
         }
         case 'i64':
-          view.setBigInt64(at, BigInt(value), true);
+          view.setBigInt64(offset, BigInt(value), true);
           break;
         case 'recordDelta':
-          view.setInt32(at, value << this.#layout.shift, true);
+          view.setInt32(offset, value << this.#layout.shift, true);
           break;
         case 'i32':
-          view.setInt32(at, value, true);
+          view.setInt32(offset, value, true);
           break;
         case 'signed64':
         case 'unsigned64':
-          view.setInt32(at, value, true);
-          view.setInt32(at + 4, operand.format === 'signed64' ? value >> 31 : 0, true);
+          view.setInt32(offset, value, true);
+          view.setInt32(offset + 4, format === 'signed64' ? value >> 31 : 0, true);
           break;
       }
     }
-    return which;
+    return { which, words };
   }
 }

@@ -367,9 +367,9 @@ export class Interpreter {
     const whole = Uint8Array.from({ length: maximumLength }, (_, at) =>
       at < inFirst ? bytes[first + at]! : bytes[second + at - inFirst]!,
     );
-    const raw = this.#isa.decode(whole, 0);
-    if (raw === undefined) return this.#illegal(whole.reduceRight((bits, byte) => (bits << 8n) | BigInt(byte), 0n));
-    this.#pages.writeAlone(LONE_RECORD, raw);
+    const decoded = this.#isa.decodeExecuted(whole, 0);
+    if (decoded === undefined) return this.#illegal(whole.reduceRight((bits, byte) => (bits << 8n) | BigInt(byte), 0n));
+    this.#pages.writeAlone(LONE_RECORD, decoded);
     this.#pages.pointAt(LONE_RECORD, low, high, LONE_RECORD >>> this.#recordShift);
     return this.#runSlice(1);
   }

@@ -482,7 +482,7 @@ class RegionEmitter {
       fn.br(this.#exit);
       return;
     }
-    if (this.#isDispatched(from, to.node)) return this.#dispatchTo(from.index, to.node);
+    if (this.#isDispatched(from, to.node)) return this.#dispatchTo(to.node);
     const label = this.#label(from, to);
     if (label === undefined) this.#writeNode(to.node);
     else fn.br(label);
@@ -492,18 +492,17 @@ class RegionEmitter {
     return this.#graph.dispatched.has(from.index * this.#nodes.length + to);
   }
 
-  /** Goes by way of the header of the innermost loop that both are in, or of the root. */
-  #dispatchTo(from: number, to: number): void {
-    const { innermost, parent, root, entryOf } = this.#graph;
-    const around = new Set<number>();
-    for (let header = innermost[from]; header !== undefined && header >= 0; header = parent.get(header))
-      around.add(header);
-    let header: number | undefined = innermost[to];
+  /** Goes by way of the header of the innermost loop around both that leads there, or of the root. */
+  #dispatchTo(to: number): void {
+    const { innermost, parent, root, entryOf, hops } = this.#graph;
+    const entry = entryOf[to]!;
     // A header is entered from outside its own loop's table.
-    if (header === to) header = parent.get(to);
-    while (header !== undefined && header >= 0 && !around.has(header)) header = parent.get(header);
-    this.fn.i32Const(entryOf[to]!);
+    let header = innermost[to] === to ? parent.get(to) : innermost[to];
+    // Loops without a jump back are not written as loops.
+    while (header !== undefined && !(this.#loops.has(header) && hops.get(header)?.has(entry) === true))
+      header = parent.get(header);
+    this.fn.i32Const(entry);
     this.fn.localSet(this.#resume);
-    this.fn.br(this.#loops.get(header !== undefined && header >= 0 ? header : root)!);
+    this.fn.br(this.#loops.get(header ?? root)!);
   }
 }

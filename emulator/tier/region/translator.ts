@@ -117,10 +117,9 @@ export class Translator {
     const known = this.#decoded.get(place);
     if (known !== undefined) return known;
     const runsOn = !this.#code.contiguous && (place % PAGE_SIZE) + this.#isa.maximumLength > PAGE_SIZE;
-    const raw = runsOn ? this.#decodeAtEnd(pc, place) : this.#isa.decode(this.#code.bytes, place);
-    if (raw === undefined) return undefined;
-    const decoded = this.#isa.canonical(raw);
-    if (runsOn) return decoded;
+    if (runsOn) return this.#decodeAtEnd(pc, place);
+    const decoded = this.#isa.decodeExecuted(this.#code.bytes, place);
+    if (decoded === undefined) return undefined;
     if (this.#decoded.size >= MOST_DECODED) this.#decoded.clear();
     this.#decoded.set(place, decoded);
     return decoded;
@@ -130,7 +129,7 @@ export class Translator {
   #decodeAtEnd(pc: number, place: number): Decoded | undefined {
     const { bytes } = this.#code;
     const inFirst = PAGE_SIZE - (place % PAGE_SIZE);
-    const alone = this.#isa.decode(bytes.subarray(place, place + inFirst), 0);
+    const alone = this.#isa.decodeExecuted(bytes.subarray(place, place + inFirst), 0);
     if (alone !== undefined) return alone;
     const second = this.#code.placeOf(pc + inFirst);
     if (second === NOWHERE) return undefined;
@@ -138,7 +137,7 @@ export class Translator {
     const whole = Uint8Array.from({ length: maximumLength }, (_, at) =>
       at < inFirst ? bytes[place + at]! : bytes[second + at - inFirst]!,
     );
-    return this.#isa.decode(whole, 0);
+    return this.#isa.decodeExecuted(whole, 0);
   }
 
   /** Gives an instruction its slow paths in line from now on. */

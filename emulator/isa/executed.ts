@@ -1,0 +1,28 @@
+import type { Decoded } from './instruction.ts';
+
+/** Different encodings remembered; then they are forgotten and begun anew. */
+const MOST_KNOWN = 1 << 16;
+
+/**
+ * `Isa.decodeExecuted` for an ISA whose instructions are words of up to 32 bits: programs repeat the same ones, so what an encoding means is
+ * worked out once. `wordAt` gives the encoding at an offset, undefined where it is cut off; no shorter encoding may be the start of a longer.
+ */
+export function rememberExecuted(
+  wordAt: (bytes: Uint8Array, offset: number) => number | undefined,
+  decode: (bytes: Uint8Array, offset: number) => Decoded | undefined,
+  canonical: (decoded: Decoded) => Decoded,
+): (bytes: Uint8Array, offset: number) => Decoded | undefined {
+  const known = new Map<number, Decoded>();
+  return (bytes, offset) => {
+    const word = wordAt(bytes, offset);
+    if (word === undefined) return undefined;
+    const seen = known.get(word);
+    if (seen !== undefined) return seen;
+    const decoded = decode(bytes, offset);
+    if (decoded === undefined) return undefined;
+    const executed = canonical(decoded);
+    if (known.size >= MOST_KNOWN) known.clear();
+    known.set(word, executed);
+    return executed;
+  };
+}
