@@ -7,6 +7,7 @@ import { X } from '../isa/riscv/registers.ts';
 import { PAGE_SIZE, STATE } from '../layout/memory-map.ts';
 import { ExitReason, REGISTERS, StateOffset } from '../layout/state.ts';
 import { PASSES } from '../pass/pipeline.ts';
+import { DeferredCompilers } from '../tier/background/deferred-compilers.test-support.ts';
 import { AUTO, BASELINE, OPTIMIZED, type TierPolicy } from '../tier/policy.ts';
 import { randomProgram, randomSpaghetti } from './random-program.test-support.ts';
 import { CODE, CODE_SIZE, GUEST_SIZE, Image, randomImage } from './random-code.test-support.ts';
@@ -52,7 +53,15 @@ function run(seed: number, start: Start, budget: number, part: () => number, tie
     flags: vcpu.state.getUint32(StateOffset.floatFlags, true),
     guest: Buffer.from(subject.guest),
   };
-  return { end, counters: { ...vcpu.counters } as Readonly<Partial<Record<string, number>>> };
+  const counters: Readonly<Partial<Record<string, number>>> = { ...vcpu.counters, ...vcpu.tiers?.translation };
+  return { end, counters };
+}
+
+/** Who answers at random times, and has been told of another guest before. */
+function compilersFor({ limits, passes }: TierPolicy, random: Random): DeferredCompilers {
+  const subject = { isa: riscv64.name, guestSize: GUEST_SIZE, policy: { limits, passes }, disabledPasses: [] };
+  const longest = 1 + random.below(3) ** 4;
+  return new DeferredCompilers(riscv64, subject, () => random.below(longest));
 }
 
 /** Policies that translate early and in odd shapes. */
@@ -76,11 +85,18 @@ function policies(random: Random): Record<string, Tiers> {
     leastRegion: 0,
     slice: 1 + random.below(400),
   };
+  const beside: TierPolicy = {
+    ...sampled,
+    backgroundCost: random.below(100),
+    backgroundAfter: random.below(500),
+    exitCost: 1 + random.below(50),
+  };
   return {
     optimized: { policy: OPTIMIZED },
     baseline: { policy: BASELINE },
     shaped: { policy: shaped },
     sampled: { policy: sampled },
+    background: { policy: beside, compilers: compilersFor(beside, random) },
     [`without ${PASSES[random.below(PASSES.length)]!.name}`]: {
       policy: shaped,
       disabledPasses: new Set([random.pick(PASSES).name]),
@@ -95,9 +111,18 @@ function compare(seed: number, start: Start, budget: number, random: Random, sum
     for (const part of [() => budget, () => 1 + random.below(parts)]) {
       const { end, counters } = run(seed, start, budget, part, tiers);
       assert.deepEqual(end, expected.end, `seed ${seed}, ${name}`);
-      for (const key of ['instructions', 'regionInstructions', 'regions', 'refusals', 'chained', 'regionsDropped'])
+      for (const key of [
+        'instructions',
+        'regionInstructions',
+        'regions',
+        'refusals',
+        'chained',
+        'regionsDropped',
+        'outdated',
+      ])
         sum[key] = (sum[key] ?? 0) + (counters[key] ?? 0);
     }
+    if (tiers.compilers instanceof DeferredCompilers) sum['asked'] = (sum['asked'] ?? 0) + tiers.compilers.requests;
   }
 }
 
@@ -109,6 +134,7 @@ test('random code, jumps into the middle of instructions and stores to code incl
     compare(seed, randomImage(random), 1500, random, sum);
   }
   context.diagnostic(JSON.stringify(sum));
+  assert.ok(sum['asked']! > 0, 'regions are asked for beside the guest');
   assert.ok(sum['regionInstructions']! > 100 && sum['refusals']! > 0, 'regions run and give instructions back');
 });
 

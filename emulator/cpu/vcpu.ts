@@ -8,7 +8,8 @@ import {
   type InterpreterOptions,
   type TranslationOptions,
 } from '../tier/interpreter/interpreter.ts';
-import { TieredEngine, type TieredOptions } from '../tier/tiered.ts';
+import type { TieredOptions } from '../tier/engine-options.ts';
+import { TieredEngine } from '../tier/tiered.ts';
 
 export interface VcpuOptions {
   /** Bytes of guest address space from guest address 0, behind an MMU of guest RAM: a multiple of 64 KiB. */

@@ -4,7 +4,7 @@ import type { Isa } from '../isa/instruction.ts';
 import type { FlatMemory } from '../memory/flat.ts';
 import type { TranslationOptions as AddressTranslation } from '../tier/interpreter/interpreter.ts';
 import { AUTO, AUTO_TRANSLATED, BASELINE, OPTIMIZED, type TierPolicy } from '../tier/policy.ts';
-import type { TieredOptions } from '../tier/tiered.ts';
+import type { TieredOptions } from '../tier/engine-options.ts';
 import { SystemReference } from './system-reference.ts';
 
 /** How guest code can be executed. `auto` interprets and translates what is hot; `optimized` and `baseline` translate from the first instruction on. */
@@ -19,7 +19,7 @@ export function policyOf(tier: Tier): TierPolicy | undefined {
 }
 
 /** What tiers that translate can be given. */
-export type TranslationOptions = Pick<TieredOptions, 'store' | 'now' | 'translated' | 'disabledPasses'>;
+export type TranslationOptions = Pick<TieredOptions, 'store' | 'now' | 'translated' | 'disabledPasses' | 'compilers'>;
 
 /** A vCPU of the wished tier over a flat memory. `time` in nanoseconds. */
 export function createCpu(

@@ -5,7 +5,8 @@ import type { PassCounters } from '../pass/pipeline.ts';
 import type { RegionNode } from '../tier/region/node.ts';
 import type { Region } from '../tier/region/region.ts';
 import type { TranslationCounters } from '../tier/region/translator.ts';
-import type { TieredEngine, TranslationEvent, TranslationReason } from '../tier/tiered.ts';
+import type { TranslationEvent, TranslationReason } from '../tier/engine-options.ts';
+import type { TieredEngine } from '../tier/tiered.ts';
 
 /** One row of the tier timeline. Addresses are guest addresses. */
 export interface LoggedTranslation {

@@ -10,6 +10,7 @@ import type { Surroundings } from '../linux-user/services.ts';
 import { HostStream } from '../linux-user/stdio.ts';
 import type { Isa } from '../isa/instruction.ts';
 import type { FlatMemory } from '../memory/flat.ts';
+import { BackgroundCompiler } from './background-compiler.ts';
 import { CodeCache, type CodeCacheCounters } from './code-cache.ts';
 import { createCpu, policyOf, sumCounters, type Tier } from './tier.ts';
 import {
@@ -39,11 +40,19 @@ export interface UserOptions {
   readonly deterministic?: boolean;
   /** Where emitted code is kept for the next run of the same program; see CodeCache. */
   readonly cacheDirectory?: string;
+  /**
+   * Whether the guest waits for translations (the default: counters are then exact), or goes on in the interpreter while they are made by a
+   * thread of their own. It cannot tell.
+   */
+  readonly compilation?: Compilation;
   /** Names of passes to leave out. */
   readonly disabledPasses?: ReadonlySet<string>;
   /** Takes note of every translation: TranslationLog. */
   readonly log?: TranslationLog;
 }
+
+export const COMPILATIONS = ['synchronous', 'background'] as const;
+export type Compilation = (typeof COMPILATIONS)[number];
 
 export interface UserResult {
   readonly outcome: Outcome;
@@ -54,6 +63,8 @@ export interface UserResult {
   readonly vcpu: Readonly<Record<string, number>>;
   /** What was translated, summed over the processes; undefined in tiers that translate nothing. */
   readonly translation?: TranslationStatistics;
+  /** Why compiling in the background ended before the program did; it went on as synchronous. */
+  readonly compilerFailure?: string;
   /** With a cache directory. */
   readonly cache?: Readonly<CodeCacheCounters>;
 }
@@ -79,11 +90,13 @@ export function runUser(options: UserOptions): UserResult {
   const passes = disabledPasses === undefined ? {} : { disabledPasses };
   const cache = openCache(options, memorySize, isa);
   const { log } = options;
+  const compiler = startCompiler(options, memorySize, isa);
   const makeCpu = (memory: FlatMemory): UserCpu => {
     const cpu = createCpu(tier, isa, memory, () => kernel.monotonic(), {
       ...passes,
       ...(cache === undefined ? {} : { store: cache.store }),
       now: () => performance.now(),
+      ...(compiler === undefined ? {} : { compilers: compiler }),
       ...(log === undefined ? {} : { translated: (event) => log.note(event, isa, memory.bytes) }),
     });
     const user = Object.assign(cpu, { instructions: () => cpu.counters.instructions });
@@ -124,11 +137,22 @@ export function runUser(options: UserOptions): UserResult {
       seconds,
       vcpu: sumCounters([{ counters: ended }, ...cpus.values()]),
       ...(translation === undefined ? {} : { translation }),
+      ...(compiler?.failure === undefined ? {} : { compilerFailure: compiler.failure }),
       ...(cache === undefined ? {} : { cache: cache.counters }),
     };
   } finally {
     kernel.shutdown();
+    // Nobody waits for it: a thread that is ended holds nothing of the guest's.
+    void compiler?.close();
   }
+}
+
+function startCompiler(options: UserOptions, guestSize: number, isa: Isa): BackgroundCompiler | undefined {
+  const policy = policyOf(options.tier ?? 'auto');
+  if (options.compilation !== 'background' || policy === undefined || policy.eager) return undefined;
+  const { limits, passes } = policy;
+  const disabledPasses = [...(options.disabledPasses ?? [])];
+  return new BackgroundCompiler({ isa: isa.name, guestSize, policy: { limits, passes }, disabledPasses });
 }
 
 function openCache(options: UserOptions, guestSize: number, isa: Isa): CodeCache | undefined {

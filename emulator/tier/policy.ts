@@ -20,6 +20,10 @@ export interface TierPolicy {
   readonly cost: number;
   /** What the first of them cost more, while V8 runs the translator unoptimised. */
   readonly coldCost: number;
+  /** Interpreted instructions that code must have cost before a region is asked for where that does not keep the guest waiting. */
+  readonly backgroundCost: number;
+  /** Instructions before the thread that translates in the background is begun: about as many as run in the time that takes. */
+  readonly backgroundAfter: number;
   /** What leaving a region to the interpreter costs, in the same unit. */
   readonly exitCost: number;
   /** What giving an instruction to the interpreter and coming back costs. */
@@ -50,6 +54,8 @@ export const AUTO: TierPolicy = {
   hotExits: 40,
   cost: 4000,
   coldCost: 10_000,
+  backgroundCost: 60_000,
+  backgroundAfter: 40_000_000,
   exitCost: 1500,
   refusalCost: 6000,
   chainCost: 15,

@@ -2,8 +2,11 @@ import type { Isa } from '../isa/instruction.ts';
 import { PAGE_SIZE, STATE, STATE_SIZE } from '../layout/memory-map.ts';
 import { ExitReason, StateOffset } from '../layout/state.ts';
 import { Hotspots } from './hotspots.ts';
-import { ENTERED, Interpreter, type InterpreterCounters, type InterpreterOptions } from './interpreter/interpreter.ts';
+import { ENTERED, Interpreter } from './interpreter/interpreter.ts';
 import type { PassCounters } from '../pass/pipeline.ts';
+import { CompilerClient } from './background/client.ts';
+import { BackgroundTranslation } from './background/translation.ts';
+import type { TieredCounters, TieredOptions, TranslationReason } from './engine-options.ts';
 import { AUTO, type TierPolicy } from './policy.ts';
 import { AddressSampler } from './region/address-sampler.ts';
 import { CodeStore } from './region/code-store.ts';
@@ -12,58 +15,11 @@ import { chooseEntry } from './region/entry.ts';
 import type { RegionNode } from './region/node.ts';
 import type { CodeSpace } from './code-space.ts';
 import { tlbImports } from './tlb-path.ts';
-import type { Region, RegionSites } from './region/region.ts';
+import { sitesOf, type Region } from './region/region.ts';
 import { type Entry, RegionTable } from './region/region-table.ts';
 import { Status } from './region/status.ts';
 import { type CompiledRegion, rangesOf } from './region/translate.ts';
 import { Translator, type TranslationCounters } from './region/translator.ts';
-
-/** Exact counts beside the interpreter's. */
-export interface TieredCounters extends InterpreterCounters {
-  /** Regions installed. */
-  regions: number;
-  /** Times control entered regions from outside WebAssembly. */
-  regionEntries: number;
-  /** Times control went from region to region by the jump cache. */
-  chained: number;
-  /** Times it left a region for another that the jump cache did not hold. */
-  chainMisses: number;
-  /** Times it left regions for code without one. */
-  arrivals: number;
-  /** Instructions retired in regions. */
-  regionInstructions: number;
-  /** Instructions that a region left to the interpreter. */
-  refusals: number;
-  /** Entries refused since modes or flags were others. */
-  unsuited: number;
-  /** Regions evicted or made invalid. */
-  regionsDropped: number;
-}
-
-export interface TieredOptions extends InterpreterOptions {
-  readonly policy?: TierPolicy;
-  readonly disabledPasses?: ReadonlySet<string>;
-  /** Emitted code of earlier runs and processes; one of its own unless given. */
-  readonly store?: CodeStore;
-  /** Milliseconds, for the times in `translation`. */
-  readonly now?: () => number;
-  /** Is told of every region installed. */
-  readonly translated?: (event: TranslationEvent) => void;
-}
-
-/** Why a translation was made: code was sampled, control kept arriving there, it was reached (eager), or what was known has changed. */
-export type TranslationReason = 'sampled' | 'arrivals' | 'reached' | 'renewed';
-
-/** One step of the tier timeline: a region was installed. */
-export interface TranslationEvent {
-  readonly reason: TranslationReason;
-  /** Instructions that had retired. */
-  readonly instructions: number;
-  readonly nodes: readonly RegionNode[];
-  readonly region: Region;
-  /** Its code came from the store: the nodes are those that it would be made of now. */
-  readonly reused: boolean;
-}
 
 /** Guest instructions after whose translation the translator has become half as dear again. */
 const COLD_INSTRUCTIONS = 200;
@@ -95,6 +51,8 @@ export class TieredEngine {
   readonly #dispatcher: Dispatcher;
   readonly #regions: RegionTable;
   readonly #translated: TieredOptions['translated'];
+  /** Undefined when the guest waits for translations. */
+  #background: BackgroundTranslation | undefined;
   /** Eager translation does not try an address twice. */
   readonly #tried = new Set<number>();
   #untilSample: number;
@@ -117,6 +75,7 @@ export class TieredEngine {
       ...options,
       codeChanged: (place, length) => {
         this.#translator.forget();
+        this.#background?.client.changed(place, length);
         this.#regions.invalidate(place, length, 'code');
       },
       codePageAdded: (page) => {
@@ -165,6 +124,23 @@ export class TieredEngine {
       floatCalled: () => counters.floatCalls++,
       ...(options.now ? { now: options.now } : {}),
     });
+    if (options.compilers !== undefined && !policy.eager && options.translation === undefined) {
+      const jumpTargets = (pc: number) => this.#hotspots.jumpTargets(pc);
+      const connection = options.compilers.connect();
+      this.#background = new BackgroundTranslation(
+        new CompilerClient(isa, memory, options.guestSize, this.#interpreter, jumpTargets, connection),
+        {
+          policy,
+          state: this.#state,
+          interpreter: this.#interpreter,
+          hotspots: this.#hotspots,
+          regions: this.#regions,
+          store: this.store,
+          translator: this.#translator,
+          add: (reason, code, made) => this.#add(reason, code, { nodes: [], ...made }),
+        },
+      );
+    }
   }
 
   get translation(): TranslationCounters {
@@ -231,6 +207,7 @@ export class TieredEngine {
   }
 
   flushCode(gva: number, length: number): void {
+    this.#background?.client.changed(gva, length);
     this.#regions.invalidate(gva, length, 'all');
     this.#addresses.forget();
     this.#translator.forget();
@@ -250,6 +227,7 @@ export class TieredEngine {
     const before = counters.instructions;
     const reason = this.#interpreter.run(eager ? 1 : Math.min(left, this.#untilSample));
     this.#untilSample -= counters.instructions - before;
+    this.#takeCompiled();
     if (reason === ENTERED) {
       if (this.#entryAt(this.#pc()) !== undefined) return ExitReason.budget;
       // Another address of the same code, or another address space at the same address.
@@ -293,6 +271,7 @@ export class TieredEngine {
           this.#merge();
           return ExitReason.budget;
         }
+        this.#takeCompiled();
         if (!region.live || this.#end - counters.instructions < region.code.longest) return ExitReason.budget;
         if (this.#interpreter.stopRequested) return ExitReason.budget;
         continue;
@@ -326,6 +305,7 @@ export class TieredEngine {
   /** The interpreter was the last to run. It is sampled as when it runs alone, so slices are short as long as it does. */
   #interpretedUntil(reason: number, interpreted: number): ExitReason {
     this.#untilSample -= interpreted;
+    this.#takeCompiled();
     this.#slice = Math.min(this.#policy.slice, 2 * this.#policy.sampleInterval);
     const outcome = this.#interpreter.conclude(reason);
     if (outcome !== ExitReason.budget && outcome !== ExitReason.miss) return outcome;
@@ -353,6 +333,7 @@ export class TieredEngine {
     const exit = region.exit(number);
     if (exit.kind !== 'indirect') return;
     this.#hotspots.jumped(exit.pc, this.#pc());
+    this.#background?.client.jumped(exit.pc);
     if (++region.exitCounts[number - 1]! === this.#worthwhile(region, this.#policy.hotExits)) this.#renew(region);
   }
 
@@ -369,6 +350,10 @@ export class TieredEngine {
     const times = this.#hotspots.arrived(pc, this.#policy.eager ? 1 : ARRIVALS_LOOKED_AT);
     if (times < this.#policy.hotExits || times < this.#hotspots.awaited(pc) || !this.#interpreter.isDecoded(pc))
       return ExitReason.budget;
+    if (this.#background?.ready === true) {
+      this.#background.arrived(pc, times, region);
+      return ExitReason.budget;
+    }
     const isElsewhere = (at: number) => this.#regions.entryAt(at) !== undefined;
     const { entry: seed, instructions } = this.#survey(pc, isElsewhere);
     if (seed === undefined) return ExitReason.budget;
@@ -392,6 +377,7 @@ export class TieredEngine {
       const instructions = region.code.counters.instructions + parent.code.counters.instructions;
       if (region.uses * chainCost < this.#cost(instructions)) continue;
       region.parent = undefined;
+      if (this.#background?.ready === true) return this.#background.merge(region, parent);
       // A callee leads to its caller only by a return, so it is the caller that can take it in.
       for (const [outer, inner] of [
         [region, parent],
@@ -431,16 +417,23 @@ export class TieredEngine {
 
   /** A region gave an instruction back. */
   #refuse(region: Region, pc: number): void {
+    if (region.renewing) return;
     const times = this.#hotspots.refused(pc);
     if (times % this.#worthwhile(region, this.#policy.manyRefusals, this.#policy.refusalCost) !== 0) return;
     if (!this.#addresses.distrusted(pc)) {
       // A function that is called with addresses of another kind has more such instructions; and when one was not enough, so have others.
       for (const [low, high] of region.code.ranges)
-        if (region.distrusts > 0 || (pc >= low && pc < high)) this.#addresses.distrust(low, high);
+        if (region.distrusts > 0 || (pc >= low && pc < high)) this.#distrust(low, high);
     } else {
       this.#translator.refuse(pc);
+      this.#background?.client.refused(pc);
     }
-    this.#renew(region, region.generation, region.distrusts + 1);
+    this.#renew(region, true);
+  }
+
+  #distrust(low: number, high: number): void {
+    this.#addresses.distrust(low, high);
+    this.#background?.client.distrusted(low, high);
   }
 
   /** Looks where the interpreter is, and translates what it has been seen at often enough to be worth the cost. */
@@ -449,8 +442,10 @@ export class TieredEngine {
     this.#untilSample = sampleInterval;
     const pc = this.#pc();
     const samples = this.#hotspots.sampled(pc);
+    if (this.#background?.ready === true) return this.#background.sampled(pc, samples, this.#end);
     if (samples < hotSamples || samples * sampleInterval < this.#cost(leastRegion)) return;
-    if (this.counters.instructions < warmUp) return;
+    // At the end of the budget there is nothing left to look at; the next sample may be elsewhere.
+    if (this.counters.instructions < warmUp || this.counters.instructions >= this.#end) return;
     const seed = this.#trace();
     if (seed === undefined) {
       this.#hotspots.wait(pc, 2 * samples);
@@ -519,31 +514,20 @@ export class TieredEngine {
     const stored = reason === 'renewed' ? undefined : this.#translator.stored(seed);
     if (stored === undefined && this.#code.contiguous) this.#observe(nodes);
     const code = stored ?? this.#translator.translate(nodes);
-    const { counters } = this;
-    counters.regions++;
-    const region = this.#regions.add(code, this.#translator.instantiate(code), generation, this.#siteOf(code));
-    const { instructions } = counters;
-    this.#translated?.({ reason, instructions, nodes, region, reused: stored !== undefined });
-    return region;
+    return this.#add(reason, code, { nodes, generation, reused: stored !== undefined });
   }
 
-  /** The places of code that has just been translated. */
-  #siteOf({ ranges, entries, pages }: CompiledRegion): RegionSites {
-    const placeOf = (pc: number) => {
-      const page = pages.find((one) => one.pc <= pc && pc < one.pc + PAGE_SIZE);
-      return page === undefined ? pc : page.place + pc - page.pc;
-    };
-    if (pages.length === 0) return { ranges, entries: entries.map(({ pc }) => pc) };
-    const parts: (readonly [number, number])[] = [];
-    for (const [start, end] of ranges) {
-      for (let at = start; at < end;) {
-        const next = Math.min(end, Math.floor(at / PAGE_SIZE) * PAGE_SIZE + PAGE_SIZE);
-        const place = placeOf(at);
-        parts.push([place, place + next - at]);
-        at = next;
-      }
-    }
-    return { ranges: parts, entries: entries.map(({ pc }) => placeOf(pc)) };
+  #add(
+    reason: TranslationReason,
+    code: CompiledRegion,
+    made: { nodes: readonly RegionNode[]; generation: number; reused: boolean; module?: WebAssembly.Module },
+  ): Region {
+    const { nodes, generation, reused, module } = made;
+    const { counters } = this;
+    counters.regions++;
+    const region = this.#regions.add(code, this.#translator.instantiate(code, module), generation, sitesOf(code));
+    this.#translated?.({ reason, instructions: counters.instructions, nodes, region, reused });
+    return region;
   }
 
   /** Runs some instructions one by one to see where those of the nodes access memory. */
@@ -568,12 +552,20 @@ export class TieredEngine {
     }
   }
 
-  /** Translates a region again, for what is known by now. */
-  #renew(region: Region, generation = region.generation + 1, distrusts = region.distrusts): void {
+  #takeCompiled(): void {
+    if (this.#background?.take() !== 'lost') return;
+    this.#translator.counters.compilersLost++;
+    this.#background = undefined;
+  }
+
+  /** Translates a region again, for what is known by now; `refusal`: it gave instructions back. */
+  #renew(region: Region, refusal = false): void {
+    const generation = refusal ? region.generation : region.generation + 1;
     if (!region.live || generation > this.#policy.generations) return;
+    if (this.#background?.ready === true) return this.#background.renew(region, refusal);
     this.#regions.remove(region);
     const renewed = this.#install('renewed', region.seed, this.#translator.discover(region.seed), generation);
-    if (renewed !== undefined) renewed.distrusts = distrusts;
+    if (renewed !== undefined) renewed.distrusts = region.distrusts + (refusal ? 1 : 0);
   }
 }
 

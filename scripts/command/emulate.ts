@@ -1,11 +1,12 @@
 import fs from 'node:fs';
+import { availableParallelism } from 'node:os';
 import path from 'node:path';
 import { Command, Option } from 'commander';
 import { ConfigError, HostError } from '../../emulator/check/errors.ts';
 import { parseMount } from '../../emulator/linux-user/filesystem.ts';
 import type { GuestFault, Outcome } from '../../emulator/linux-user/kernel.ts';
 import { TIERS, type Tier } from '../../emulator/machine/tier.ts';
-import { runUser } from '../../emulator/machine/user.ts';
+import { COMPILATIONS, runUser, type Compilation } from '../../emulator/machine/user.ts';
 import { TranslationLog } from '../../emulator/machine/translation-log.ts';
 import { statisticsTable, timelineTable } from '../emulation-statistics.ts';
 import { EXIT } from '../exit.ts';
@@ -21,6 +22,7 @@ interface Flags extends MachineFlags {
   readonly cwd: string;
   readonly memory?: string;
   readonly tier: Tier;
+  readonly compilation?: Compilation;
   readonly deterministic?: true;
   readonly maxInsns?: string;
   readonly timeout?: string;
@@ -90,6 +92,12 @@ export function command(): Command {
     .option('--cwd <dir>', "the guest program's directory", '/')
     .option('--memory <size>', `guest address space of a program (1G), RAM of a machine (${MACHINE_MEMORY})`)
     .addOption(new Option('--tier <tier>', 'how guest code is executed').choices(TIERS).default('auto'))
+    .addOption(
+      new Option(
+        '--compilation <when>',
+        'whether the guest waits for it, or a thread beside it compiles once it has run for 0.1 s (background)',
+      ).choices(COMPILATIONS),
+    )
     .option('--deterministic', 'guest time is the count of instructions, entropy is seeded')
     .option('--max-insns <n>', 'end after so many guest instructions')
     .option('--timeout <seconds>', 'end after so many seconds')
@@ -138,11 +146,14 @@ async function emulate(args: readonly string[], flags: Flags): Promise<number> {
       memorySize,
       tier: flags.tier,
       deterministic: flags.deterministic ?? false,
+      compilation: compilationOf(flags),
       ...(log === undefined ? {} : { log }),
       ...(flags.cacheDir === undefined ? {} : { cacheDirectory: flags.cacheDir }),
       ...limits,
     });
     const { seconds, vcpu, counters, translation, cache } = result;
+    if (result.compilerFailure !== undefined)
+      note(`dyno: compiling in the background ended early: ${result.compilerFailure}`);
     if (flags.timeline) note(timelineTable(log!));
     if (dump !== undefined) note(dumping!.dumpRegion(dump, log!.kept));
     if (flags.stats === true) note(statisticsTable(result));
@@ -176,6 +187,12 @@ async function emulate(args: readonly string[], flags: Flags): Promise<number> {
     return exitCode(result.outcome);
   }
   throw new ConfigError('nothing to run', { where: 'emulate', mend: 'give --user ELF, --bare ELF or --machine virt' });
+}
+
+/** In the background where there is a processor for it, and nothing asks for exact counters or for what only this thread has. */
+function compilationOf({ compilation, deterministic, dump }: Flags): Compilation {
+  if (deterministic === true || dump !== undefined) return 'synchronous';
+  return compilation ?? (availableParallelism() > 1 ? 'background' : 'synchronous');
 }
 
 /** The process's exit code, and on standard error one line when the guest did not end by itself. */

@@ -60,6 +60,8 @@ export class DecodedPages {
   /** How many translated regions begin in a page. */
   readonly #entries = new Map<number, number>();
   readonly #free: number[] = [];
+  /** Pages whose decoded instructions are no longer those that `takeTouched` gave. */
+  readonly #touched = new Set<number>();
   readonly #codePageAdded: (page: number) => void;
   readonly #codePageDropped: (page: number) => void;
   #fresh: number;
@@ -101,8 +103,10 @@ export class DecodedPages {
     const base = this.#bases.get(page) ?? this.#add(page);
     const { shift } = this.#layout;
     const record = base + (offset << shift);
-    if (this.#view.getUint16(record + RecordField.op, true) === NOT_DECODED && !this.#decodeRun(page, base, offset))
-      return false;
+    if (this.#view.getUint16(record + RecordField.op, true) === NOT_DECODED) {
+      this.#touched.add(page);
+      if (!this.#decodeRun(page, base, offset)) return false;
+    }
     this.pointAt(record, (low - offset) | 0, high, base >>> shift);
     this.#code.link(low, high, base);
     return true;
@@ -131,6 +135,26 @@ export class DecodedPages {
   /** Whether the instruction at a place runs on into a page that may lie anywhere. */
   isCrossing(place: number): boolean {
     return this.#opAt(place) === CROSSING;
+  }
+
+  /** The pages where instructions have been decoded or forgotten since the last call; `all`: all that have decoded ones too. */
+  takeTouched(all: boolean): number[] {
+    const pages = all ? [...new Set([...this.#bases.keys(), ...this.#touched])] : [...this.#touched];
+    this.#touched.clear();
+    return pages;
+  }
+
+  /** Offsets of the decoded instructions in the page at a place. */
+  decodedIn(page: number): Uint16Array<ArrayBuffer> {
+    const base = this.#bases.get(page);
+    const offsets = new Uint16Array(base === undefined ? 0 : this.#layout.records);
+    let count = 0;
+    const { alignment } = this.#isa;
+    for (let at = 0; at < offsets.length; at++) {
+      const op = this.#view.getUint16(base! + at * RECORD_SIZE + RecordField.op, true);
+      if (op >= FIRST_CASE) offsets[count++] = at * alignment;
+    }
+    return offsets.slice(0, count);
   }
 
   /** The records of the page around a place, 0 when it has none. */
@@ -193,6 +217,7 @@ export class DecodedPages {
       if (at + maximumLength > place) {
         this.markEntry(at, false);
         this.#view.setUint16(record, NOT_DECODED, true);
+        this.#touched.add(at - offset);
       } else if (op >= FIRST_CASE)
         this.#view.setUint16(record, this.#module.caseOf(op & ~ENTRY_BIT).op | (op & ENTRY_BIT), true);
     }
@@ -265,6 +290,7 @@ export class DecodedPages {
     const base = this.#bases.get(page);
     if (base === undefined) return;
     this.#counters.pagesDropped++;
+    this.#touched.add(page);
     this.#codePageDropped(page);
     this.#bases.delete(page);
     this.#entries.delete(page);

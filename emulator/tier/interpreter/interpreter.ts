@@ -315,6 +315,16 @@ export class Interpreter {
     return this.#pages.recordsOf(place);
   }
 
+  /** See DecodedPages. */
+  takeTouched(all: boolean): number[] {
+    return this.#pages.takeTouched(all);
+  }
+
+  /** See DecodedPages. */
+  decodedIn(page: number): Uint16Array<ArrayBuffer> {
+    return this.#pages.decodedIn(page);
+  }
+
   markEntry(place: number, marked: boolean): void {
     this.#pages.markEntry(place, marked);
   }

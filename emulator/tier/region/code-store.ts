@@ -28,6 +28,11 @@ export class CodeStore {
     return this.#bytes;
   }
 
+  /** Addresses from which there is code; whether it fits, `find` says. */
+  seeds(): IterableIterator<number> {
+    return this.#bySeed.keys();
+  }
+
   add(code: CompiledRegion, source: Uint8Array): void {
     const versions = this.#bySeed.get(code.seed) ?? [];
     this.#bySeed.delete(code.seed);
@@ -63,7 +68,7 @@ export class CodeStore {
 }
 
 /** The guest bytes [low, high) of each range, one after the other. */
-export function sourceOf(guest: Uint8Array, ranges: readonly (readonly [number, number])[]): Uint8Array {
+export function sourceOf(guest: Uint8Array, ranges: readonly (readonly [number, number])[]): Uint8Array<ArrayBuffer> {
   const source = new Uint8Array(ranges.reduce((sum, [low, high]) => sum + high - low, 0));
   let at = 0;
   for (const [low, high] of ranges) {
@@ -73,7 +78,12 @@ export function sourceOf(guest: Uint8Array, ranges: readonly (readonly [number, 
   return source;
 }
 
-function isSource(guest: Uint8Array, ranges: readonly (readonly [number, number])[], source: Uint8Array): boolean {
+/** Whether the guest bytes of the ranges are these. */
+export function isSource(
+  guest: Uint8Array,
+  ranges: readonly (readonly [number, number])[],
+  source: Uint8Array,
+): boolean {
   let at = 0;
   for (const [low, high] of ranges) {
     for (let byte = low; byte < high; byte++) if (guest[byte] !== source[at++]) return false;

@@ -57,6 +57,11 @@ export class RegionTable {
     return this.#entries.get(pc);
   }
 
+  /** Where regions can be entered. */
+  get entryAddresses(): number[] {
+    return [...this.#entries.keys()];
+  }
+
   byIndex(index: number): Region {
     const region = this.#byIndex[index];
     assert(region !== undefined, 'a region that runs has been installed');

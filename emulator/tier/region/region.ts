@@ -1,3 +1,4 @@
+import { PAGE_SIZE } from '../../layout/memory-map.ts';
 import type { CompiledRegion, Exit } from './translate.ts';
 
 /** The places (tier/code-space.ts) of a region's code when it was made. */
@@ -6,6 +7,25 @@ export interface RegionSites {
   readonly ranges: readonly (readonly [number, number])[];
   /** Of each entry. */
   readonly entries: readonly number[];
+}
+
+/** The places of code that has just been translated. */
+export function sitesOf({ ranges, entries, pages }: CompiledRegion): RegionSites {
+  const placeOf = (pc: number) => {
+    const page = pages.find((one) => one.pc <= pc && pc < one.pc + PAGE_SIZE);
+    return page === undefined ? pc : page.place + pc - page.pc;
+  };
+  if (pages.length === 0) return { ranges, entries: entries.map(({ pc }) => pc) };
+  const parts: (readonly [number, number])[] = [];
+  for (const [start, end] of ranges) {
+    for (let at = start; at < end;) {
+      const next = Math.min(end, Math.floor(at / PAGE_SIZE) * PAGE_SIZE + PAGE_SIZE);
+      const place = placeOf(at);
+      parts.push([place, place + next - at]);
+      at = next;
+    }
+  }
+  return { ranges: parts, entries: entries.map(({ pc }) => placeOf(pc)) };
 }
 
 /** A translated region that is installed. */
@@ -30,6 +50,8 @@ export class Region {
   uses = 0;
   /** That many when `heat` was counted last. */
   usesBefore = 0;
+  /** It has been asked for again, for what is known by now. */
+  renewing = false;
   /** Recent use, halved from time to time. */
   heat = 0;
 

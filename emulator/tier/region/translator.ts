@@ -10,7 +10,7 @@ import { exactFloat } from '../host-imports.ts';
 import type { RuntimeOptions } from '../runtime.ts';
 import type { TlbImports } from '../tlb-path.ts';
 import type { AddressSampler } from './address-sampler.ts';
-import { type CodeStore, sourceOf } from './code-store.ts';
+import { type CodeStore, isSource, sourceOf } from './code-store.ts';
 import { Discovery, type DiscoveryLimits, type LiftedBlock } from './discover.ts';
 import type { RegionNode } from './node.ts';
 import { type Circumstances, type CodePage, type CompiledRegion, rangesOf, translateRegion } from './translate.ts';
@@ -52,6 +52,10 @@ export interface TranslationCounters {
   milliseconds: number;
   /** In `new WebAssembly.Module` and `Instance`. */
   compileMilliseconds: number;
+  /** Regions made in the background that were of no use any more: code, modes or memory had changed. */
+  outdated: number;
+  /** Times that whoever compiles in the background was gone. */
+  compilersLost: number;
 }
 
 export interface DiscoverOptions {
@@ -79,6 +83,8 @@ export class Translator {
     discoverMilliseconds: 0,
     milliseconds: 0,
     compileMilliseconds: 0,
+    outdated: 0,
+    compilersLost: 0,
   };
   readonly passCounters: PassCounters = {};
   readonly #isa: Isa;
@@ -201,8 +207,27 @@ export class Translator {
     return code;
   }
 
-  /** The `run` of emitted code. */
-  instantiate({ bytes, floatOps }: CompiledRegion): WebAssembly.ExportValue {
+  /** Takes up code made elsewhere of `source`; false when it does not fit any more. */
+  adopt(code: CompiledRegion, source: Uint8Array): boolean {
+    if (!isSource(this.#code.bytes, code.ranges, source) || !this.#fits(code)) return false;
+    this.#store.add(code, source);
+    return true;
+  }
+
+  /** Counts what was done elsewhere. */
+  count(counters: TranslationCounters, passCounters: PassCounters): void {
+    for (const [name, value] of Object.entries(counters)) this.counters[name as keyof TranslationCounters] += value;
+    for (const [name, { runs, opsBefore, opsAfter, nanoseconds }] of Object.entries(passCounters)) {
+      const sum = (this.passCounters[name] ??= { runs: 0, opsBefore: 0, opsAfter: 0, nanoseconds: 0 });
+      sum.runs += runs;
+      sum.opsBefore += opsBefore;
+      sum.opsAfter += opsAfter;
+      sum.nanoseconds += nanoseconds;
+    }
+  }
+
+  /** The `run` of emitted code, which may have been compiled already. */
+  instantiate({ bytes, floatOps }: CompiledRegion, compiled?: WebAssembly.Module): WebAssembly.ExportValue {
     const { codeWritten, floatCalled, now } = this.#options;
     const begin = now?.() ?? 0;
     const computeFloat = exactFloat(this.#state, floatOps);
@@ -216,7 +241,7 @@ export class Translator {
       codeWritten,
       ...this.#options.tlb,
     };
-    const instance = new WebAssembly.Instance(new WebAssembly.Module(bytes), { env });
+    const instance = new WebAssembly.Instance(compiled ?? new WebAssembly.Module(bytes), { env });
     if (now !== undefined) this.counters.compileMilliseconds += now() - begin;
     return instance.exports['run']!;
   }

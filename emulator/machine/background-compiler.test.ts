@@ -1,0 +1,97 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { riscv64 } from '../isa/riscv/index.ts';
+import { X } from '../isa/riscv/registers.ts';
+import { PAGE_SIZE, Permission } from '../layout/memory-map.ts';
+import { ExitReason } from '../layout/state.ts';
+import { FlatMemory } from '../memory/flat.ts';
+import { Vcpu } from '../cpu/vcpu.ts';
+import { AUTO } from '../tier/policy.ts';
+import { BackgroundCompiler } from './background-compiler.ts';
+
+const SIZE = 1 << 22;
+const CODE = 0x1_0000;
+const POLICY = { ...AUTO, backgroundAfter: 0, backgroundCost: 20_000 };
+const SUBJECT = { isa: 'riscv64', guestSize: SIZE, policy: AUTO, disabledPasses: [] };
+/** Begins with nothing to wait for, so the thread has all the time that a loaded machine gives it. */
+const MOST_ROUNDS = 3_000;
+
+/** Adds up what a loop of four instructions counts down. */
+function load(): FlatMemory {
+  const memory = new FlatMemory(SIZE);
+  let at = CODE;
+  for (const line of ['add a0,a0,a1', 'addi a1,a1,-1', 'xor a2,a2,a0', `jal zero,0x${CODE.toString(16)}`]) {
+    const encoded = riscv64.assemble(line, BigInt(at));
+    assert.ok(!('error' in encoded), line);
+    memory.bytes.set(encoded, at);
+    at += encoded.length;
+  }
+  memory.permission.fill(Permission.read | Permission.execute, CODE / PAGE_SIZE, CODE / PAGE_SIZE + 1);
+  return memory;
+}
+
+function start(compilers?: BackgroundCompiler): Vcpu {
+  const memory = load();
+  const tiers = compilers === undefined ? {} : { tiers: { policy: POLICY, compilers } };
+  const vcpu = new Vcpu(riscv64, memory.memory, { guestSize: SIZE, ...tiers });
+  vcpu.pc = BigInt(CODE);
+  vcpu.setRegister(X, 11, 1n << 40n);
+  return vcpu;
+}
+
+/** Runs until something is so, and gives how far it got. */
+function runUntil(vcpu: Vcpu, isSo: () => boolean): number {
+  const sleeper = new Int32Array(new SharedArrayBuffer(4));
+  for (let round = 0; round < MOST_ROUNDS && !isSo(); round++) {
+    assert.equal(vcpu.run(50_000), ExitReason.budget);
+    Atomics.wait(sleeper, 0, 0, 1);
+  }
+  assert.ok(isSo(), `it has come to that: ${JSON.stringify({ ...vcpu.counters, ...vcpu.tiers?.translation })}`);
+  return vcpu.counters.instructions;
+}
+
+function registersAfter(instructions: number): bigint[] {
+  const vcpu = start();
+  assert.equal(vcpu.run(instructions), ExitReason.budget);
+  return [10, 11, 12].map((index) => vcpu.getRegister(X, index));
+}
+
+test('a thread compiles what is hot while the guest goes on, with the same result', async () => {
+  const compiler = new BackgroundCompiler(SUBJECT);
+  try {
+    compiler.prepare();
+    // Nothing runs before, so that no region is made by the guest's own thread.
+    const sleeper = new Int32Array(new SharedArrayBuffer(4));
+    for (let wait = 0; wait < MOST_ROUNDS && !compiler.ready; wait++) {
+      compiler.receive();
+      Atomics.wait(sleeper, 0, 0, 1);
+    }
+    assert.ok(compiler.ready, compiler.failure ?? 'it gets ready');
+    const vcpu = start(compiler);
+    const { translation } = vcpu.tiers!;
+    const instructions = runUntil(vcpu, () => (vcpu.tiers?.counters.regionInstructions ?? 0) > 0);
+    assert.deepEqual([translation.translated, translation.compilersLost], [1, 0]);
+    assert.deepEqual(
+      [10, 11, 12].map((index) => vcpu.getRegister(X, index)),
+      registersAfter(instructions),
+    );
+  } finally {
+    await compiler.close();
+  }
+});
+
+test('a thread that cannot work says why, and the guest compiles for itself', async () => {
+  const compiler = new BackgroundCompiler({ ...SUBJECT, isa: 'pdp11' });
+  try {
+    const vcpu = start(compiler);
+    const { translation } = vcpu.tiers!;
+    const instructions = runUntil(vcpu, () => translation.compilersLost === 1 && translation.translated > 0);
+    assert.match(compiler.failure ?? '', /RISC-V/);
+    assert.deepEqual(
+      [10, 11, 12].map((index) => vcpu.getRegister(X, index)),
+      registersAfter(instructions),
+    );
+  } finally {
+    await compiler.close();
+  }
+});

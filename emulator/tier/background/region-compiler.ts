@@ -1,0 +1,168 @@
+import type { Isa } from '../../isa/instruction.ts';
+import { GUEST, PAGE_SIZE, PERMISSION, STATE, STATE_SIZE } from '../../layout/memory-map.ts';
+import { REGISTERS } from '../../layout/state.ts';
+import { FlatCode } from '../code-space.ts';
+import { Hotspots } from '../hotspots.ts';
+import { AddressSampler } from '../region/address-sampler.ts';
+import { CodeStore, sourceOf } from '../region/code-store.ts';
+import { chooseEntry } from '../region/entry.ts';
+import type { RegionNode } from '../region/node.ts';
+import { Translator, type TranslationCounters } from '../region/translator.ts';
+import {
+  TRACED_REGISTERS,
+  type CodePage,
+  type CompileOutcome,
+  type CompileReply,
+  type CompileRequest,
+  type CompilerSubject,
+  type Trace,
+} from './message.ts';
+
+const WASM_PAGE = 65536;
+const TRACED_BYTES = 8 * TRACED_REGISTERS;
+
+/**
+ * Makes regions for a guest that runs elsewhere, from a copy of what translation looks at: the pages with executed code, the state and the
+ * permissions, in a memory laid out like the guest's own. The host backs only what is written to.
+ */
+export class RegionCompiler {
+  readonly #isa: Isa;
+  readonly #subject: CompilerSubject;
+  readonly #now: (() => number) | undefined;
+  readonly #memory: WebAssembly.Memory;
+  readonly #linear: Uint8Array<ArrayBuffer>;
+  /** A byte for every place that an instruction may begin at, by page. */
+  readonly #executed = new Map<number, Uint8Array>();
+  readonly #jumps = new Map<number, readonly number[]>();
+  /** Of traces only: where jumps went. */
+  #hotspots = new Hotspots();
+  #addresses: AddressSampler;
+  #translator: Translator;
+
+  /** `now` in milliseconds, for the times in replies. Throws RangeError when the host has no room for the copy. */
+  constructor(isa: Isa, subject: CompilerSubject, now?: () => number) {
+    const pages = (GUEST + subject.guestSize) / WASM_PAGE;
+    this.#isa = isa;
+    this.#subject = subject;
+    this.#now = now;
+    this.#memory = new WebAssembly.Memory({ initial: pages, maximum: pages });
+    this.#linear = new Uint8Array(this.#memory.buffer as ArrayBuffer);
+    this.#addresses = this.#newSampler();
+    this.#translator = this.#newTranslator();
+  }
+
+  handle(request: CompileRequest): CompileReply {
+    this.#learn(request);
+    const outcome = this.#make(request);
+    const { counters, passCounters } = this.#translator;
+    const reply = { number: request.number, outcome, counters: { ...counters }, passCounters: { ...passCounters } };
+    for (const name of Object.keys(counters)) counters[name as keyof TranslationCounters] = 0;
+    for (const name of Object.keys(passCounters)) delete passCounters[name];
+    return reply;
+  }
+
+  #make({ wishes, choose, elsewhere, stored }: CompileRequest): CompileOutcome {
+    const others = new Set(elsewhere);
+    const isElsewhere = (pc: number) => others.has(pc);
+    for (const [wish, { seed, holding }] of wishes.entries()) {
+      const entry = choose ? this.#entryAround(seed, isElsewhere) : seed;
+      if (entry === undefined) continue;
+      if (stored.includes(entry)) return { kind: 'stored', seed: entry };
+      if (holding !== undefined && !this.#shape(entry, isElsewhere).some(({ pc }) => pc === holding)) continue;
+      const nodes = this.#translator.discover(entry, { isElsewhere });
+      if (nodes.length === 0) continue;
+      const code = this.#translator.translate(nodes);
+      const begin = this.#now?.() ?? 0;
+      const module = new WebAssembly.Module(code.bytes);
+      if (this.#now !== undefined) this.#translator.counters.compileMilliseconds += this.#now() - begin;
+      const source = sourceOf(this.#linear.subarray(GUEST), code.ranges);
+      return { kind: 'compiled', wish, code, source, module };
+    }
+    return { kind: 'nothing' };
+  }
+
+  #shape(seed: number, isElsewhere: (pc: number) => boolean): RegionNode[] {
+    return this.#translator.discover(seed, { shapeOnly: true, isElsewhere });
+  }
+
+  #entryAround(seed: number, isElsewhere: (pc: number) => boolean): number | undefined {
+    const nodes = this.#shape(seed, isElsewhere);
+    return nodes.length === 0 ? undefined : chooseEntry(nodes);
+  }
+
+  #learn({ news }: CompileRequest): void {
+    if (news.anew) this.#forgetAll();
+    for (const page of news.pages) this.#takePage(page);
+    this.#linear.set(news.permission, PERMISSION);
+    this.#addresses.forget();
+    if (news.trace !== undefined) this.#follow(news.trace);
+    this.#linear.set(news.state.subarray(0, STATE_SIZE), STATE);
+    for (const [pc, targets] of news.jumps) this.#jumps.set(pc, targets);
+    for (let at = 0; at < news.distrusted.length; at += 2)
+      this.#addresses.distrust(news.distrusted[at]!, news.distrusted[at + 1]!);
+    for (const pc of news.refused) this.#translator.refuse(pc);
+  }
+
+  #takePage({ page, bytes, executed }: CodePage): void {
+    const begin = GUEST + page;
+    const isKnown = this.#executed.has(page) || this.#executed.has(page - PAGE_SIZE);
+    if (isKnown && !equal(this.#linear, begin, bytes)) this.#translator.forget();
+    this.#linear.set(bytes, begin);
+    const marks = new Uint8Array(PAGE_SIZE);
+    for (const offset of executed) marks[offset] = 1;
+    this.#executed.set(page, marks);
+  }
+
+  /** Notes where instructions accessed memory and where indirect jumps went. */
+  #follow({ addresses, registers }: Trace): void {
+    for (let step = 0; step < addresses.length; step++) {
+      const pc = addresses[step]!;
+      const decoded = this.#translator.decode(pc);
+      if (decoded === undefined) continue;
+      this.#linear.set(registers.subarray(step * TRACED_BYTES, (step + 1) * TRACED_BYTES), STATE + REGISTERS);
+      this.#addresses.note(pc, decoded);
+      const next = addresses[step + 1];
+      if (next !== undefined && next !== pc + decoded.length) this.#hotspots.jumped(pc, next);
+    }
+  }
+
+  /** Another guest, or one that is no longer what it was. */
+  #forgetAll(): void {
+    this.#executed.clear();
+    this.#jumps.clear();
+    this.#hotspots = new Hotspots();
+    this.#addresses = this.#newSampler();
+    this.#translator = this.#newTranslator();
+  }
+
+  #newSampler(): AddressSampler {
+    return new AddressSampler(this.#isa, this.#linear.buffer, this.#subject.guestSize);
+  }
+
+  #newTranslator(): Translator {
+    const { guestSize, policy, disabledPasses } = this.#subject;
+    // What is made is kept where it runs.
+    return new Translator(this.#isa, this.#memory, this.#addresses, new CodeStore(0), {
+      guestSize,
+      code: new FlatCode(this.#linear.buffer, guestSize, this.#isa.alignment),
+      recordsOf: runsElsewhere,
+      limits: policy.limits,
+      passes: policy.passes,
+      disabledPasses: new Set(disabledPasses),
+      mayTranslate: (pc) => this.#executed.get(pc - (pc % PAGE_SIZE))?.[pc % PAGE_SIZE] === 1,
+      jumpTargets: (pc) => [...new Set([...(this.#jumps.get(pc) ?? []), ...this.#hotspots.jumpTargets(pc)])],
+      codeWritten: runsElsewhere,
+      floatCalled: runsElsewhere,
+      ...(this.#now ? { now: this.#now } : {}),
+    });
+  }
+}
+
+function runsElsewhere(): never {
+  throw new TypeError('nothing is run where it is compiled');
+}
+
+function equal(linear: Uint8Array, begin: number, bytes: Uint8Array): boolean {
+  for (let at = 0; at < bytes.length; at++) if (linear[begin + at] !== bytes[at]) return false;
+  return true;
+}
