@@ -1,20 +1,12 @@
 import { assert } from '../check/assert.ts';
 import type { Op } from '../ir/block.ts';
 import type { Isa } from '../isa/instruction.ts';
-import {
-  CODE_LINE,
-  CODE_LINES,
-  CODE_LINES_COUNT,
-  GUEST,
-  PAGE_SIZE,
-  PERMISSION,
-  Permission,
-  STATE,
-} from '../layout/memory-map.ts';
+import { GUEST, PAGE_SIZE, PERMISSION, Permission, STATE } from '../layout/memory-map.ts';
 import { ExitReason, FaultKind, StateOffset } from '../layout/state.ts';
 import type { FunctionBuilder, FunctionIndex } from '../wasm/function.ts';
 import type { ModuleBuilder } from '../wasm/module.ts';
 import { ValType } from '../wasm/type.ts';
+import { codeLine, pageCheckFunction } from './page-check.ts';
 import { fusedMultiplyAdd32Function, fusedMultiplyAdd64Function, productInexactFunction } from './error-free-code.ts';
 
 const { i32, i64 } = ValType;
@@ -52,6 +44,7 @@ export class Runtime {
   #slowStore: FunctionBuilder | undefined = undefined;
   #productInexact: FunctionBuilder | undefined = undefined;
   #fusedMultiplyAdd64: FunctionBuilder | undefined = undefined;
+  readonly #pageChecks: (FunctionBuilder | undefined)[] = [];
   #fusedMultiplyAdd32: FunctionBuilder | undefined = undefined;
   readonly #floatIndices = new Map<string, number>();
 
@@ -86,6 +79,11 @@ export class Runtime {
 
   get fusedMultiplyAdd32(): FunctionBuilder {
     return (this.#fusedMultiplyAdd32 ??= fusedMultiplyAdd32Function(this.module));
+  }
+
+  /** Whether bytes may not be accessed, by their pages: see `pageCheckFunction`. */
+  pageCheck(write: boolean): FunctionBuilder {
+    return (this.#pageChecks[Number(write)] ??= pageCheckFunction(this.module, this.options.guestSize, write));
   }
 
   helperIndex(name: string): number {
@@ -154,16 +152,6 @@ function pagePermission(fn: FunctionBuilder, pushAddress: () => void): void {
   fn.i32Const(Math.log2(PAGE_SIZE));
   fn.op('i32.shr_u');
   fn.load('i32.load8_u', { offset: PERMISSION });
-}
-
-/** Pushes whether there may be code in the line of the i32 guest address that is pushed. */
-export function codeLine(fn: FunctionBuilder, pushAddress: () => void): void {
-  pushAddress();
-  fn.i32Const(Math.log2(CODE_LINE));
-  fn.op('i32.shr_u');
-  fn.i32Const(CODE_LINES_COUNT - 1);
-  fn.op('i32.and');
-  fn.load('i32.load8_u', { offset: CODE_LINES });
 }
 
 function lastByte(fn: FunctionBuilder, address: number, bytes: number): void {

@@ -7,6 +7,9 @@ import type { Opcode } from './opcode-row.ts';
 import type { BlockType, FunctionType, RefType, ValType } from './type.ts';
 import type { FunctionValidator } from './validate.ts';
 
+/** Whether the condition of a branch usually holds: code that is seldom reached is laid out, and given registers, after all else. */
+export const BranchHint = { unlikely: 0, likely: 1 } as const;
+export type BranchHint = (typeof BranchHint)[keyof typeof BranchHint];
 /** Index into a module's function space: imports first. */
 export type FunctionIndex = number;
 /** A block, loop or if that is open; what branches name. */
@@ -57,6 +60,8 @@ export class FunctionBuilder {
   /** Nesting depth of each label ever opened, CLOSED once it is shut. */
   private readonly labelDepths: number[];
   private readonly openLabels: Label[];
+  /** Branch hints: for each, the byte of `code` where its instruction begins, and 1 when the branch is likely, 0 when not. */
+  private readonly hints: number[];
   private finished: boolean;
 
   constructor(
@@ -78,6 +83,7 @@ export class FunctionBuilder {
     this.takenLocals = new Set();
     this.labelDepths = [0];
     this.openLabels = [0];
+    this.hints = [];
     this.finished = false;
     for (const param of type.params) this.localTypes.push(param);
   }
@@ -291,7 +297,8 @@ export class FunctionBuilder {
     return this.open('loop', type);
   }
 
-  if(type?: BlockType): Label {
+  if(type?: BlockType, hint?: BranchHint): Label {
+    if (hint !== undefined) this.hints.push(this.code.length, hint);
     return this.open('if', type);
   }
 
@@ -315,7 +322,8 @@ export class FunctionBuilder {
     this.branch('br', label);
   }
 
-  brIf(label: Label): void {
+  brIf(label: Label, hint?: BranchHint): void {
+    if (hint !== undefined) this.hints.push(this.code.length, hint);
     this.branch('br_if', label);
   }
 
@@ -389,8 +397,36 @@ export class FunctionBuilder {
     this.finished = true;
   }
 
+  get hasHints(): boolean {
+    return this.hints.length > 0;
+  }
+
+  /** Appends the function's entry of the branch hint section (Branch Hinting proposal, "Binary Format"). */
+  encodeHintsTo(target: ByteBuffer): void {
+    const declarations = this.declarationBytes();
+    target.u32(this.index);
+    target.u32(this.hints.length / 2);
+    for (let at = 0; at < this.hints.length; at += 2) {
+      // Offsets count from the local declarations on.
+      target.u32(declarations + this.hints[at]!);
+      target.u32(1);
+      target.byte(this.hints[at + 1]!);
+    }
+  }
+
   /** Appends the code entry: local declarations, then the body; the length before them is the caller's. */
   encodeTo(target: ByteBuffer): void {
+    this.encodeDeclarationsTo(target);
+    target.appendBuffer(this.code);
+  }
+
+  private declarationBytes(): number {
+    const declarations = new ByteBuffer(64);
+    this.encodeDeclarationsTo(declarations);
+    return declarations.length;
+  }
+
+  private encodeDeclarationsTo(target: ByteBuffer): void {
     const params = this.type.params.length;
     let runs = 0;
     for (let index = params; index < this.localTypes.length; index++) {
@@ -404,7 +440,6 @@ export class FunctionBuilder {
       target.byte(this.localTypes[start]!);
       start = index;
     }
-    target.appendBuffer(this.code);
   }
 
   /** Names may come from another table by a cast: a wrong one is reported here. */

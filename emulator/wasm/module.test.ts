@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { FunctionBuilder } from './function.ts';
-import { ModuleBuilder } from './module.ts';
+import { BranchHint, type FunctionBuilder } from './function.ts';
+import { BRANCH_HINTS, ModuleBuilder } from './module.ts';
 import type { ModuleOptions } from './module.ts';
 import { ValType } from './type.ts';
 
@@ -302,6 +302,24 @@ test('types are interned, locals are grouped, names are written on request', () 
   const named = new WebAssembly.Module(module.encode({ names: true }));
   assert.equal(WebAssembly.Module.customSections(named, 'name').length, 1);
   assert.ok(Buffer.from(module.encode({ names: true })).includes(Buffer.from('näme')));
+});
+
+test('branch hints name the byte of each instruction, counted from the local declarations, before the code', () => {
+  const module = new ModuleBuilder(CHECKED);
+  module.function('plain', [], []);
+  const fn = module.function('hinted', [i32], []);
+  fn.local(i64);
+  fn.localGet(0);
+  fn.brIf(fn.bodyLabel, BranchHint.unlikely);
+  fn.localGet(0);
+  const then = fn.if(undefined, BranchHint.likely);
+  fn.end(then);
+  const bytes = module.encode();
+  const [section, ...others] = WebAssembly.Module.customSections(new WebAssembly.Module(bytes), BRANCH_HINTS);
+  assert.deepEqual(others, []);
+  // One function, number 1, two hints: `br_if` behind three bytes of declarations and two of `local.get`, `if` four bytes on.
+  assert.deepEqual([...new Uint8Array(section!)], [1, 1, 2, 5, 1, 0, 9, 1, 1]);
+  assert.ok(Buffer.from(bytes).indexOf(BRANCH_HINTS) < Buffer.from(bytes).indexOf(Buffer.from([0x0d, 0])));
 });
 
 test('counters tell instructions and bytes exactly', () => {

@@ -25,6 +25,8 @@ export type GlobalInit = number | bigint | { readonly global: number };
 const MAGIC_AND_VERSION = Uint8Array.of(0, 0x61, 0x73, 0x6d, 1, 0, 0, 0);
 const FUNCTION_TYPE = 0x60;
 const NAME_SUBSECTION_FUNCTIONS = 1;
+/** The custom section of branch hints (Branch Hinting proposal). */
+export const BRANCH_HINTS = 'metadata.code.branch_hint';
 
 /** Builds one WebAssembly module. Entries go straight to section buffers; the order of calls is the order of indices. */
 export class ModuleBuilder {
@@ -206,6 +208,7 @@ export class ModuleBuilder {
       out.u32(this.dataSection.count);
       out.closeSlot(slot);
     }
+    this.encodeHints(out);
     if (this.functions.length > 0) this.encodeCode(out);
     writeSection(out, Section.data, this.dataSection);
     if (options.names === true) this.encodeNames(out);
@@ -277,6 +280,17 @@ export class ModuleBuilder {
     const slot = openSection(out, Section.function);
     out.u32(this.functions.length);
     for (const fn of this.functions) out.u32(fn.typeIndex);
+    out.closeSlot(slot);
+  }
+
+  /** Branch Hinting proposal, "Binary Format": before the code. */
+  private encodeHints(out: ByteBuffer): void {
+    const hinted = this.functions.filter(({ hasHints }) => hasHints);
+    if (hinted.length === 0) return;
+    const slot = openSection(out, Section.custom);
+    out.name(BRANCH_HINTS);
+    out.u32(hinted.length);
+    for (const fn of hinted) fn.encodeHintsTo(out);
     out.closeSlot(slot);
   }
 

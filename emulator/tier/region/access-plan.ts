@@ -28,6 +28,8 @@ export type Check =
       readonly low: number;
       readonly high: number;
       readonly write: boolean;
+      /** Accesses have been seen to go to memory of several kinds: the lookup is in line. Otherwise little is known of it: a call will do. */
+      readonly inline: boolean;
       readonly base: number;
     };
 
@@ -85,7 +87,8 @@ function planGroup(members: readonly Member[], knowledge: AccessKnowledge, plan:
       return address === undefined ? undefined : address - offset;
     });
     const seen = observed.find((address) => address !== undefined);
-    const base = knowledge.distrusted(first.pc) ? undefined : (seen ?? knowledge.register(first.root));
+    const inline = knowledge.distrusted(first.pc);
+    const base = inline ? undefined : (seen ?? knowledge.register(first.root));
     const limit = base === undefined ? PAGE : WIDEST;
     let low = first.offset;
     let high = first.offset + first.bytes;
@@ -107,9 +110,9 @@ function planGroup(members: readonly Member[], knowledge: AccessKnowledge, plan:
     if (range !== undefined && range.high - range.low >= high - low) {
       plan.set(first.op, { kind: 'range', sure, ...relative, range, base: (sure ? range.low : 0) - relative.low });
     } else if (high - low <= PAGE) {
-      plan.set(first.op, { kind: 'pages', ...relative, write, base: -relative.low });
+      plan.set(first.op, { kind: 'pages', ...relative, write, inline, base: -relative.low });
     } else {
-      plan.set(first.op, { kind: 'pages', low: 0, high: first.bytes, write: first.write, base: 0 });
+      plan.set(first.op, { kind: 'pages', low: 0, high: first.bytes, write: first.write, inline, base: 0 });
       end = start + 1;
     }
     // The lowest byte checked is no lower than where the memory begins.

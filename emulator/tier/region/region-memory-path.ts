@@ -1,8 +1,9 @@
 import type { Op } from '../../ir/block.ts';
 import { CODE_LINE, GUEST, PAGE_SIZE, PERMISSION, Permission } from '../../layout/memory-map.ts';
+import { BranchHint } from '../../wasm/function.ts';
 import type { Lowering } from '../lower.ts';
 import { accessOf, FlatMemoryPath, loadInstruction, type MemoryPath, storeInstruction } from '../memory-path.ts';
-import { codeLine } from '../runtime.ts';
+import { codeLine } from '../page-check.ts';
 import { type AccessPlan, type Check, pageNeeds } from './access-plan.ts';
 
 /** The flat memory path with the checks planned for a block; what refuses them leaves the region. */
@@ -76,16 +77,25 @@ export class RegionMemoryPath implements MemoryPath {
         site.bailIf();
         return;
       }
-      // Memory of another kind than was seen is looked up like that of which nothing is known.
-      const known = check.kind === 'range' ? fn.block() : undefined;
+      const byCall = () => {
+        fn.localGet(address);
+        this.#add(lowering, check.low + distance);
+        fn.i32Const(bytes);
+        fn.call(lowering.runtime.pageCheck(check.kind === 'range' ? check.range.write : check.write));
+        site.bailIf();
+      };
       if (check.kind === 'range') {
+        // Memory of another kind than was seen is looked up like that of which nothing is known.
         within(check.range.low, check.range.high);
-        fn.op('i32.eqz');
-        fn.brIf(known!);
+        const elsewhere = fn.if(undefined, BranchHint.unlikely);
+        byCall();
+        fn.end(elsewhere);
+        return;
       }
+      if (!check.inline) return byCall();
       within(0, this.#guestSize);
       site.bailIf();
-      const write = check.kind === 'range' ? check.range.write : check.write;
+      const { write } = check;
       const { mask, need } = pageNeeds(write);
       const at = (offset: number) => {
         fn.localGet(address);
@@ -108,7 +118,7 @@ export class RegionMemoryPath implements MemoryPath {
             return;
           }
           // Perhaps there is code in the page, but not in these lines.
-          const other = fn.if();
+          const other = fn.if(undefined, BranchHint.unlikely);
           fn.localGet(permission);
           fn.i32Const(need | Permission.code);
           fn.op('i32.ne');
@@ -122,7 +132,6 @@ export class RegionMemoryPath implements MemoryPath {
       };
       page(check.low);
       if (bytes > 1) page(check.high - 1);
-      if (known !== undefined) fn.end(known);
     });
   }
 

@@ -1,7 +1,7 @@
 import { assert } from '../../check/assert.ts';
 import type { Slot, Type } from '../../ir/type.ts';
 import type { ExitReason } from '../../layout/state.ts';
-import type { FunctionBuilder, Label } from '../../wasm/function.ts';
+import { BranchHint, type FunctionBuilder, type Label } from '../../wasm/function.ts';
 import type { Site } from '../site.ts';
 import { regionMode } from './mode.ts';
 import type { RegionNode } from './node.ts';
@@ -71,7 +71,7 @@ export class RegionSite implements Site {
     const { exit, status, newExit } = this.#frame;
     fn.i32Const(newExit({ pc: this.#pc, refund: this.#unretired, kind: 'interpret' }));
     fn.localSet(status);
-    fn.brIf(exit);
+    fn.brIf(exit, BranchHint.unlikely);
   }
 
   field(): void {

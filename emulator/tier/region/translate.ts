@@ -1,15 +1,15 @@
 import { assert, CHECK, CheckLevel } from '../../check/assert.ts';
 import { FloatFlag } from '../../bits/float-format.ts';
 import type { Isa } from '../../isa/instruction.ts';
-import type { Op } from '../../ir/block.ts';
+import type { Block, Op } from '../../ir/block.ts';
 import { opRow } from '../../ir/op.ts';
 import { PAGE_SIZE, STATE, TLB_ENTRIES, TLB_ENTRY_SIZE, TlbEntry } from '../../layout/memory-map.ts';
 import { StateOffset } from '../../layout/state.ts';
-import type { FunctionBuilder, Label } from '../../wasm/function.ts';
+import { BranchHint, type FunctionBuilder, type Label } from '../../wasm/function.ts';
 import { ModuleBuilder } from '../../wasm/module.ts';
 import { ValType } from '../../wasm/type.ts';
 import { Frame } from '../interpreter/frame.ts';
-import { Lowering } from '../lower.ts';
+import { Lowering, type Narrowing } from '../lower.ts';
 import type { MemoryPath } from '../memory-path.ts';
 import { Runtime, type RuntimeOptions } from '../runtime.ts';
 import { importTlbSlowPaths, TlbMemoryPath, type TlbSlowPaths } from '../tlb-path.ts';
@@ -21,6 +21,7 @@ import { emitSwitch } from './switch.ts';
 import { planAccesses, type AccessKnowledge, type Assumption } from './access-plan.ts';
 import { RegionMemoryPath } from './region-memory-path.ts';
 import { Status } from './status.ts';
+import { isWord, narrowValues, type WordRegisters } from './word-registers.ts';
 
 /**
  * Why a region is left at a place, and what to put right. `interpret`: the instruction meets what the region does not do; `unheld`: it
@@ -74,6 +75,8 @@ export interface Circumstances {
   readonly modes: readonly (readonly [number, number])[];
   /** The inexact flag has accrued. */
   readonly inexactAccrued: boolean;
+  /** State offsets of registers that hold sign-extended words. */
+  readonly words: readonly number[];
 }
 
 /** A page of a region's code behind address translation. */
@@ -173,6 +176,7 @@ class RegionEmitter {
   readonly #knowledge: AccessKnowledge;
   readonly #runtime: Runtime;
   readonly #registers: RegisterLocals;
+  readonly #words: WordRegisters;
   readonly #refused: Refused;
   readonly #resume: number;
   readonly #budget: number;
@@ -199,6 +203,7 @@ class RegionEmitter {
     this.circumstances = {
       modes: nodes.some(({ usesModes }) => usesModes) ? circumstances.modes : [],
       inexactAccrued: circumstances.inexactAccrued && usesFloat(nodes),
+      words: circumstances.words,
     };
     this.fn = fn;
     this.#nodes = nodes;
@@ -212,7 +217,8 @@ class RegionEmitter {
     this.#budget = fn.local(ValType.i32);
     this.#status = fn.local(ValType.i32);
     this.#target = fn.local(ValType.i64);
-    this.#registers = new RegisterLocals(fn, nodes);
+    this.#registers = new RegisterLocals(fn, nodes, new Set(circumstances.words));
+    this.#words = new Set(circumstances.words);
     this.longest = nodes.reduce((sum, { instructions }) => sum + instructions, 0);
   }
 
@@ -220,7 +226,7 @@ class RegionEmitter {
     const { fn } = this;
     const { root } = this.#graph;
     this.#refuseOthers();
-    this.#registers.load();
+    this.#registers.load(() => this.#refuse());
     fn.i32Const(0);
     fn.load('i32.load', { offset: Frame.budget });
     fn.localSet(this.#budget);
@@ -264,18 +270,12 @@ class RegionEmitter {
   /** Returns at once when modes or flags are not those that the region was made for. */
   #refuseOthers(): void {
     const { fn } = this;
-    const returnIf = () => {
-      const unsuited = fn.if();
-      fn.i32Const(Status.unsuited);
-      fn.return();
-      fn.end(unsuited);
-    };
     for (const [offset, value] of this.circumstances.modes) {
       fn.i32Const(0);
       fn.load('i32.load', { offset: STATE + offset });
       fn.i32Const(value | 0);
       fn.op('i32.ne');
-      returnIf();
+      this.#refuse();
     }
     // The dispatcher has looked at the page that it enters.
     for (const { pc, records } of this.#pages.length > 1 ? this.#pages : []) {
@@ -291,7 +291,7 @@ class RegionEmitter {
       fn.i32Const(records);
       fn.op('i32.ne');
       fn.op('i32.or');
-      returnIf();
+      this.#refuse();
     }
     if (!this.circumstances.inexactAccrued) return;
     fn.i32Const(0);
@@ -299,7 +299,16 @@ class RegionEmitter {
     fn.i32Const(FloatFlag.inexact);
     fn.op('i32.and');
     fn.op('i32.eqz');
-    returnIf();
+    this.#refuse();
+  }
+
+  /** Pops a condition and, when it holds, returns before anything is done. */
+  #refuse(): void {
+    const { fn } = this;
+    const unsuited = fn.if(undefined, BranchHint.unlikely);
+    fn.i32Const(Status.unsuited);
+    fn.return();
+    fn.end(unsuited);
   }
 
   /** Leaves with the entry that `push` pushes when the budget may not last to the next look. */
@@ -308,7 +317,7 @@ class RegionEmitter {
     fn.localGet(this.#budget);
     fn.i32Const(this.longest);
     fn.op('i32.lt_s');
-    const spent = fn.if();
+    const spent = fn.if(undefined, BranchHint.unlikely);
     push();
     fn.i32Const(Status.spent);
     fn.op('i32.or');
@@ -365,12 +374,22 @@ class RegionEmitter {
       for (const check of plan.values()) if (check.kind === 'range') this.assumptions.add(check.range);
       this.#memory.follow(plan);
     }
-    new Lowering(node.block, site, this.#memory, this.#runtime).run();
+    new Lowering(node.block, site, this.#memory, this.#runtime, this.#narrowing(node.block)).run();
     this.#closeMerges(merges);
     if (isLoop) {
       fn.end(this.#loops.get(index)!);
       this.#loops.delete(index);
     }
+  }
+
+  #narrowing(block: Block): Narrowing | undefined {
+    const words = this.#words;
+    if (words.size === 0) return undefined;
+    return {
+      values: narrowValues(block, words),
+      isWord: (value) => isWord(block, value, words),
+      isWordRegister: ({ file, index }) => words.has(file.offset + file.stride * Number(index)),
+    };
   }
 
   /** Goes on towards the entry wished for, if there is one and it is not this node. */
@@ -446,18 +465,20 @@ class RegionEmitter {
     const { fn } = this;
     const near = this.#label(node, taken);
     if (near !== undefined) {
-      fn.brIf(near);
+      fn.brIf(near, 'exit' in fallThrough ? BranchHint.likely : undefined);
       this.#go(node, fallThrough);
       return;
     }
     const next = this.#label(node, fallThrough);
     if (next !== undefined) {
       fn.op('i32.eqz');
-      fn.brIf(next);
+      fn.brIf(next, 'exit' in taken ? BranchHint.likely : undefined);
       this.#go(node, taken);
       return;
     }
-    const then = fn.if();
+    const leaves = 'exit' in taken;
+    const stays = 'exit' in fallThrough;
+    const then = fn.if(undefined, leaves === stays ? undefined : leaves ? BranchHint.unlikely : BranchHint.likely);
     this.#go(node, taken);
     fn.end(then);
     this.#go(node, fallThrough);
