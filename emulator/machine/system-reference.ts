@@ -29,6 +29,7 @@ export class SystemReference {
   readonly #bytes = new Uint8Array(4);
   /** The helper of the instruction under way asked to come back after it. */
   #stop = false;
+  #running = false;
 
   constructor(isa: Isa, memory: WebAssembly.Memory, mmu: Mmu, options: SystemReferenceOptions) {
     const buffer = memory.buffer as ArrayBuffer;
@@ -46,6 +47,11 @@ export class SystemReference {
       flushCode: () => {},
       system: options.hooks,
     };
+  }
+
+  /** Makes `run` come back after the instruction that is under way. */
+  requestStop(): void {
+    if (this.#running) this.#stop = true;
   }
 
   /** Instructions retired by now. */
@@ -73,13 +79,14 @@ export class SystemReference {
   /** As `Vcpu.run`; `ExitReason.helper` after an instruction that has to be looked at (see HelperOutcome). */
   run(budget: number): ExitReason {
     for (let left = budget; left > 0; left--) {
+      this.#running = true;
       const reason = this.#step();
+      this.#running = false;
+      const stopped = this.#stop;
+      this.#stop = false;
       if (reason !== undefined) return reason;
       this.counters.instructions++;
-      if (this.#stop) {
-        this.#stop = false;
-        return ExitReason.helper;
-      }
+      if (stopped) return ExitReason.helper;
     }
     return ExitReason.budget;
   }

@@ -17,7 +17,7 @@ import { Access, bareRegime, PrivilegeMode, type Regime } from './regime.ts';
 import { LEVEL_PAGES, pageWithin, Pte, SvWalker, Walk } from './sv.ts';
 
 export interface MmuOptions {
-  /** The second level; 512 sets of 4 ways with pseudo-LRU unless given. */
+  /** The second level; 4096 sets of 4 ways with pseudo-LRU unless given. */
   readonly l2?: L2TlbOptions;
   /**
    * Whether a walk also enters the page after the one it was for; not unless given. In a boot of Linux, 634 of 5553 pages entered so were used
@@ -62,7 +62,7 @@ const ADDEND = TlbEntry.addend / 4;
 /** Bits of the rights in one table, and pages of a 64 KiB range. */
 const RIGHTS = 3;
 const CONTIGUOUS_PAGES = 16;
-const DEFAULT_L2: L2TlbOptions = { sets: 512, ways: 4, policy: 'pseudo-lru' };
+const DEFAULT_L2: L2TlbOptions = { sets: 4096, ways: 4, policy: 'pseudo-lru' };
 
 /** From virtual to linear addresses: regime, protection, both TLB levels and the walker behind them. */
 export class AddressTranslation {

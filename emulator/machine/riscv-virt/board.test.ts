@@ -131,7 +131,7 @@ test('a reset lowers what the devices hold', () => {
 test('wires of a hart’s state set the bits of mip', () => {
   const memory = new WebAssembly.Memory({ initial: 2 });
   const state = new DataView(memory.buffer, STATE, STATE_SIZE);
-  const wires = hartWires(state);
+  const wires = hartWires(state, () => {});
   for (const [wire, interrupt] of [
     [wires.machineSoftware, Interrupt.machineSoftware],
     [wires.machineTimer, Interrupt.machineTimer],

@@ -91,9 +91,12 @@ export class VirtBoard {
 const PCI_DEVICES = 32;
 
 /** The inputs of the hart whose state this is. */
-export function hartWires(state: DataView): HartWires {
+export function hartWires(state: DataView, raised: () => void): HartWires {
   const wire = (interrupt: Interrupt): InterruptLine => ({
-    set: (level) => setInterruptLine(state, interrupt, level),
+    set: (level) => {
+      setInterruptLine(state, interrupt, level);
+      if (level) raised();
+    },
   });
   return {
     machineSoftware: wire(Interrupt.machineSoftware),

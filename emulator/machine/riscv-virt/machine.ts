@@ -121,13 +121,16 @@ export class VirtMachine {
     this.board = new VirtBoard({
       clock: this.#clock,
       epoch,
-      harts: [hartWires(this.#state)],
+      harts: [hartWires(this.#state, () => this.engine.requestStop())],
       rom: this.#plan.rom,
       output: (value) => {
         byte[0] = value;
         output(byte);
       },
-      finish: (finish) => (this.#finish = finish),
+      finish: (finish) => {
+        this.#finish = finish;
+        this.engine.requestStop();
+      },
     });
     this.board.attach(this.bus);
     this.#attachments = new Attachments(options, {

@@ -47,7 +47,7 @@ export class ReferenceMachine {
     this.board = new VirtBoard({
       clock: this.#clock,
       epoch: 0n,
-      harts: [hartWires(state)],
+      harts: [hartWires(state, () => {})],
       rom: plan.rom,
       output: (byte) => (this.console += String.fromCharCode(byte)),
       finish: (finish) => (this.finish = finish),

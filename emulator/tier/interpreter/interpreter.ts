@@ -188,8 +188,9 @@ export class Interpreter {
     return this.#stopRequested ? ExitReason.helper : ExitReason.budget;
   }
 
-  /** Makes the code that runs come back after its present instruction. */
+  /** Makes generated code that runs come back after its present instruction; nothing to do while none does. */
   requestStop(): void {
+    if (this.#slice === 0) return;
     this.#stopRequested = true;
     const frame = this.#frame;
     this.#withheld += frame.getInt32(Frame.budget, true);
