@@ -1,6 +1,6 @@
 import { FixedWidthDecoder } from '../decoder.ts';
 import { rememberExecuted } from '../executed.ts';
-import type { Decoded, Helper, Isa } from '../instruction.ts';
+import type { Decoded, Helper, Instruction, Isa } from '../instruction.ts';
 import { Assembler, showInstruction } from '../syntax.ts';
 import type { TableRow } from '../table.ts';
 import { accessCsr } from './csr.ts';
@@ -68,15 +68,33 @@ function decode(bytes: Uint8Array, offset: number): Decoded | undefined {
   return (word & 3) === 3 ? wide.decode(word) : compressed.decode(word);
 }
 
+interface Sink {
+  readonly name: string;
+  readonly sink: number;
+}
+
+const sinks = new Map<Instruction, readonly Sink[]>();
+
+/** The operands of a row that are written, and where writes to number 0 go. */
+function sinksOf(row: Instruction): readonly Sink[] {
+  let known = sinks.get(row);
+  if (known === undefined) {
+    known = Object.entries(row.operands).flatMap(([name, { destination, file }]) =>
+      destination === true && file?.sink !== undefined ? [{ name, sink: file.sink }] : [],
+    );
+    sinks.set(row, known);
+  }
+  return known;
+}
+
 /** The row as executed: the base instruction of a compressed one, writes to x0 sent to the sink. */
 function canonical({ row, length, operands }: Decoded): Decoded {
   const expanded = row.expandsTo?.(operands) ?? { row, operands };
-  const kinds = expanded.row.operands;
   let result: Record<string, number> | undefined;
-  for (const [name, kind] of Object.entries(kinds)) {
-    if (kind.destination === true && kind.file?.sink !== undefined && expanded.operands[name] === 0) {
+  for (const { name, sink } of sinksOf(expanded.row)) {
+    if (expanded.operands[name] === 0) {
       result ??= { ...expanded.operands };
-      result[name] = kind.file.sink;
+      result[name] = sink;
     }
   }
   return { row: expanded.row, length, operands: result ?? expanded.operands };

@@ -6,8 +6,8 @@ import type { Region } from '../region/region.ts';
 import type { TranslationReason } from '../engine-options.ts';
 import { TRACED_REGISTERS, type CodePage, type CompileReply, type CompilerConnection, type Wish } from './message.ts';
 
-/** Requests on their way at once that are not for something that runs already; more would be out of date when their turn comes. */
-const MOST_PENDING = 3;
+/** Requests on their way at once that are not for something that runs already: another one would often be for the same loop. */
+const MOST_PENDING = 1;
 /** Changes of code remembered for replies on their way; after more, all of these are out of date. */
 const MOST_CHANGES = 1000;
 /** Instructions after which a reply is not waited for any more: several seconds. */
