@@ -1,4 +1,4 @@
-import type { FunctionBuilder } from '../wasm/function.ts';
+import { BranchHint, type FunctionBuilder } from '../wasm/function.ts';
 import { STATE } from '../layout/memory-map.ts';
 import { StateOffset } from '../layout/state.ts';
 import { FloatFlag } from '../bits/float-format.ts';
@@ -12,10 +12,10 @@ const FLAGS = STATE + StateOffset.floatFlags;
 /** The least normal magnitude: results at or below it may be tiny before rounding. */
 const LEAST_NORMAL: Readonly<Record<Float, number>> = { f32: 2 ** -126, f64: 2 ** -1022 };
 
-/** Where the exponent is, and what it is at most. */
+/** The exponent in the highest 32 bits less the sign: where it begins, and what it is at most. */
 const EXPONENT: Readonly<Record<Float, { readonly shift: number; readonly mask: number }>> = {
-  f32: { shift: 23, mask: 0xff },
-  f64: { shift: 52, mask: 0x7ff },
+  f32: { shift: 24, mask: 0xff },
+  f64: { shift: 21, mask: 0x7ff },
 };
 
 /** Pieces of floating-point fast paths in one format. `refuse` pops a condition and, when it holds, gives the operation to a slower path. */
@@ -58,11 +58,13 @@ export class FloatCode {
     this.refuse();
   }
 
+  /** An infinity less itself is a NaN, as a NaN is: one instruction and a comparison, where the exponent would take five. */
   refuseUnlessFinite(result: number): void {
-    this.#exponent(result);
-    this.fn.i32Const(EXPONENT[this.type].mask);
-    this.fn.op('i32.eq');
-    this.refuse();
+    this.scratch((difference) => {
+      this.binary('sub', result, result);
+      this.fn.localSet(difference);
+      this.refuseNan(difference);
+    });
   }
 
   /**
@@ -72,12 +74,13 @@ export class FloatCode {
   refuseUnlessNormalOr(result: number, pushExact: () => void): void {
     const { fn } = this;
     // The least normal number is left out too: it may have been rounded up to.
-    this.#exponent(result);
-    fn.i32Const(2);
+    this.#magnitude(result);
+    const { shift, mask } = EXPONENT[this.type];
+    fn.i32Const(2 << shift);
     fn.op('i32.sub');
-    fn.i32Const(EXPONENT[this.type].mask - 2);
+    fn.i32Const(((mask - 2) << shift) | 0);
     fn.op('i32.ge_u');
-    const odd = fn.if();
+    const odd = fn.if(undefined, BranchHint.unlikely);
     this.refuseUnlessFinite(result);
     fn.localGet(result);
     fn.op(`${this.type}.abs`);
@@ -92,23 +95,21 @@ export class FloatCode {
     fn.end(odd);
   }
 
-  /** Pushes the biased exponent: by integer instructions, which take fewer than comparing magnitudes and need no constants in memory. */
-  #exponent(local: number): void {
+  /** Pushes the highest 32 bits without the sign, one place to the left: as unsigned numbers they are in the order of magnitudes. */
+  #magnitude(local: number): void {
     const { fn } = this;
-    const { shift, mask } = EXPONENT[this.type];
     fn.localGet(local);
     if (this.type === 'f64') {
       fn.op('i64.reinterpret_f64');
-      fn.i64Const(shift);
+      // V8 takes a shift by 32 for the upper half, without masking it again.
+      fn.i64Const(32);
       fn.op('i64.shr_u');
       fn.op('i32.wrap_i64');
     } else {
       fn.op('i32.reinterpret_f32');
-      fn.i32Const(shift);
-      fn.op('i32.shr_u');
     }
-    fn.i32Const(mask);
-    fn.op('i32.and');
+    fn.i32Const(1);
+    fn.op('i32.shl');
   }
 
   /** Pushes whether it is neither infinite nor a NaN. */
