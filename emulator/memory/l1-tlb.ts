@@ -95,6 +95,24 @@ export class L1Tlb {
     return (low + words[at + TlbEntry.addend / 4]!) | 0;
   }
 
+  /** How many of `pages` pages from a page address on are known to lie one after the other from a linear address. */
+  run(context: TlbContext, low: number, high: number, access: Access, linear: number, pages: number): number {
+    const words = this.#words;
+    const tagAt = access === Access.read ? TlbEntry.read / 4 : TlbEntry.write / 4;
+    const base = this.firstWord(context);
+    const addend = (linear - low) | 0;
+    let page = low;
+    let pageHigh = high;
+    for (let count = 0; count < pages; count++) {
+      const at = base + ((page >>> 12) & INDEX_MASK) * WORDS;
+      if (words[at + tagAt] !== page || words[at + tagAt + 1] !== pageHigh) return count;
+      if (words[at + TlbEntry.addend / 4] !== addend) return count;
+      page = (page + PAGE_SIZE) | 0;
+      if (page === 0) pageHigh = (pageHigh + 1) | 0;
+    }
+    return pages;
+  }
+
   flushAll(): void {
     for (let context = 0; context < TLB_CONTEXTS; context++) this.flush(context as TlbContext);
   }

@@ -324,6 +324,7 @@ export class Mmu extends AddressTranslation {
     let done = 0;
     let atLow = low;
     let atHigh = high;
+    this.beginBulk();
     let start = total === 0 ? TRANSLATION_FAULT : this.translateForBulk(atLow, atHigh, access);
     while (done < total) {
       if (start === TRANSLATION_DEVICE) this.fault(false, access, atLow, atHigh);
@@ -335,8 +336,17 @@ export class Mmu extends AddressTranslation {
         const step = Math.min(this.whole ? PAGE_SIZE - (atLow & ~PAGE_MASK) : 1, total - done - length);
         length += step;
         if (done + length === total) break;
-        const nextLow = (atLow + step) | 0;
+        let nextLow = (atLow + step) | 0;
         if (atLow < 0 && nextLow >= 0) atHigh = (atHigh + 1) | 0;
+        if ((nextLow & ~PAGE_MASK) === 0) {
+          const pages = Math.floor((total - done - length) / PAGE_SIZE);
+          const known = pages === 0 ? 0 : this.knownRun(nextLow, atHigh, access, linear + length, pages) * PAGE_SIZE;
+          length += known;
+          const after = (nextLow + known) | 0;
+          if (after >>> 0 < nextLow >>> 0) atHigh = (atHigh + 1) | 0;
+          nextLow = after;
+          if (done + length === total) break;
+        }
         atLow = nextLow;
         next = this.translateForBulk(atLow, atHigh, access);
       }

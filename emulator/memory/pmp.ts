@@ -16,6 +16,11 @@ export class Pmp {
   readonly #high = new Float64Array(PMP_ENTRIES);
   /** Permission bits (Access) and LOCKED. */
   readonly #flags = new Uint8Array(PMP_ENTRIES);
+  // The range asked about last, as far as one entry (or none) decides alone, and what it permits: one page table is walked again and again.
+  #from = Infinity;
+  #to = 0;
+  #machine = 0;
+  #others = 0;
   readonly #active: number[] = [];
 
   /**
@@ -23,6 +28,7 @@ export class Pmp {
    */
   configure(configuration: ArrayLike<number>, address: readonly bigint[]): void {
     this.#active.length = 0;
+    this.#from = Infinity;
     for (let entry = 0; entry < PMP_ENTRIES; entry++) {
       const byte = configuration[entry] ?? 0;
       const encoded = address[entry] ?? 0n;
@@ -37,34 +43,41 @@ export class Pmp {
 
   /** Whether [gpa, gpa + length) may be accessed. An access that an entry matches in part fails. */
   allows(gpa: number, length: number, access: Access, machine: boolean): boolean {
-    const end = gpa + length;
-    const active = this.#active;
-    for (let i = 0; i < active.length; i++) {
-      const entry = active[i]!;
-      const low = this.#low[entry]!;
-      const high = this.#high[entry]!;
-      if (end <= low || gpa >= high) continue;
-      if (gpa < low || end > high) return false;
-      const flags = this.#flags[entry]!;
-      return (machine && (flags & LOCKED) === 0) || (flags & access) !== 0;
-    }
-    return machine;
+    const permitted = this.permissionsOf(gpa, length, machine);
+    return permitted !== PMP_MIXED && (permitted & access) !== 0;
   }
 
   /** The Access bits that hold for every byte of [gpa, gpa + length), or PMP_MIXED when a boundary runs through it. */
   permissionsOf(gpa: number, length: number, machine: boolean): number {
     const end = gpa + length;
-    const active = this.#active;
-    for (let i = 0; i < active.length; i++) {
-      const entry = active[i]!;
+    if ((gpa < this.#from || end > this.#to) && !this.#findWindow(gpa, end)) return PMP_MIXED;
+    return machine ? this.#machine : this.#others;
+  }
+
+  /** Sets the window around [gpa, end); false when a boundary runs through that. */
+  #findWindow(gpa: number, end: number): boolean {
+    let from = 0;
+    let to = Infinity;
+    for (const entry of this.#active) {
       const low = this.#low[entry]!;
       const high = this.#high[entry]!;
-      if (end <= low || gpa >= high) continue;
-      if (gpa < low || end > high) return PMP_MIXED;
-      const flags = this.#flags[entry]!;
-      return machine && (flags & LOCKED) === 0 ? ALL : flags & ALL;
+      if (end <= low) to = Math.min(to, low);
+      else if (gpa >= high) from = Math.max(from, high);
+      else if (gpa < low || end > high) return false;
+      else {
+        const flags = this.#flags[entry]!;
+        this.#from = Math.max(from, low);
+        this.#to = Math.min(to, high);
+        this.#others = flags & ALL;
+        this.#machine = (flags & LOCKED) === 0 ? ALL : flags & ALL;
+        return true;
+      }
     }
-    return machine ? ALL : 0;
+    this.#from = from;
+    this.#to = to;
+    this.#others = 0;
+    this.#machine = ALL;
+    return true;
   }
 }
 

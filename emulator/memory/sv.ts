@@ -108,6 +108,12 @@ export class SvWalker {
     return true;
   }
 
+  /** Whether the leaf found last permits an access as it is, its accessed and dirty bits included. */
+  permits(access: Access, privilege: number, regime: Regime): boolean {
+    const wanted = access === Access.write ? Pte.accessed | Pte.dirty : Pte.accessed;
+    return (this.flags & wanted) === wanted && leafAllows(this.flags, access, privilege, regime);
+  }
+
   #leaf(
     low: number,
     high: number,
