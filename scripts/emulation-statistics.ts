@@ -38,6 +38,10 @@ export function statisticsTable(result: UserResult): string {
       ['instructions given back', thousands(of('refusals')), percent(of('refusals'), inRegions)],
       ['entries refused', thousands(of('unsuited'))],
       ['translations', thousands(translated), `${thousands(translation.guestInstructions)} guest instructions`],
+      ['  made too late to be used', thousands(translation.outdated)],
+      ...(translation.compilersLost === 0
+        ? []
+        : [['  compiling threads lost', thousands(translation.compilersLost)] satisfies Row]),
       ['  IR operations', thousands(translation.irOps), perInstruction(translation.irOps, translation)],
       ['  WebAssembly operators', thousands(translation.wasmOps), perInstruction(translation.wasmOps, translation)],
       ['  WebAssembly', kibibytes(translation.wasmBytes), perInstruction(translation.wasmBytes, translation)],

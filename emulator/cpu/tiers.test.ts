@@ -59,8 +59,8 @@ function run(seed: number, start: Start, budget: number, part: () => number, tie
 }
 
 /** Who answers at random times, and has been told of another guest before. */
-function compilersFor({ limits, passes }: TierPolicy, random: Random): DeferredCompilers {
-  const subject = { isa: riscv64.name, guestSize: GUEST_SIZE, policy: { limits, passes }, disabledPasses: [] };
+function compilersFor(policy: TierPolicy, random: Random): DeferredCompilers {
+  const subject = { isa: riscv64.name, guestSize: GUEST_SIZE, policy, disabledPasses: [] };
   const longest = 1 + random.below(3) ** 4;
   return new DeferredCompilers(riscv64, subject, () => random.below(longest));
 }
@@ -89,7 +89,7 @@ function policies(random: Random): Record<string, Tiers> {
   const beside: TierPolicy = {
     ...sampled,
     backgroundCost: random.below(100),
-    backgroundAfter: random.below(500),
+
     exitCost: 1 + random.below(50),
   };
   const without = random.pick([...PASSES.map(({ name }) => name), WORD_REGISTERS]);

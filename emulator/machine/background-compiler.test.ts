@@ -12,7 +12,7 @@ import { BackgroundCompiler } from './background-compiler.ts';
 const SIZE = 1 << 22;
 const CODE = 0x1_0000;
 const POLICY = { ...AUTO, backgroundAfter: 0, backgroundCost: 20_000 };
-const SUBJECT = { isa: 'riscv64', guestSize: SIZE, policy: AUTO, disabledPasses: [] };
+const SUBJECT = { isa: 'riscv64', guestSize: SIZE, policy: POLICY, disabledPasses: [] };
 /** Begins with nothing to wait for, so the thread has all the time that a loaded machine gives it. */
 const MOST_ROUNDS = 3_000;
 
@@ -59,7 +59,7 @@ function registersAfter(instructions: number): bigint[] {
 test('a thread compiles what is hot while the guest goes on, with the same result', async () => {
   const compiler = new BackgroundCompiler(SUBJECT);
   try {
-    compiler.prepare();
+    compiler.start();
     // Nothing runs before, so that no region is made by the guest's own thread.
     const sleeper = new Int32Array(new SharedArrayBuffer(4));
     for (let wait = 0; wait < MOST_ROUNDS && !compiler.ready; wait++) {

@@ -40,6 +40,8 @@ export class BackgroundCompiler implements RegionCompilers {
   readonly #inboxes = new Map<number, { readonly connection: Connection; readonly number: number }>();
   #current: Connection | undefined;
   #received = 0;
+  /** Instructions that guests have retired. */
+  #retired = 0;
   #next = 1;
   #failure: string | undefined;
 
@@ -48,7 +50,7 @@ export class BackgroundCompiler implements RegionCompilers {
   }
 
   /** Begins the thread unless there is one. [measured: 110 ms of processor time, beside the guest, until it is ready] */
-  prepare(): void {
+  start(): void {
     if (this.#worker !== undefined || this.#failure !== undefined) return;
     const { port1, port2 } = new MessageChannel();
     const data: ThreadData = { port: port2, signal: this.#signal, subject: this.#subject, compileCache: cacheRoot() };
@@ -63,6 +65,12 @@ export class BackgroundCompiler implements RegionCompilers {
     worker.on('exit', () => (this.#failure ??= 'the thread has ended'));
     this.#worker = worker;
     this.#port = port1;
+  }
+
+  /** Some guest has retired so many more instructions. */
+  ran(instructions: number): void {
+    this.#retired += instructions;
+    if (this.#retired > this.#subject.policy.backgroundAfter) this.start();
   }
 
   get ready(): boolean {
@@ -122,6 +130,8 @@ export class BackgroundCompiler implements RegionCompilers {
 
 class Connection implements CompilerConnection {
   readonly inbox: CompileReply[] = [];
+  /** Instructions that the guest has retired, as far as told. */
+  #ran = 0;
   readonly #compiler: BackgroundCompiler;
 
   constructor(compiler: BackgroundCompiler) {
@@ -140,8 +150,9 @@ class Connection implements CompilerConnection {
     return this.#compiler.failure !== undefined;
   }
 
-  prepare(): void {
-    this.#compiler.prepare();
+  ran(instructions: number): void {
+    this.#compiler.ran(instructions - this.#ran);
+    this.#ran = instructions;
   }
 
   post(request: CompileRequest): void {

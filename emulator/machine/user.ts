@@ -150,9 +150,14 @@ export function runUser(options: UserOptions): UserResult {
 function startCompiler(options: UserOptions, guestSize: number, isa: Isa): BackgroundCompiler | undefined {
   const policy = policyOf(options.tier ?? 'auto');
   if (options.compilation !== 'background' || policy === undefined || policy.eager) return undefined;
-  const { limits, passes } = policy;
+  const { limits, passes, backgroundAfter } = policy;
   const disabledPasses = [...(options.disabledPasses ?? [])];
-  return new BackgroundCompiler({ isa: isa.name, guestSize, policy: { limits, passes }, disabledPasses });
+  return new BackgroundCompiler({
+    isa: isa.name,
+    guestSize,
+    policy: { limits, passes, backgroundAfter },
+    disabledPasses,
+  });
 }
 
 function openCache(options: UserOptions, guestSize: number, isa: Isa): CodeCache | undefined {

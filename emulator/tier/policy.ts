@@ -22,7 +22,7 @@ export interface TierPolicy {
   readonly coldCost: number;
   /** Interpreted instructions that code must have cost before a region is asked for where that does not keep the guest waiting. */
   readonly backgroundCost: number;
-  /** Instructions before the thread that translates in the background is begun: about as many as run in the time that takes. */
+  /** Instructions of all processes before the thread that translates in the background is begun: about as many as run in the time that takes. */
   readonly backgroundAfter: number;
   /** What leaving a region to the interpreter costs, in the same unit. */
   readonly exitCost: number;

@@ -97,8 +97,8 @@ export class CompilerClient {
     return this.#sent.size < MOST_PENDING;
   }
 
-  prepare(): void {
-    this.#connection.prepare();
+  ran(instructions: number): void {
+    this.#connection.ran(instructions);
   }
 
   /** Whether replies cannot be expected any more at so many retired instructions. */

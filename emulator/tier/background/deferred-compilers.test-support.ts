@@ -53,7 +53,7 @@ class DeferredConnection implements CompilerConnection {
     return this.#compilers.lost;
   }
 
-  prepare(): void {
+  ran(): void {
     this.#asked++;
   }
 

@@ -10,7 +10,7 @@ export const TRACED_REGISTERS = 36;
 export interface CompilerSubject {
   readonly isa: string;
   readonly guestSize: number;
-  readonly policy: Pick<TierPolicy, 'limits' | 'passes'>;
+  readonly policy: Pick<TierPolicy, 'limits' | 'passes' | 'backgroundAfter'>;
   readonly disabledPasses: readonly string[];
 }
 
@@ -102,8 +102,8 @@ export interface CompilerConnection {
   readonly remembered: boolean;
   /** Nobody is there any more: no reply will come. */
   readonly lost: boolean;
-  /** Has the other end get ready, if nobody has asked for that. */
-  prepare(): void;
+  /** The guest has retired so many instructions, and has others translate for it if that is worth while by now. */
+  ran(instructions: number): void;
   post(request: CompileRequest): void;
   /** The next reply, if there is one; asked between slices of the guest, so it costs next to nothing when there is none. */
   take(): CompileReply | undefined;

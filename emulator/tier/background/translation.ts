@@ -108,7 +108,7 @@ export class BackgroundTranslation {
     const { client } = this;
     for (let answer = client.take(); answer !== undefined; answer = client.take()) this.#settle(answer);
     const { instructions } = this.#engine.interpreter.counters;
-    if (!client.ready && instructions > this.#engine.policy.backgroundAfter) client.prepare();
+    if (!client.ready) client.ran(instructions);
     if (!client.lost(instructions)) return undefined;
     for (const { reason, regions } of client.pending)
       if (reason === 'renewed') for (const region of regions) region.renewing = false;
