@@ -17,12 +17,6 @@ export interface TlbSlowPaths {
   readonly store: FunctionIndex;
 }
 
-/** Code around every call of a slow path; `after` finds the status on the stack and leaves it there. */
-export interface SlowPathFrame {
-  readonly before: (fn: FunctionBuilder) => void;
-  readonly after: (fn: FunctionBuilder) => void;
-}
-
 /** What those functions are to be bound to, beside the other imports from `env`. */
 export interface TlbImports {
   /**
@@ -86,27 +80,10 @@ export interface Probe {
  * the address with its low bits that alignment wants clear.
  */
 export function probeTlb(fn: FunctionBuilder, address: number, linear: number, probe: Probe, refuse: () => void): void {
-  const { tag, bytes, natural } = probe;
-  fn.i32Const(0);
-  fn.load('i32.load', { offset: STATE + StateOffset.dataTlb });
-  fn.localGet(address);
-  fn.op('i32.wrap_i64');
-  // An entry's place is the page number's low bits; the two shifts of that are one.
-  fn.i32Const(Math.log2(PAGE_SIZE / TLB_ENTRY_SIZE));
-  fn.op('i32.shr_u');
-  fn.i32Const((TLB_ENTRIES - 1) * TLB_ENTRY_SIZE);
-  fn.op('i32.and');
-  fn.op('i32.add');
-  fn.localTee(linear);
-  fn.load('i64.load', { offset: tag });
-  fn.localGet(address);
-  if (!natural && bytes > 1) {
-    fn.i64Const(bytes - 1);
-    fn.op('i64.add');
-  }
-  fn.i64Const(natural ? -PAGE_SIZE | (bytes - 1) : -PAGE_SIZE);
-  fn.op('i64.and');
-  fn.op('i64.ne');
+  compareTag(fn, address, linear, probe, () => {
+    fn.i32Const(0);
+    fn.load('i32.load', { offset: STATE + StateOffset.dataTlb });
+  });
   refuse();
   fn.localGet(linear);
   fn.load('i32.load', { offset: TlbEntry.addend });
@@ -116,9 +93,40 @@ export function probeTlb(fn: FunctionBuilder, address: number, linear: number, p
   fn.localSet(linear);
 }
 
-interface AccessKind extends Transfer {
+/** The first half of `probeTlb`: leaves the entry in `entry` and pushes whether it does not serve the access. `pushTable`: the table's address. */
+export function compareTag(
+  fn: FunctionBuilder,
+  address: number,
+  entry: number,
+  { tag, bytes, natural }: Probe,
+  pushTable: () => void,
+): void {
+  pushTable();
+  fn.localGet(address);
+  fn.op('i32.wrap_i64');
+  // An entry's place is the page number's low bits; the two shifts of that are one.
+  fn.i32Const(Math.log2(PAGE_SIZE / TLB_ENTRY_SIZE));
+  fn.op('i32.shr_u');
+  fn.i32Const((TLB_ENTRIES - 1) * TLB_ENTRY_SIZE);
+  fn.op('i32.and');
+  fn.op('i32.add');
+  fn.localTee(entry);
+  fn.load('i64.load', { offset: tag });
+  fn.localGet(address);
+  if (!natural && bytes > 1) {
+    fn.i64Const(bytes - 1);
+    fn.op('i64.add');
+  }
+  fn.i64Const(natural ? -PAGE_SIZE | (bytes - 1) : -PAGE_SIZE);
+  fn.op('i64.and');
+  fn.op('i64.ne');
+}
+
+/** An access behind the TLB. */
+export interface AccessKind extends Transfer {
   /** SlowAccess bits. */
   readonly flags: number;
+  /** Of the entry: TlbEntry.read or write. */
   readonly tag: number;
 }
 
@@ -128,11 +136,9 @@ interface AccessKind extends Transfer {
  */
 export class TlbMemoryPath implements MemoryPath {
   readonly #slow: TlbSlowPaths;
-  readonly #around: SlowPathFrame;
 
-  constructor(slow: TlbSlowPaths, around: SlowPathFrame = { before: () => {}, after: () => {} }) {
+  constructor(slow: TlbSlowPaths) {
     this.#slow = slow;
-    this.#around = around;
   }
 
   load(lowering: Lowering, op: Op): void {
@@ -233,7 +239,6 @@ export class TlbMemoryPath implements MemoryPath {
 
   /** Calls out; leaves when there was a fault. */
   #callSlow({ fn, site }: Lowering, callee: FunctionIndex, address: number, kind: AccessKind): void {
-    this.#around.before(fn);
     fn.localGet(address);
     fn.op('i32.wrap_i64');
     fn.localGet(address);
@@ -243,7 +248,6 @@ export class TlbMemoryPath implements MemoryPath {
     fn.i32Const(kind.width / 8);
     fn.i32Const(kind.flags);
     fn.call(callee);
-    this.#around.after(fn);
     const faulted = fn.if();
     site.leave(ExitReason.fault);
     fn.end(faulted);

@@ -53,7 +53,7 @@ interface Known {
   readonly register?: number;
 }
 
-interface Member {
+export interface Member {
   /** The register, as a state offset, that the offset counts from; undefined when it is none that the block is entered with. */
   readonly root: number | undefined;
   readonly op: Op;
@@ -74,7 +74,7 @@ const WIDEST = 1 << 16;
  */
 export function planAccesses(block: Block, knowledge: AccessKnowledge): AccessPlan {
   const plan = new Map<Op, Check>();
-  for (const members of groups(block)) planGroup(members, knowledge, plan);
+  for (const members of accessGroups(block)) planGroup(members, knowledge, plan);
   return plan;
 }
 
@@ -126,7 +126,7 @@ function planGroup(members: readonly Member[], knowledge: AccessKnowledge, plan:
 }
 
 /** The plain loads and stores of a block, those with addresses at known distances together, in order. */
-function groups(block: Block): Iterable<readonly Member[]> {
+export function accessGroups(block: Block): Iterable<readonly Member[]> {
   const values: (Known | undefined)[] = [];
   const registers = new Map<string, Known>();
   const found = new Map<string, Member[]>();

@@ -10,9 +10,9 @@ import { ModuleBuilder } from '../../wasm/module.ts';
 import { ValType } from '../../wasm/type.ts';
 import { Frame } from '../interpreter/frame.ts';
 import { Lowering, type Narrowing } from '../lower.ts';
-import type { MemoryPath } from '../memory-path.ts';
 import { Runtime, type RuntimeOptions } from '../runtime.ts';
-import { importTlbSlowPaths, TlbMemoryPath, type TlbSlowPaths } from '../tlb-path.ts';
+import { importTlbSlowPaths, type TlbSlowPaths } from '../tlb-path.ts';
+import { RegionTlbPath } from './region-tlb-path.ts';
 import { analyseFlow, type FlowGraph } from './flow-graph.ts';
 import type { RegionNode, Target } from './node.ts';
 import { RegisterLocals } from './register-locals.ts';
@@ -170,7 +170,7 @@ class RegionEmitter {
   readonly fn: FunctionBuilder;
   readonly #nodes: readonly RegionNode[];
   readonly #graph: FlowGraph;
-  readonly #memory: MemoryPath;
+  readonly #memory: RegionMemoryPath | RegionTlbPath;
   readonly #slowPaths: boolean;
   readonly #pages: readonly CodePage[];
   readonly #knowledge: AccessKnowledge;
@@ -208,13 +208,16 @@ class RegionEmitter {
     this.fn = fn;
     this.#nodes = nodes;
     this.#graph = graph;
+    this.#budget = fn.local(ValType.i32);
     this.#slowPaths = !(memory instanceof RegionMemoryPath);
-    this.#memory = memory instanceof RegionMemoryPath ? memory : this.#tlbPath(memory);
+    this.#memory =
+      memory instanceof RegionMemoryPath
+        ? memory
+        : new RegionTlbPath(runtime.module, memory, { table: fn.local(ValType.i32), budget: this.#budget });
     this.#knowledge = knowledge;
     this.#runtime = runtime;
     this.#refused = refused;
     this.#resume = 0;
-    this.#budget = fn.local(ValType.i32);
     this.#status = fn.local(ValType.i32);
     this.#target = fn.local(ValType.i64);
     this.#registers = new RegisterLocals(fn, nodes, new Set(circumstances.words));
@@ -230,6 +233,7 @@ class RegionEmitter {
     fn.i32Const(0);
     fn.load('i32.load', { offset: Frame.budget });
     fn.localSet(this.#budget);
+    if (this.#memory instanceof RegionTlbPath) this.#memory.begin(fn);
     this.#exit = fn.block();
     const loop = fn.loop();
     this.#loops.set(root, loop);
@@ -249,22 +253,6 @@ class RegionEmitter {
     fn.localGet(this.#budget);
     fn.store('i32.store', { offset: Frame.budget });
     fn.localGet(this.#status);
-  }
-
-  /** What the slow paths see and change of the budget is the frame's. */
-  #tlbPath(slowPaths: TlbSlowPaths): MemoryPath {
-    return new TlbMemoryPath(slowPaths, {
-      before: (fn) => {
-        fn.i32Const(0);
-        fn.localGet(this.#budget);
-        fn.store('i32.store', { offset: Frame.budget });
-      },
-      after: (fn) => {
-        fn.i32Const(0);
-        fn.load('i32.load', { offset: Frame.budget });
-        fn.localSet(this.#budget);
-      },
-    });
   }
 
   /** Returns at once when modes or flags are not those that the region was made for. */
@@ -373,6 +361,8 @@ class RegionEmitter {
       const plan = planAccesses(node.block, this.#knowledge);
       for (const check of plan.values()) if (check.kind === 'range') this.assumptions.add(check.range);
       this.#memory.follow(plan);
+    } else {
+      this.#memory.follow(node.block);
     }
     new Lowering(node.block, site, this.#memory, this.#runtime, this.#narrowing(node.block)).run();
     this.#closeMerges(merges);
