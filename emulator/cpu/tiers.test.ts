@@ -10,6 +10,7 @@ import { PASSES } from '../pass/pipeline.ts';
 import { DeferredCompilers } from '../tier/background/deferred-compilers.test-support.ts';
 import { AUTO, BASELINE, OPTIMIZED, type TierPolicy } from '../tier/policy.ts';
 import { WORD_REGISTERS } from '../tier/region/word-registers.ts';
+import { CodeStore } from '../tier/region/code-store.ts';
 import { randomProgram, randomSpaghetti } from './random-program.test-support.ts';
 import { CODE, CODE_SIZE, GUEST_SIZE, Image, randomImage } from './random-code.test-support.ts';
 import { Vcpu, type VcpuOptions } from './vcpu.ts';
@@ -236,4 +237,35 @@ test('a region made for registers that hold words is not entered with others, an
   assert.deepEqual({ seen, pc }, { seen: expected.seen, pc: expected.pc });
   assert.ok(counters['unsuited']! > 0, 'it was refused');
   assert.ok(counters['unsuited']! < 100 && counters['regionInstructions']! > 100_000, JSON.stringify(counters));
+});
+
+test('stored code is left when bytes of it change that have not been executed in this run', () => {
+  const begin = CODE + PAGE_SIZE;
+  const at = (instruction: number) => `0x${(begin + 4 * instruction).toString(16)}`;
+  const [loop, join, cold] = [6, 9, 256];
+  const program = (takesCold: number) => [
+    `addi a4,zero,${takesCold}`,
+    'addi a5,zero,0',
+    'lui a6,0x5',
+    // addi a3,a3,7
+    'lui a7,0x768',
+    'addi a7,a7,1683',
+    'addi a5,a5,1',
+    `beq a4,zero,${at(join)}`,
+    `jal zero,${at(cold)}`,
+    `bne a5,a6,${at(loop)}`,
+    `sw a7,${4 * cold}(a0)`,
+    'addi a4,zero,1',
+    `jal zero,${at(loop)}`,
+    ...Array.from({ length: cold - 13 }, () => 'ecall'),
+    'addi a3,a3,1',
+    `jal zero,${at(join)}`,
+  ];
+  const policy = { ...AUTO, warmUp: 0, cost: 0, coldCost: 0, sampleInterval: 100 };
+  const store = new CodeStore();
+  run(0, writableCode(...program(1)), 50_000, () => 50_000, { policy, store });
+  const start = writableCode(...program(0));
+  const { end, counters } = run(0, start, 200_000, () => 200_000, { policy, store });
+  assert.ok(counters['reused']! > 0 && counters['regionInstructions']! > 50_000, JSON.stringify(counters));
+  assert.deepEqual(end, run(0, start, 200_000, () => 200_000, undefined).end);
 });

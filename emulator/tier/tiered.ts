@@ -527,6 +527,8 @@ export class TieredEngine {
     made: { nodes: readonly RegionNode[]; generation: number; reused: boolean; module?: WebAssembly.Module },
   ): Region {
     const { nodes, generation, reused, module } = made;
+    // Not all of it need have been executed in this run; without translation, addresses are places.
+    if (reused) for (const [low, high] of code.ranges) this.#interpreter.guard(low, high - low);
     const { counters } = this;
     counters.regions++;
     const region = this.#regions.add(code, this.#translator.instantiate(code, module), generation, sitesOf(code));

@@ -1,6 +1,6 @@
 import { assert } from '../../check/assert.ts';
 import type { Decoded, Isa } from '../../isa/instruction.ts';
-import { CODE_LINES, CODE_LINES_COUNT, PAGE_SIZE, RECORDS, RECORDS_SIZE } from '../../layout/memory-map.ts';
+import { CODE_LINE, CODE_LINES, CODE_LINES_COUNT, PAGE_SIZE, RECORDS, RECORDS_SIZE } from '../../layout/memory-map.ts';
 import { markLine, NOWHERE, type CodeSpace } from '../code-space.ts';
 import type { Case, RowCases } from './case.ts';
 import { Frame } from './frame.ts';
@@ -142,6 +142,13 @@ export class DecodedPages {
     const pages = all ? [...new Set([...this.#bases.keys(), ...this.#touched])] : [...this.#touched];
     this.#touched.clear();
     return pages;
+  }
+
+  /** Lets stores to [place, place + length) be seen as if instructions had been decoded from there. */
+  guard(place: number, length: number): void {
+    for (let page = place - (place & PAGE_MASK); page < place + length; page += PAGE_SIZE) this.#markCode(page);
+    for (let at = place; at < place + length; at += CODE_LINE) markLine(this.#linear, at);
+    markLine(this.#linear, place + length - 1);
   }
 
   /** Offsets of the decoded instructions in the page at a place. */

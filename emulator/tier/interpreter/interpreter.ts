@@ -322,6 +322,11 @@ export class Interpreter {
   }
 
   /** See DecodedPages. */
+  guard(place: number, length: number): void {
+    this.#pages.guard(place, length);
+  }
+
+  /** See DecodedPages. */
   decodedIn(page: number): Uint16Array<ArrayBuffer> {
     return this.#pages.decodedIn(page);
   }
