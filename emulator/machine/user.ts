@@ -12,6 +12,7 @@ import type { Isa } from '../isa/instruction.ts';
 import type { FlatMemory } from '../memory/flat.ts';
 import { BackgroundCompiler } from './background-compiler.ts';
 import { CodeCache, type CodeCacheCounters } from './code-cache.ts';
+import type { InstructionTrace } from './instruction-trace.ts';
 import { createCpu, policyOf, sumCounters, type Tier } from './tier.ts';
 import {
   sumTranslation,
@@ -49,6 +50,8 @@ export interface UserOptions {
   readonly disabledPasses?: ReadonlySet<string>;
   /** Takes note of every translation: TranslationLog. */
   readonly log?: TranslationLog;
+  /** Takes note of every instruction, which is then run alone: for the interpreter or the reference. */
+  readonly trace?: InstructionTrace;
 }
 
 export const COMPILATIONS = ['synchronous', 'background'] as const;
@@ -101,7 +104,7 @@ export function runUser(options: UserOptions): UserResult {
     });
     const user = Object.assign(cpu, { instructions: () => cpu.counters.instructions });
     cpus.set(user, cpu);
-    return user;
+    return options.trace === undefined ? user : options.trace.attach(user, isa, memory);
   };
   const kernel: Kernel = new Kernel({
     abi,

@@ -138,3 +138,19 @@ test("the guest's own exit code, standard output and unknown calls come through"
   assert.equal(run.code, 0);
   assert.match(run.output, /fib/);
 });
+
+test('--trace writes each instruction in order, and the program does what it does without', () => {
+  // li a0,3; li a7,93; ecall
+  const file = program('traced', [0x0030_0513, 0x05d0_0893, 0x0000_0073]);
+  const trace = path.join(root, 'trace');
+  assert.equal(emulate('--trace', trace, '--user', file).code, 3);
+  assert.deepEqual(fs.readFileSync(trace, 'utf8').trimEnd().split('\n'), [
+    '1 0x10078: 13053000 addi\ta0,zero,3',
+    '1 0x1007c: 9308d005 addi\ta7,zero,93',
+    '1 0x10080: 73000000 ecall',
+  ]);
+  const refused = emulate('--trace', path.join(root, 'none', 'trace'), '--user', file);
+  assert.equal(refused.code, 2);
+  assert.match(refused.errors, /none\/trace: cannot be written \(ENOENT\)/);
+  assert.match(emulate('--trace', trace, '--bare', file).errors, /--trace: is for programs only/);
+});

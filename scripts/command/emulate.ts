@@ -5,6 +5,7 @@ import { Command, Option } from 'commander';
 import { ConfigError, HostError } from '../../emulator/check/errors.ts';
 import { parseMount } from '../../emulator/linux-user/filesystem.ts';
 import type { GuestFault, Outcome } from '../../emulator/linux-user/kernel.ts';
+import { InstructionTrace } from '../../emulator/machine/instruction-trace.ts';
 import { TIERS, type Tier } from '../../emulator/machine/tier.ts';
 import { COMPILATIONS, runUser, type Compilation } from '../../emulator/machine/user.ts';
 import { TranslationLog } from '../../emulator/machine/translation-log.ts';
@@ -30,6 +31,7 @@ interface Flags extends MachineFlags {
   readonly stats?: string | true;
   readonly timeline?: true;
   readonly dump?: string;
+  readonly trace?: string;
   readonly cacheDir?: string;
 }
 
@@ -104,6 +106,7 @@ export function command(): Command {
     .option('--stats [file]', 'write counters as JSON; - for standard error; a table there without a file')
     .option('--timeline', 'list on standard error when what was translated, and why')
     .option('--dump <what:address>', 'show on standard error the region that holds a guest address: regions, ir, wasm')
+    .option('--trace <file>', 'write every instruction of a program; runs it one by one, not in regions')
     .option('--cache-dir <dir>', 'keep translations there for the next start of the same program')
     .passThroughOptions()
     .addHelpText('after', EXAMPLES)
@@ -122,6 +125,8 @@ async function emulate(args: readonly string[], flags: Flags): Promise<number> {
   const whole = flags.machine !== undefined;
   const memorySize = parseSize(flags.memory ?? (whole ? MACHINE_MEMORY : '1G'), '--memory');
   if (whole) {
+    if (flags.trace !== undefined)
+      throw new ConfigError('is for programs only', { where: '--trace', mend: 'give --user' });
     if (args.length > 0) throw new ConfigError('a machine takes no arguments', { where: args[0]! });
     const { tier, deterministic = false } = flags;
     const { emulateMachine } = await import('./emulate-machine.ts');
@@ -135,6 +140,7 @@ async function emulate(args: readonly string[], flags: Flags): Promise<number> {
     const dumping = flags.dump === undefined ? undefined : await import('../region-dump.ts');
     const dump = dumping?.parseDump(flags.dump!);
     const log = dump || flags.timeline ? new TranslationLog(dump?.address) : undefined;
+    const tracing = flags.trace === undefined ? undefined : openTrace(flags.trace);
     const latin1 = (text: string) => Buffer.from(text, 'utf8').toString('latin1');
     const result = runUser({
       isa: flags.isa,
@@ -144,13 +150,15 @@ async function emulate(args: readonly string[], flags: Flags): Promise<number> {
       mounts: flags.mount.map(parseMount),
       directory: latin1(flags.cwd),
       memorySize,
-      tier: flags.tier,
+      tier: tracing === undefined || flags.tier === 'reference' ? flags.tier : 'interpreter',
       deterministic: flags.deterministic ?? false,
       compilation: compilationOf(flags),
+      ...(tracing === undefined ? {} : { trace: tracing.trace }),
       ...(log === undefined ? {} : { log }),
       ...(flags.cacheDir === undefined ? {} : { cacheDirectory: flags.cacheDir }),
       ...limits,
     });
+    tracing?.close();
     const { seconds, vcpu, counters, translation, cache } = result;
     if (result.compilerFailure !== undefined)
       note(`dyno: compiling in the background ended early: ${result.compilerFailure}`);
@@ -167,7 +175,7 @@ async function emulate(args: readonly string[], flags: Flags): Promise<number> {
     return exitCode(result.outcome);
   }
   if (flags.bare !== undefined) {
-    for (const flag of ['dump', 'timeline', 'cacheDir'] as const)
+    for (const flag of ['dump', 'timeline', 'trace', 'cacheDir'] as const)
       if (flags[flag] !== undefined)
         throw new ConfigError('is for programs only', {
           where: `--${flag === 'cacheDir' ? 'cache-dir' : flag}`,
@@ -187,6 +195,32 @@ async function emulate(args: readonly string[], flags: Flags): Promise<number> {
     return exitCode(result.outcome);
   }
   throw new ConfigError('nothing to run', { where: 'emulate', mend: 'give --user ELF, --bare ELF or --machine virt' });
+}
+
+function openTrace(file: string): { trace: InstructionTrace; close: () => void } {
+  const failed = (error: unknown): never => {
+    throw new HostError(`cannot be written (${(error as NodeJS.ErrnoException).code ?? (error as Error).message})`, {
+      where: file,
+      mend: 'name a file in a directory that can be written, with room on its disk',
+      cause: error,
+    });
+  };
+  const attempt = <T>(action: () => T): T => {
+    try {
+      return action();
+    } catch (error) {
+      return failed(error);
+    }
+  };
+  const descriptor = attempt(() => fs.openSync(file, 'w'));
+  const trace = new InstructionTrace((text) => attempt(() => fs.writeSync(descriptor, text)));
+  return {
+    trace,
+    close: () => {
+      trace.close();
+      fs.closeSync(descriptor);
+    },
+  };
 }
 
 /** In the background where there is a processor for it, and nothing asks for exact counters or for what only this thread has. */
