@@ -8,7 +8,7 @@ import type { SystemHooks } from '../../isa/instruction.ts';
 import { readCsrSlot, Slot, writeCsrSlot } from '../../isa/riscv/csr-storage.ts';
 import { riscv64 } from '../../isa/riscv/index.ts';
 import { CSR_STORAGE, Privilege, PRIVILEGE, X } from '../../isa/riscv/registers.ts';
-import { GUEST, STATE, STATE_SIZE } from '../../layout/memory-map.ts';
+import { GUEST, RECORDS_SIZE, STATE, STATE_SIZE } from '../../layout/memory-map.ts';
 import { REGISTERS, StateOffset } from '../../layout/state.ts';
 import { Bus } from '../../memory/bus.ts';
 import { Mmu } from '../../memory/mmu.ts';
@@ -80,6 +80,8 @@ const DEFAULT_MEMORY = 256 * 2 ** 20;
 /** Slices in a row in which nothing retired. */
 const STUCK = 3;
 const A0 = 10;
+/** Bytes for decoded pages, touched as they are needed. Booting Linux executes code of some 1300 pages, for which the usual place is too small. */
+const DECODED = 64 * 2 ** 20;
 
 export class VirtMachine {
   readonly board: VirtBoard;
@@ -152,7 +154,13 @@ export class VirtMachine {
     });
     this.#hooks = governTranslation(this.#state, this.mmu);
     const time = () => this.board.clint.timer.time;
-    const translation = { mmu: this.mmu, hooks: this.#hooks };
+    const end = memory.buffer.byteLength;
+    const beyond = { begin: GUEST + ramSize, end };
+    const translation = {
+      mmu: this.mmu,
+      hooks: this.#hooks,
+      ...(end > beyond.begin + RECORDS_SIZE ? { records: beyond } : {}),
+    };
     this.engine = createTranslatedCpu(options.tier ?? 'auto', riscv64, memory, ramSize, translation, time);
     this.hart = new RiscvHart(this.engine, this.#hooks, time, this.#supervisorCalls(output));
     this.#powerOn();
@@ -353,8 +361,10 @@ function outcomeOf(finish: Finish): MachineOutcome {
   }
 }
 
+/** RAM, and behind it room for decoded pages as long as 32-bit addresses reach. */
 function guestMemory(ramSize: number): WebAssembly.Memory {
-  const pages = Math.ceil((GUEST + ramSize) / 65536);
+  const size = GUEST + ramSize + DECODED;
+  const pages = Math.ceil((size <= 2 ** 32 - 65536 ? size : GUEST + ramSize) / 65536);
   try {
     return new WebAssembly.Memory({ initial: pages, maximum: pages });
   } catch (error) {
