@@ -3,7 +3,6 @@ import { optimize, type PassContext, slotName } from '../pass/pipeline.ts';
 import type { AccessKnowledge } from '../tier/region/access-plan.ts';
 import { type CodeView, Discovery } from '../tier/region/discover.ts';
 import { translateRegion } from '../tier/region/translate.ts';
-import { findWordRegisters } from '../tier/region/word-registers.ts';
 import type { Assembled } from './assembly.ts';
 
 const GUEST_SIZE = 1 << 16;
@@ -47,11 +46,7 @@ export function regionSizes(isa: Isa, { address, bytes }: Assembled): string {
   };
   const nodes = new Discovery(isa, code).discover(seed);
   if (nodes.length === 0) return 'no region';
-  const circumstances = {
-    modes: modes.map(({ file }) => [file.offset, 0] as const),
-    inexactAccrued: true,
-    words: [...findWordRegisters(nodes, () => true)],
-  };
+  const circumstances = { modes: modes.map(({ file }) => [file.offset, 0] as const), inexactAccrued: true };
   const { counters } = translateRegion(isa, nodes, { guestSize: GUEST_SIZE }, new Set(), KNOWLEDGE, circumstances);
   const { instructions, irOps, wasmOps, wasmBytes } = counters;
   const each = (count: number) => `${count} (${(count / instructions).toFixed(2)} an instruction)`;

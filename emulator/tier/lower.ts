@@ -1,7 +1,7 @@
 import { assert } from '../check/assert.ts';
 import type { Block, Op, Value } from '../ir/block.ts';
 import { opRow, resultType, wasmInstruction, type OpName } from '../ir/op.ts';
-import type { Slot, Type } from '../ir/type.ts';
+import type { Type } from '../ir/type.ts';
 import { STATE } from '../layout/memory-map.ts';
 import { ExitReason, StateOffset } from '../layout/state.ts';
 import type { FunctionBuilder } from '../wasm/function.ts';
@@ -15,20 +15,9 @@ import type { MemoryPath } from './memory-path.ts';
 import { placeValues, type Placement } from './placement.ts';
 import type { Runtime } from './runtime.ts';
 import type { Site } from './site.ts';
-import { shiftsWord } from './region/word-registers.ts';
 
 /** Writes the code of one op, its result (if any) left on the stack. */
 export type OpLowering = (lowering: Lowering, op: Op) => void;
-
-/** What is known of the i64 values of a block that are no more than words. */
-export interface Narrowing {
-  /** 1 for the values of which only the low 32 bits are asked: they are computed as i32. */
-  readonly values: Uint8Array;
-  /** Whether a value is the sign extension of its low 32 bits. */
-  readonly isWord: (value: Value) => boolean;
-  /** Whether a register is kept as a word. */
-  readonly isWordRegister: (slot: Slot) => boolean;
-}
 
 const NO_LOCAL = -1;
 
@@ -45,9 +34,8 @@ export class Lowering {
   readonly #placement: Placement;
   readonly #locals: Int32Array;
   readonly #usesLeft: Uint32Array;
-  readonly #narrowing: Narrowing | undefined;
 
-  constructor(block: Block, site: Site, memory: MemoryPath, runtime: Runtime, narrowing?: Narrowing) {
+  constructor(block: Block, site: Site, memory: MemoryPath, runtime: Runtime) {
     this.block = block;
     this.site = site;
     this.fn = site.fn;
@@ -56,7 +44,6 @@ export class Lowering {
     this.#placement = placeValues(block);
     this.#locals = new Int32Array(block.ops.length).fill(NO_LOCAL);
     this.#usesLeft = this.#placement.uses.slice();
-    this.#narrowing = narrowing;
   }
 
   /** Lowers every op; the block leaves through its terminator or falls through. */
@@ -66,10 +53,8 @@ export class Lowering {
     for (let index = 0; index < ops.length; index++) {
       const op = ops[index]!;
       if (this.#placement.delayed[index] === 1) continue;
-      const narrow = this.#isNarrow(index);
-      if (narrow) this.#lowerLow(op);
-      else this.#lowerOp(op);
-      const type = narrow ? 'i32' : resultType(op);
+      this.#lowerOp(op);
+      const type = resultType(op);
       if (type === undefined) {
         terminated = opRow(op.name).terminator === true;
       } else if (this.#placement.uses[index] === 0) {
@@ -83,39 +68,11 @@ export class Lowering {
     if (!terminated) this.site.fallThrough();
   }
 
-  /** Pushes a value; of one that is asked for its low 32 bits only, anything above them. */
+  /** Pushes a value. */
   push(value: Value): void {
-    if (this.#isNarrow(value)) {
-      this.pushLow(value);
-      this.fn.op('i64.extend_i32_u');
-      return;
-    }
-    this.#push(value);
-  }
-
-  /** Pushes the low 32 bits of an i64 value. */
-  pushLow(value: Value): void {
-    const op = this.block.ops[value]!;
-    if (op.name === 'const') {
-      this.fn.i32Const(Number(BigInt.asIntN(32, op.bits!)));
-    } else if (!this.#isNarrow(value)) {
-      this.#push(value);
-      this.fn.op('i32.wrap_i64');
-    } else if (this.#placement.delayed[value] === 1) {
-      this.#lowerLow(op);
-    } else {
-      this.#pushLocal(value);
-    }
-  }
-
-  #push(value: Value): void {
     const op = this.block.ops[value]!;
     if (op.name === 'const') return this.#constant(op);
     if (this.#placement.delayed[value] === 1) return this.#lowerOp(op);
-    this.#pushLocal(value);
-  }
-
-  #pushLocal(value: Value): void {
     const local = this.#locals[value]!;
     this.fn.localGet(local);
     this.#usesLeft[value]!--;
@@ -165,90 +122,7 @@ export class Lowering {
     });
   }
 
-  #isNarrow(value: Value): boolean {
-    return this.#narrowing !== undefined && this.#narrowing.values[value] === 1;
-  }
-
-  /** The low 32 bits of an i64 op. */
-  #lowerLow(op: Op): void {
-    const { fn } = this;
-    const { args } = op;
-    switch (op.name) {
-      case 'get':
-        this.site.readRegister(op.slot!, 'i32');
-        break;
-      case 'add':
-      case 'sub':
-      case 'mul':
-      case 'and':
-      case 'or':
-      case 'xor':
-      case 'shl':
-        if (op.name === 'shl' && !shiftsWord(this.block, op)) {
-          this.#lowerOp(op);
-          fn.op('i32.wrap_i64');
-          break;
-        }
-        for (const argument of args) this.pushLow(argument);
-        fn.op(`i32.${op.name}`);
-        break;
-      case 'widen_s':
-      case 'widen_u':
-        this.push(args[0]!);
-        break;
-      case 'extend32_s':
-        this.pushLow(args[0]!);
-        break;
-      case 'extend8_s':
-      case 'extend16_s':
-        this.pushLow(args[0]!);
-        fn.op(op.name === 'extend8_s' ? 'i32.extend8_s' : 'i32.extend16_s');
-        break;
-      case 'select':
-        this.pushLow(args[1]!);
-        this.pushLow(args[2]!);
-        this.push(args[0]!);
-        fn.select();
-        break;
-      default:
-        this.#lowerOp(op);
-        fn.op('i32.wrap_i64');
-    }
-  }
-
-  /** Ops of i64 that look at words only, where that is known. */
-  #lowerOfWords(op: Op, { isWord, isWordRegister }: Narrowing): boolean {
-    const { fn } = this;
-    const { args } = op;
-    switch (op.name) {
-      case 'wrap':
-        this.pushLow(args[0]!);
-        return true;
-      case 'extend32_s':
-        this.pushLow(args[0]!);
-        fn.op('i64.extend_i32_s');
-        return true;
-      case 'eq':
-      case 'ne':
-      case 'lt_s':
-      case 'lt_u':
-      case 'le_s':
-      case 'le_u':
-        if (op.type !== 'i64' || !isWord(args[0]!) || !isWord(args[1]!)) return false;
-        for (const argument of args) this.pushLow(argument);
-        fn.op(`i32.${op.name}`);
-        return true;
-      case 'set':
-        if (op.type !== 'i64' || !isWordRegister(op.slot!)) return false;
-        this.site.writeRegister(op.slot!, 'i32', () => this.pushLow(args[0]!));
-        return true;
-      default:
-        return false;
-    }
-  }
-
   #lowerOp(op: Op): void {
-    if (this.#narrowing !== undefined && this.#lowerOfWords(op, this.#narrowing)) return;
     const custom = LOWERING[op.name];
     if (custom !== undefined) return custom(this, op);
     const wasm = wasmInstruction(op);

@@ -408,10 +408,6 @@ export class TieredEngine {
   /** Modes or flags are not those of the region; when that keeps happening it is made anew for what they are now. */
   #unsuited(region: Region): ExitReason {
     this.counters.unsuited++;
-    for (const offset of this.#translator.noLongerWords(region.code)) {
-      this.#translator.widen(region.seed, offset);
-      this.#background?.client.widened(region.seed, offset);
-    }
     const { pages } = region.code;
     // A page was evicted from the TLB: on the way here it has been entered again, unless it is elsewhere now or two evict each other.
     if (pages.length > 1 && ++region.evictions % FEW_EVICTIONS !== 0) return ExitReason.budget;

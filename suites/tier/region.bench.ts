@@ -19,7 +19,7 @@ const KNOWLEDGE: AccessKnowledge = {
   around: (_, write) => ({ low: GUEST_SIZE / 4, high: GUEST_SIZE, write }),
   distrusted: () => false,
 };
-const CIRCUMSTANCES = { modes: [], inexactAccrued: true, words: [] };
+const CIRCUMSTANCES = { modes: [], inexactAccrued: true };
 
 /** Loops of ten instructions one after the other, in a loop around all of them. */
 function program(instructions: number): Uint8Array {

@@ -61,11 +61,9 @@ export class CompilerClient {
   readonly #jumps = new Set<number>();
   readonly #distrusted: number[] = [];
   readonly #refused: number[] = [];
-  readonly #wide: number[] = [];
-  /** How many of these the other end knows. */
+  /** How many of `distrusted` and `refused` the other end knows. */
   #distrustedSent = 0;
   #refusedSent = 0;
-  #wideSent = 0;
   readonly #traced: number[] = [];
   #registers = new Uint8Array(64 * TRACED_BYTES);
   #next = 1;
@@ -139,11 +137,6 @@ export class CompilerClient {
     this.#refused.push(pc);
   }
 
-  /** Regions from `seed` are not to take a register, a state offset, for one that holds words. */
-  widened(seed: number, offset: number): void {
-    this.#wide.push(seed, offset);
-  }
-
   changed(gva: number, length: number): void {
     if (this.#sent.size > 0 && this.#changes.length <= 2 * MOST_CHANGES) this.#changes.push(gva, length);
   }
@@ -163,12 +156,10 @@ export class CompilerClient {
       jumps: [...jumps].map((pc) => [pc, this.#jumpTargets(pc)] as const),
       distrusted: this.#distrusted.slice(anew ? 0 : this.#distrustedSent),
       refused: this.#refused.slice(anew ? 0 : this.#refusedSent),
-      wide: this.#wide.slice(anew ? 0 : this.#wideSent),
     };
     this.#newJumps.clear();
     this.#distrustedSent = this.#distrusted.length;
     this.#refusedSent = this.#refused.length;
-    this.#wideSent = this.#wide.length;
     this.#sent.set(number, { pending, at: instructions, changes: this.#changesBefore + this.#changes.length });
     this.#connection.post({ number, wishes, choose, elsewhere, stored, news });
   }

@@ -46,8 +46,6 @@ export interface GuestNews {
   readonly distrusted: readonly number[];
   /** Instructions whose common course is not enough. */
   readonly refused: readonly number[];
-  /** Seeds, and state offsets of registers that regions from there are not to take for words: pairs. */
-  readonly wide: readonly number[];
 }
 
 /** A region wished for. */

@@ -101,7 +101,6 @@ export class RegionCompiler {
     for (let at = 0; at < news.distrusted.length; at += 2)
       this.#addresses.distrust(news.distrusted[at]!, news.distrusted[at + 1]!);
     for (const pc of news.refused) this.#translator.refuse(pc);
-    for (let at = 0; at < news.wide.length; at += 2) this.#translator.widen(news.wide[at]!, news.wide[at + 1]!);
   }
 
   #takePage({ page, bytes, executed }: CodePage): void {

@@ -145,7 +145,6 @@ function isHead(value: unknown, guestSize: number): value is Head {
     isRecord(circumstances) &&
     typeof circumstances['inexactAccrued'] === 'boolean' &&
     isList(circumstances['modes'], isMode) &&
-    isList(circumstances['words'], (offset) => isWithin(offset, 0, STATE_SIZE - 8)) &&
     isList(assumptions, (assumption) => isAssumption(assumption, isAddress)) &&
     isRecord(counters) &&
     ['nodes', 'instructions', 'irOps', 'wasmOps', 'wasmBytes'].every((name) => isWithin(counters[name], 0, 2 ** 31))

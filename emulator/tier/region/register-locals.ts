@@ -5,11 +5,10 @@ import type { FunctionBuilder } from '../../wasm/function.ts';
 import { ValType } from '../../wasm/type.ts';
 import { loadRegister, storeRegister } from '../register-access.ts';
 import type { RegionNode } from './node.ts';
-import type { WordRegisters } from './word-registers.ts';
 
 interface Kept {
   readonly local: number;
-  readonly type: 'i32' | 'i64' | 'f64';
+  readonly type: 'i64' | 'f64';
   readonly offset: number;
   readonly written: boolean;
 }
@@ -28,7 +27,7 @@ export class RegisterLocals {
   readonly #fn: FunctionBuilder;
   readonly #kept = new Map<number, Kept>();
 
-  constructor(fn: FunctionBuilder, nodes: readonly RegionNode[], words: WordRegisters) {
+  constructor(fn: FunctionBuilder, nodes: readonly RegionNode[]) {
     this.#fn = fn;
     const usages = new Map<number, Usage>();
     for (const { block } of nodes) {
@@ -42,31 +41,14 @@ export class RegisterLocals {
       }
     }
     for (const [offset, { asFloat, written }] of usages) {
-      const type = asFloat ? 'f64' : words.has(offset) ? 'i32' : 'i64';
+      const type = asFloat ? 'f64' : 'i64';
       this.#kept.set(offset, { local: fn.local(ValType[type]), type, offset, written });
     }
   }
 
-  /** Code that brings the registers in; one that is kept as i32 must hold a word. Calls `refuse` when it pushed whether one does not. */
-  load(refuse: () => void): void {
-    let checked = false;
+  /** Code that brings the registers in. */
+  load(): void {
     for (const { local, type, offset } of this.#kept.values()) {
-      if (type !== 'i32') continue;
-      // The high half must be copies of the sign.
-      this.#fn.i32Const(0);
-      this.#fn.load('i32.load', { offset: STATE + offset });
-      this.#fn.localTee(local);
-      this.#fn.i32Const(31);
-      this.#fn.op('i32.shr_s');
-      this.#fn.i32Const(0);
-      this.#fn.load('i32.load', { offset: STATE + offset + 4 });
-      this.#fn.op('i32.xor');
-      if (checked) this.#fn.op('i32.or');
-      checked = true;
-    }
-    if (checked) refuse();
-    for (const { local, type, offset } of this.#kept.values()) {
-      if (type === 'i32') continue;
       this.#fn.i32Const(0);
       loadRegister(this.#fn, type, STATE + offset);
       this.#fn.localSet(local);
@@ -79,8 +61,7 @@ export class RegisterLocals {
       if (!written) continue;
       this.#fn.i32Const(0);
       this.#fn.localGet(local);
-      if (type === 'i32') this.#fn.op('i64.extend_i32_s');
-      storeRegister(this.#fn, type === 'i32' ? 'i64' : type, STATE + offset);
+      storeRegister(this.#fn, type, STATE + offset);
     }
   }
 
@@ -95,11 +76,6 @@ export class RegisterLocals {
     }
     fn.localGet(kept.local);
     if (type === kept.type) return;
-    if (kept.type === 'i32') {
-      assert(type === 'i64', 'a register of words is read as an integer');
-      fn.op('i64.extend_i32_s');
-      return;
-    }
     if (kept.type === 'f64') fn.op('i64.reinterpret_f64');
     if (type === 'i64') return;
     fn.op('i32.wrap_i64');
@@ -124,7 +100,6 @@ export class RegisterLocals {
     }
     push();
     if (type !== kept.type) {
-      assert(kept.type !== 'i32', 'a register of words is written with words');
       if (type === 'f64') fn.op('i64.reinterpret_f64');
       else if (type !== 'i64') this.#mergeLow(kept, type);
       if (kept.type === 'f64') fn.op('f64.reinterpret_i64');

@@ -1,7 +1,7 @@
 import { assert, CHECK, CheckLevel } from '../../check/assert.ts';
 import { FloatFlag } from '../../bits/float-format.ts';
 import type { Isa } from '../../isa/instruction.ts';
-import type { Block, Op } from '../../ir/block.ts';
+import type { Op } from '../../ir/block.ts';
 import { opRow } from '../../ir/op.ts';
 import { PAGE_SIZE, STATE, TLB_ENTRIES, TLB_ENTRY_SIZE, TlbEntry } from '../../layout/memory-map.ts';
 import { StateOffset } from '../../layout/state.ts';
@@ -9,7 +9,7 @@ import { BranchHint, type FunctionBuilder, type Label } from '../../wasm/functio
 import { ModuleBuilder } from '../../wasm/module.ts';
 import { ValType } from '../../wasm/type.ts';
 import { Frame } from '../interpreter/frame.ts';
-import { Lowering, type Narrowing } from '../lower.ts';
+import { Lowering } from '../lower.ts';
 import { Runtime, type RuntimeOptions } from '../runtime.ts';
 import { importTlbSlowPaths, type TlbSlowPaths } from '../tlb-path.ts';
 import { RegionTlbPath } from './region-tlb-path.ts';
@@ -21,7 +21,6 @@ import { emitSwitch } from './switch.ts';
 import { planAccesses, type AccessKnowledge, type Assumption } from './access-plan.ts';
 import { RegionMemoryPath } from './region-memory-path.ts';
 import { Status } from './status.ts';
-import { isWord, narrowValues, type WordRegisters } from './word-registers.ts';
 
 /**
  * Why a region is left at a place, and what to put right. `interpret`: the instruction meets what the region does not do; `unheld`: it
@@ -75,8 +74,6 @@ export interface Circumstances {
   readonly modes: readonly (readonly [number, number])[];
   /** The inexact flag has accrued. */
   readonly inexactAccrued: boolean;
-  /** State offsets of registers that hold sign-extended words. */
-  readonly words: readonly number[];
 }
 
 /** A page of a region's code behind address translation. */
@@ -176,7 +173,6 @@ class RegionEmitter {
   readonly #knowledge: AccessKnowledge;
   readonly #runtime: Runtime;
   readonly #registers: RegisterLocals;
-  readonly #words: WordRegisters;
   readonly #refused: Refused;
   readonly #resume: number;
   readonly #budget: number;
@@ -203,7 +199,6 @@ class RegionEmitter {
     this.circumstances = {
       modes: nodes.some(({ usesModes }) => usesModes) ? circumstances.modes : [],
       inexactAccrued: circumstances.inexactAccrued && usesFloat(nodes),
-      words: circumstances.words,
     };
     this.fn = fn;
     this.#nodes = nodes;
@@ -220,8 +215,7 @@ class RegionEmitter {
     this.#resume = 0;
     this.#status = fn.local(ValType.i32);
     this.#target = fn.local(ValType.i64);
-    this.#registers = new RegisterLocals(fn, nodes, new Set(circumstances.words));
-    this.#words = new Set(circumstances.words);
+    this.#registers = new RegisterLocals(fn, nodes);
     this.longest = nodes.reduce((sum, { instructions }) => sum + instructions, 0);
   }
 
@@ -229,7 +223,7 @@ class RegionEmitter {
     const { fn } = this;
     const { root } = this.#graph;
     this.#refuseOthers();
-    this.#registers.load(() => this.#refuse());
+    this.#registers.load();
     fn.i32Const(0);
     fn.load('i32.load', { offset: Frame.budget });
     fn.localSet(this.#budget);
@@ -364,22 +358,12 @@ class RegionEmitter {
     } else {
       this.#memory.follow(node.block);
     }
-    new Lowering(node.block, site, this.#memory, this.#runtime, this.#narrowing(node.block)).run();
+    new Lowering(node.block, site, this.#memory, this.#runtime).run();
     this.#closeMerges(merges);
     if (isLoop) {
       fn.end(this.#loops.get(index)!);
       this.#loops.delete(index);
     }
-  }
-
-  #narrowing(block: Block): Narrowing | undefined {
-    const words = this.#words;
-    if (words.size === 0) return undefined;
-    return {
-      values: narrowValues(block, words),
-      isWord: (value) => isWord(block, value, words),
-      isWordRegister: ({ file, index }) => words.has(file.offset + file.stride * Number(index)),
-    };
   }
 
   /** Goes on towards the entry wished for, if there is one and it is not this node. */
@@ -455,20 +439,18 @@ class RegionEmitter {
     const { fn } = this;
     const near = this.#label(node, taken);
     if (near !== undefined) {
-      fn.brIf(near, 'exit' in fallThrough ? BranchHint.likely : undefined);
+      fn.brIf(near);
       this.#go(node, fallThrough);
       return;
     }
     const next = this.#label(node, fallThrough);
     if (next !== undefined) {
       fn.op('i32.eqz');
-      fn.brIf(next, 'exit' in taken ? BranchHint.likely : undefined);
+      fn.brIf(next);
       this.#go(node, taken);
       return;
     }
-    const leaves = 'exit' in taken;
-    const stays = 'exit' in fallThrough;
-    const then = fn.if(undefined, leaves === stays ? undefined : leaves ? BranchHint.unlikely : BranchHint.likely);
+    const then = fn.if();
     this.#go(node, taken);
     fn.end(then);
     this.#go(node, fallThrough);

@@ -14,7 +14,6 @@ import { type CodeStore, isSource, sourceOf } from './code-store.ts';
 import { Discovery, type DiscoveryLimits, type LiftedBlock } from './discover.ts';
 import type { RegionNode } from './node.ts';
 import { type Circumstances, type CodePage, type CompiledRegion, rangesOf, translateRegion } from './translate.ts';
-import { findWordRegisters, WORD_REGISTERS } from './word-registers.ts';
 
 /** What translation looks at and reports to. */
 export interface TranslatorOptions extends RuntimeOptions {
@@ -99,8 +98,6 @@ export class Translator {
   readonly #blocks = new Map<number, LiftedBlock & { readonly end: number; readonly modes: string }>();
   /** Instructions whose common course is refused too often. */
   readonly #refused = new Set<number>();
-  /** By seed, the state offsets of registers that regions are not to take for words. */
-  readonly #wide = new Map<number, Set<number>>();
 
   constructor(
     isa: Isa,
@@ -196,7 +193,7 @@ export class Translator {
       this.#options,
       this.#refused,
       this.#addresses,
-      this.#circumstances(nodes),
+      this.#circumstances(),
       this.#pagesOf(nodes),
     );
     const { counters } = this;
@@ -247,22 +244,6 @@ export class Translator {
     const instance = new WebAssembly.Instance(compiled ?? new WebAssembly.Module(bytes), { env });
     if (now !== undefined) this.counters.compileMilliseconds += now() - begin;
     return instance.exports['run']!;
-  }
-
-  /** Of the registers that held words when a region was made, those that do not now and are not known as such. */
-  noLongerWords({ seed, circumstances }: CompiledRegion): number[] {
-    const wide = this.#wide.get(seed);
-    return circumstances.words.filter((offset) => wide?.has(offset) !== true && !this.#holdsWord(offset));
-  }
-
-  /** Regions from `seed` do not take the register, a state offset, for one that holds words any more. */
-  widen(seed: number, offset: number): void {
-    let wide = this.#wide.get(seed);
-    if (wide === undefined) {
-      if (this.#wide.size >= MOST_BLOCKS) this.#wide.clear();
-      this.#wide.set(seed, (wide = new Set()));
-    }
-    wide.add(offset);
   }
 
   /** Code or modes may have changed: nothing decoded or lifted before is to be used again. */
@@ -326,22 +307,12 @@ export class Translator {
     );
   }
 
-  #holdsWord(offset: number): boolean {
-    return this.#state.getInt32(offset, true) >> 31 === this.#state.getInt32(offset + 4, true);
-  }
-
   #mode(offset: number): number {
     return this.#state.getInt32(offset, true);
   }
 
-  /** What code is made for now; of registers that hold words, those of the nodes. */
-  #circumstances(nodes: readonly RegionNode[] = []): Circumstances {
-    const wide = this.#wide.get(nodes[0]?.pc ?? -1);
-    const mayBeWord = (offset: number) => wide?.has(offset) !== true && this.#holdsWord(offset);
-    const { passes, disabledPasses } = this.#options;
-    const narrows = passes && disabledPasses?.has(WORD_REGISTERS) !== true;
+  #circumstances(): Circumstances {
     return {
-      words: narrows ? [...findWordRegisters(nodes, mayBeWord)] : [],
       modes: (this.#isa.modes ?? []).map(({ offset }) => [offset, this.#mode(offset)] as const),
       inexactAccrued: (this.#state.getUint32(StateOffset.floatFlags, true) & FloatFlag.inexact) !== 0,
     };
@@ -350,7 +321,6 @@ export class Translator {
   /** Whether emitted code may run now: its assumptions about memory hold, and modes and flags are the same. */
   #fits({ assumptions, circumstances }: CompiledRegion): boolean {
     if (circumstances.modes.some(([offset, value]) => this.#mode(offset) !== value)) return false;
-    if (!circumstances.words.every((offset) => this.#holdsWord(offset))) return false;
     if (circumstances.inexactAccrued && !this.#circumstances().inexactAccrued) return false;
     return assumptions.every((assumption) => this.#addresses.holds(assumption));
   }
