@@ -6,6 +6,9 @@ import { ValType } from '../../wasm/type.ts';
 import { loadRegister, storeRegister } from '../register-access.ts';
 import type { RegionNode } from './node.ts';
 
+/** Regions of so many nodes are small loops. */
+const FEW_NODES = 4;
+
 interface Kept {
   readonly local: number;
   readonly type: 'i64' | 'f64';
@@ -16,6 +19,7 @@ interface Kept {
 interface Usage {
   readonly slot: Slot;
   asFloat: boolean;
+  read: boolean;
   written: boolean;
 }
 
@@ -35,12 +39,16 @@ export class RegisterLocals {
         if (slot === undefined || !keepsLocals(slot.file) || isSink(slot)) continue;
         const offset = offsetOf(slot);
         let usage = usages.get(offset);
-        if (usage === undefined) usages.set(offset, (usage = { slot, asFloat: false, written: false }));
+        if (usage === undefined) usages.set(offset, (usage = { slot, asFloat: false, read: false, written: false }));
         if (type === 'f64') usage.asFloat = true;
         if (name === 'set') usage.written = true;
+        else usage.read = true;
       }
     }
-    for (const [offset, { asFloat, written }] of usages) {
+    for (const [offset, { asFloat, read, written }] of usages) {
+      // What blocks only leave behind for others goes to the state at once: a local would be kept alive around every loop for the exits.
+      // In a small loop V8 has registers for that, and when it unrolls the loop one write does for several rounds.
+      if (!read && nodes.length > FEW_NODES) continue;
       const type = asFloat ? 'f64' : 'i64';
       this.#kept.set(offset, { local: fn.local(ValType[type]), type, offset, written });
     }
