@@ -10,8 +10,9 @@ import { ElfMachine, parseElf, type ElfImage } from '../loader/elf.ts';
 import { Bus } from '../memory/bus.ts';
 import { FlatMemory } from '../memory/flat.ts';
 import { Mmu } from '../memory/mmu.ts';
+import type { MmuCounters } from '../memory/translation.ts';
 import { governTranslation } from './riscv-translation.ts';
-import { createTranslatedCpu, sumCounters, type Tier } from './tier.ts';
+import { codeBytesOf, createTranslatedCpu, sumCounters, type Tier } from './tier.ts';
 
 export interface BareOptions {
   readonly isa?: 'riscv64';
@@ -32,6 +33,8 @@ export interface BareResult {
   readonly counters: Readonly<Record<string, number>>;
   /** Host seconds between the first guest instruction and the end. */
   readonly seconds: number;
+  /** What address translation did. */
+  readonly tlb: Readonly<MmuCounters>;
 }
 
 const RAM_BASE = 0x8000_0000;
@@ -65,7 +68,7 @@ export function runBare(options: BareOptions): BareResult {
   memory.protect(RAM_BASE, ram, Permission.read | Permission.write | Permission.execute);
   memory.protect(FINISHER, PAGE_SIZE, Permission.read | Permission.write);
   load(elf, memory, ram);
-  const { cpu, hooks } = hartBehindMmu(memory, ram, options.tier ?? 'auto');
+  const { cpu, mmu, hooks } = hartBehindMmu(memory, ram, options.tier ?? 'auto');
   const trapped = hooks.translationChanged;
   cpu.state.setUint32(PRIVILEGE.offset, Privilege.machine, true);
   trapped();
@@ -82,7 +85,8 @@ export function runBare(options: BareOptions): BareResult {
   const finish = (outcome: Outcome): BareResult => ({
     outcome,
     seconds: (performance.now() - begin) / 1000,
-    counters: sumCounters([cpu]),
+    counters: { ...sumCounters([cpu]), codeBytes: codeBytesOf(cpu) },
+    tlb: { ...mmu.counters },
   });
 
   let trapsInRow = 0;
@@ -132,7 +136,7 @@ function hartBehindMmu(memory: FlatMemory, ram: number, tier: Tier) {
   const mmu = new Mmu(memory.memory, bus);
   const state = new DataView(memory.memory.buffer as ArrayBuffer, STATE, STATE_SIZE);
   const hooks = governTranslation(state, mmu);
-  return { cpu: createTranslatedCpu(tier, riscv64, memory.memory, memory.size, { mmu, hooks }), hooks };
+  return { cpu: createTranslatedCpu(tier, riscv64, memory.memory, memory.size, { mmu, hooks }), mmu, hooks };
 }
 
 function faultName(fault: number): GuestFault['kind'] {

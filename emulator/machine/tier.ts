@@ -71,3 +71,8 @@ export function sumCounters(cpus: readonly { readonly counters: object }[]): Rec
   }
   return sum;
 }
+
+/** WebAssembly of the regions that are alive, in bytes; 0 for tiers that translate nothing. */
+export function codeBytesOf(cpu: object): number {
+  return cpu instanceof Vcpu ? (cpu.tiers?.liveBytes ?? 0) : 0;
+}

@@ -154,3 +154,21 @@ test('--trace writes each instruction in order, and the program does what it doe
   assert.match(refused.errors, /none\/trace: cannot be written \(ENOENT\)/);
   assert.match(emulate('--trace', trace, '--bare', file).errors, /--trace: is for programs only/);
 });
+
+test('--stats holds what the contract names, for programs and bare metal', () => {
+  const stats = path.join(root, 'stats.json');
+  const bare = path.join(import.meta.dirname, '..', '..', 'suites', 'guests', 'bare', 'riscv64', 'hello');
+  for (const args of [
+    ['--user', elfPath(findGuest('fib'), 'riscv64'), 'smoke'],
+    ['--bare', bare],
+  ]) {
+    assert.equal(emulate('--stats', stats, ...args).code, 0);
+    const found = JSON.parse(fs.readFileSync(stats, 'utf8')) as Record<string, unknown>;
+    for (const name of ['instructions', 'seconds', 'mips', 'regions', 'codeBytes', 'memory'])
+      assert.ok(Number.isFinite(found[name]), `${args[0]}: ${name}`);
+    const tier = found['tier'] as Record<string, number>;
+    assert.equal(tier['interpreter']! + tier['regions']!, found['instructions']);
+    const tlb = found['tlb'] as Record<string, number>;
+    assert.ok([tlb['l1Misses'], tlb['l2Hits'], tlb['walks']].every(Number.isInteger), `${args[0]}: tlb`);
+  }
+});

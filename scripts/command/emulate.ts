@@ -169,6 +169,9 @@ async function emulate(args: readonly string[], flags: Flags): Promise<number> {
       writeStatistics(flags, seconds, {
         ...vcpu,
         ...counters,
+        codeBytes: translation?.liveBytes ?? 0,
+        // Programs have memory without address translation.
+        tlb: { l1Misses: 0, l2Hits: 0, walks: 0 },
         ...(translation ? { translation } : {}),
         ...(cache ? { cache } : {}),
       });
@@ -191,7 +194,7 @@ async function emulate(args: readonly string[], flags: Flags): Promise<number> {
       output: (chunk) => fs.writeSync(1, chunk),
       ...limits,
     });
-    writeStatistics(flags, result.seconds, result.counters);
+    writeStatistics(flags, result.seconds, { ...result.counters, tlb: result.tlb });
     return exitCode(result.outcome);
   }
   throw new ConfigError('nothing to run', { where: 'emulate', mend: 'give --user ELF, --bare ELF or --machine virt' });

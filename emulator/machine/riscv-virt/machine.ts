@@ -17,7 +17,7 @@ import { RiscvHart } from '../riscv-hart.ts';
 import { governTranslation } from '../riscv-translation.ts';
 import { DETERMINISTIC_EPOCH, hostRandom, seededRandom } from '../surroundings.ts';
 import type { SystemReference } from '../system-reference.ts';
-import { createTranslatedCpu, type Tier } from '../tier.ts';
+import { codeBytesOf, createTranslatedCpu, type Tier } from '../tier.ts';
 import { Attachments, type AttachmentOptions } from './attachments.ts';
 import { hartWires, VirtBoard } from './board.ts';
 import { planBoot, type BootFiles, type BootPlan } from './boot.ts';
@@ -239,6 +239,7 @@ export class VirtMachine {
       'idle-ticks': this.#skipped,
       exceptions: Object.fromEntries(hart.counters.exceptions),
       interrupts: Object.fromEntries(hart.counters.interrupts),
+      codeBytes: codeBytesOf(engine),
       tlb: { ...mmu.counters },
       virtio: this.#attachments.devices.map((device) => ({
         name: device.name,
