@@ -36,6 +36,7 @@ export function regionSizes(isa: Isa, { address, bytes }: Assembled): string {
     },
     jumpTargets: () => [],
     isElsewhere: () => false,
+    holdsCall: () => false,
     modes: context.knownIn!,
     blockOf: (_pc, _end, lift) => {
       const block = lift();

@@ -114,5 +114,7 @@ export type HelperOutcome =
 export interface Helper {
   readonly doc: string;
   readonly parameters: number;
+  /** It touches no general register, and unless it asks to stop the next instruction follows: translated code may go on behind it. */
+  readonly straight?: true;
   readonly call: (context: HelperContext, args: readonly bigint[]) => HelperOutcome;
 }

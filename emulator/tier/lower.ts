@@ -197,8 +197,10 @@ function lowerCall(lowering: Lowering, op: Op): void {
     lowering.push(argument);
     fn.store('i64.store', { offset: STATE + StateOffset.arguments + 8 * index });
   });
+  site.beforeCall?.();
   fn.i32Const(runtime.helperIndex(op.helper!));
   fn.call(runtime.helper);
+  site.afterCall?.();
   const trapped = fn.if();
   site.leave(ExitReason.trap);
   fn.end(trapped);

@@ -26,6 +26,9 @@ export interface Site {
   readRegister(slot: Slot, type: Type): void;
   /** Writes what `push` pushes to a register, or to its low part. */
   writeRegister(slot: Slot, type: Type, push: () => void): void;
+  /** Code before and after the call of a helper, where any is needed; its status is on the stack behind it. */
+  beforeCall?(): void;
+  afterCall?(): void;
   pc(): void;
   nextPc(): void;
   /** Leaves for good with a trap or fault: cause and value are in the state already, pc is this instruction. */

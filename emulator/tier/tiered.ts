@@ -113,7 +113,9 @@ export class TieredEngine {
       guestSize: options.guestSize,
       translated: !code.contiguous,
       code,
-      ...(options.translation ? { tlb: tlbImports(memory, options.translation.mmu) } : {}),
+      ...(options.translation
+        ? { tlb: tlbImports(memory, options.translation.mmu), helper: this.#interpreter.callHelper }
+        : {}),
       recordsOf: (place) => this.#interpreter.recordsOf(place),
       limits: policy.limits,
       passes: policy.passes,

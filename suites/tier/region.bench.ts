@@ -63,6 +63,7 @@ function discover({ guest, end, limit }: Prepared, passes: boolean): RegionNode[
     },
     jumpTargets: () => [],
     isElsewhere: () => false,
+    holdsCall: () => false,
     modes: new Map(),
     blockOf: (_pc: number, _end: number, lift: () => RegionNode['block']) => ({
       block: passes ? optimize(lift(), context) : lift(),

@@ -104,6 +104,7 @@ const helpers: Readonly<Record<string, Helper>> = {
   csr: {
     doc: 'Accesses a control and status register: its number, a CsrOperation, the operand; gives the old value.',
     parameters: 3,
+    straight: true,
     call: (context, [number, operation, operand]) => accessCsr(context, Number(number), Number(operation), operand!),
   },
   fence_i: {

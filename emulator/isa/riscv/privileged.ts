@@ -229,6 +229,7 @@ export const PRIVILEGED_HELPERS: Readonly<Record<string, Helper>> = {
   cache_block: {
     doc: 'Whether a cache-block operation is permitted at this privilege: 0 invalidate, 1 clean, 2 flush, 4 zero.',
     parameters: 1,
+    straight: true,
     call: (context, [operation]) => (cacheOperationEnabled(context, Number(operation)) ? { result: 0n } : ILLEGAL),
   },
 };

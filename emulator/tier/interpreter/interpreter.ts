@@ -76,6 +76,8 @@ export class Interpreter {
     pagesDropped: 0,
   };
   readonly code: CodeSpace;
+  /** Calls helper `index` of the ISA for generated code. */
+  readonly callHelper: (index: number) => number;
   readonly #isa: Isa;
   readonly #pages: DecodedPages;
   readonly #state: DataView<ArrayBuffer>;
@@ -129,12 +131,13 @@ export class Interpreter {
       },
       translation === undefined ? undefined : () => this.requestStop(),
     );
+    this.callHelper = (index) => {
+      counters.helperCalls++;
+      return callHelper(index);
+    };
     const imports = {
       memory,
-      helper: (index: number) => {
-        counters.helperCalls++;
-        return callHelper(index);
-      },
+      helper: this.callHelper,
       codeWritten: (address: number, bytes: number) => this.codeWritten(address, bytes),
       ...(translation === undefined ? {} : tlbImports(memory, translation.mmu)),
     };

@@ -15,6 +15,8 @@ export interface CodeView {
   isElsewhere(pc: number): boolean;
   /** What the ISA's mode registers (by `slotName`) hold. */
   readonly modes: ReadonlyMap<string, bigint>;
+  /** Helpers that regions call. */
+  holdsCall(helper: string): boolean;
   /** The block of guest bytes [pc, end) after the passes; what `lift` gives is it before them. */
   blockOf(pc: number, end: number, lift: () => Block): LiftedBlock;
 }
@@ -59,10 +61,13 @@ type Terminator =
 interface RowShape {
   readonly held: boolean;
   readonly terminates: boolean;
+  /** Helpers that it calls. */
+  readonly calls: readonly string[];
 }
 
 /** Caches, by row, what can be told of an instruction without its operands. */
 const shapes = new WeakMap<Instruction, RowShape>();
+const NOT_HELD: RowShape = { held: false, terminates: false, calls: [] };
 
 /**
  * Walks the control flow from a guest address over code that has been executed, and gives the basic blocks as nodes; the first is the
@@ -160,12 +165,14 @@ export class Discovery {
         const more = instructions.length >= LONGEST_BLOCK;
         return { pc, end: at, instructions, terminator: { kind: more ? 'none' : 'stop' } };
       }
-      const shape = rowShape(decoded);
+      const shape = rowShape(decoded, this.#code);
       if (!shape.held) return { pc, end: at, instructions, terminator: { kind: 'stop' } };
       instructions.push(decoded);
       const start = at;
       at += decoded.length;
       if (shape.terminates) return { pc, end: at, instructions, terminator: terminatorOf(decoded, start) };
+      // What it did may have changed what the rest is made for.
+      if (shape.calls.length > 0) return { pc, end: at, instructions, terminator: { kind: 'none' } };
     }
   }
 }
@@ -399,17 +406,19 @@ function liftOne({ row, length, operands }: Decoded, pc: number): Block {
   return builder.block;
 }
 
-function rowShape(decoded: Decoded): RowShape {
+function rowShape(decoded: Decoded, code: CodeView): RowShape {
   let shape = shapes.get(decoded.row);
   if (shape === undefined) {
-    const block = liftOne(decoded, 0);
+    const { ops } = liftOne(decoded, 0);
+    const calls = ops.flatMap(({ name, helper }) => (name === 'call' ? [helper!] : []));
     shape = {
-      held: regionMode(block.ops, 0, block.ops.length, false) !== 'none',
-      terminates: opRow(block.ops.at(-1)!.name).terminator === true,
+      held: regionMode(ops, 0, ops.length, false, () => true) !== 'none',
+      terminates: opRow(ops.at(-1)!.name).terminator === true,
+      calls,
     };
     shapes.set(decoded.row, shape);
   }
-  return shape;
+  return shape.calls.every((helper) => code.holdsCall(helper)) ? shape : NOT_HELD;
 }
 
 function terminatorOf(decoded: Decoded, pc: number): Terminator {

@@ -8,8 +8,14 @@ import { floatInlinable } from '../lower-float.ts';
  */
 export type RegionMode = 'inline' | 'full' | 'none';
 
-/** The mode for the ops [first, end) of a block, which are those of one instruction. */
-export function regionMode(ops: readonly Op[], first: number, end: number, inexactAccrued: boolean): RegionMode {
+/** The mode for the ops [first, end) of a block, which are those of one instruction. `holdsCall`: helpers that regions call; none unless given. */
+export function regionMode(
+  ops: readonly Op[],
+  first: number,
+  end: number,
+  inexactAccrued: boolean,
+  holdsCall: (helper: string) => boolean = () => false,
+): RegionMode {
   let effects = false;
   let mode: RegionMode = 'inline';
   const constant = (value: Value) => (ops[value]!.name === 'const' ? ops[value]!.bits : undefined);
@@ -20,7 +26,12 @@ export function regionMode(ops: readonly Op[], first: number, end: number, inexa
       if (op.type === 'v128' || op.name === 'fclass') mode = 'full';
       continue;
     }
-    if (op.name === 'call' || op.name === 'trap') return 'none';
+    if (op.name === 'trap' || (op.name === 'call' && !holdsCall(op.helper!))) return 'none';
+    if (op.name === 'call') {
+      mode = 'full';
+      effects = true;
+      continue;
+    }
     const refuses = (effect === 'memory' && op.name !== 'fence') || effect === 'flags' || op.name === 'trap_if';
     if ((refuses && effects) || needsSlowPath(op)) mode = 'full';
     else if (effect === 'flags' && !floatInlinable(op, constant, inexactAccrued)) mode = 'full';

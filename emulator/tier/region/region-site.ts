@@ -18,6 +18,9 @@ export interface RegionFrame {
   readonly inexactAccrued: boolean;
   /** Instructions that access memory get their slow path in line. */
   readonly slowPaths: boolean;
+  /** Code around calls of helpers. */
+  readonly beforeCall: () => void;
+  readonly afterCall: () => void;
   readonly newExit: (exit: Exit) => number;
   /** Code that goes where the node goes; pops a branch's condition or a jump's target. */
   readonly end: () => void;
@@ -84,6 +87,14 @@ export class RegionSite implements Site {
 
   writeRegister(slot: Slot, type: Type, push: () => void): void {
     this.#registers.write(slot, type, push);
+  }
+
+  beforeCall(): void {
+    this.#frame.beforeCall();
+  }
+
+  afterCall(): void {
+    this.#frame.afterCall();
   }
 
   pc(): void {

@@ -243,9 +243,7 @@ class RegionEmitter {
     fn.end(loop);
     fn.end(this.#exit);
     this.#registers.store();
-    fn.i32Const(0);
-    fn.localGet(this.#budget);
-    fn.store('i32.store', { offset: Frame.budget });
+    this.#storeBudget();
     fn.localGet(this.#status);
   }
 
@@ -308,6 +306,53 @@ class RegionEmitter {
     fn.end(spent);
   }
 
+  #storeBudget(): void {
+    const { fn } = this;
+    fn.i32Const(0);
+    fn.localGet(this.#budget);
+    fn.store('i32.store', { offset: Frame.budget });
+  }
+
+  /** A helper may have withheld the budget, and chosen another TLB table. */
+  #afterCall(): void {
+    const { fn } = this;
+    fn.i32Const(0);
+    fn.load('i32.load', { offset: Frame.budget });
+    fn.localSet(this.#budget);
+    if (this.#memory instanceof RegionTlbPath) this.#memory.begin(fn);
+  }
+
+  /** Leaves behind the helper call that ends a node when the helper wants that, or modes and flags are no longer those of the region. */
+  #leaveWhenChanged({ end }: RegionNode): void {
+    const { fn } = this;
+    const { modes, inexactAccrued } = this.circumstances;
+    fn.localGet(this.#budget);
+    fn.op('i32.eqz');
+    for (const [offset, value] of modes) {
+      fn.i32Const(0);
+      fn.load('i32.load', { offset: STATE + offset });
+      fn.i32Const(value | 0);
+      fn.op('i32.ne');
+      fn.op('i32.or');
+    }
+    if (inexactAccrued) {
+      fn.i32Const(0);
+      fn.load('i32.load', { offset: STATE + StateOffset.floatFlags });
+      fn.i32Const(FloatFlag.inexact);
+      fn.op('i32.and');
+      fn.op('i32.eqz');
+      fn.op('i32.or');
+    }
+    const changed = fn.if(undefined, BranchHint.unlikely);
+    fn.i32Const(0);
+    fn.i64Const(end);
+    fn.store('i64.store', { offset: STATE + StateOffset.pc });
+    fn.i32Const(Status.left);
+    fn.localSet(this.#status);
+    fn.br(this.#exit);
+    fn.end(changed);
+  }
+
   /** Opens a block for each child of `node` in the dominator tree that needs a label; the first one's is innermost. */
   #openMerges(node: number): readonly number[] {
     const merges = this.#graph.children[node]!.filter((child) => this.#graph.merges[child] === 1);
@@ -348,6 +393,8 @@ class RegionEmitter {
       status: this.#status,
       inexactAccrued: this.circumstances.inexactAccrued,
       slowPaths: this.#slowPaths,
+      beforeCall: () => this.#storeBudget(),
+      afterCall: () => this.#afterCall(),
       newExit: (exit) => this.#newExit(exit),
       end: () => this.#writeEnding(node),
     });
@@ -389,6 +436,7 @@ class RegionEmitter {
     const { ending } = node;
     switch (ending.kind) {
       case 'goto':
+        if (node.block.ops.some(({ name }) => name === 'call')) this.#leaveWhenChanged(node);
         this.#go(node, ending.to);
         break;
       case 'branch':

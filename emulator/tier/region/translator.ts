@@ -20,6 +20,8 @@ export interface TranslatorOptions extends RuntimeOptions {
   readonly code: CodeSpace;
   /** The slow paths behind address translation. */
   readonly tlb?: TlbImports;
+  /** Calls helper `index` of the ISA; regions leave such instructions to the interpreter unless given. */
+  readonly helper?: (index: number) => number;
   /** Linear address of the decoded records of the page around a place. */
   readonly recordsOf: (place: number) => number;
   readonly limits: DiscoveryLimits;
@@ -161,6 +163,7 @@ export class Translator {
       {
         instruction: (pc) => (mayTranslate(pc) && pages.admit(pc) ? this.decode(pc) : undefined),
         jumpTargets,
+        holdsCall: (name) => this.#options.helper !== undefined && this.#isa.helpers[name]!.straight === true,
         isElsewhere,
         modes: new Map(
           this.#isa.modes?.map((file) => [slotName({ file, index: 0 }), BigInt(this.#mode(file.offset) >>> 0)]),
@@ -233,7 +236,7 @@ export class Translator {
     const computeFloat = exactFloat(this.#state, floatOps);
     const env = {
       memory: this.#memory,
-      helper: noHelper,
+      helper: this.#options.helper ?? noHelper,
       float: (index: number) => {
         floatCalled();
         computeFloat(index);
@@ -344,7 +347,7 @@ class PageLimit {
   }
 }
 
-/** Regions hold no instruction that calls a helper. */
+/** Regions hold no instruction that calls a helper, unless they are given one to call. */
 function noHelper(): number {
   throw new TypeError('a region has no helper calls');
 }
