@@ -78,6 +78,19 @@ for (const kind of Object.keys(ENGINES) as EngineName[]) {
     assert.equal(it.deadline, Infinity, 'it has passed');
   });
 
+  test(`${kind}: a timer that comes due after the hart began to wait wakes it`, () => {
+    const { it, state, clock } = machine(kind, ['wfi', 'addi a1, a1, 1', 'jal zero, 0x80000004']);
+    writeCsrSlot(state, Slot.menvcfg, 1n << 63n);
+    writeCsrSlot(state, Slot.mie, 0x20n);
+    writeCsrSlot(state, Slot.stimecmp, 1000n);
+    it.run(50);
+    assert.deepEqual([it.waiting, it.deadline], [true, 1000]);
+    clock.now = 1000n;
+    assert.equal(it.deadline, 0, 'there is nothing to wait for');
+    it.run(50);
+    assert.equal(it.waiting, false);
+  });
+
   test(`${kind}: a handler that traps gets no more than its share`, () => {
     const { it, state } = machine(kind, ['ebreak']);
     writeCsrSlot(state, Slot.mtvec, BigInt(RAM));

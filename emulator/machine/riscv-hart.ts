@@ -50,11 +50,15 @@ export class RiscvHart {
     return this.#engine.state.getInt32(WAITING.offset, true) !== 0;
   }
 
-  /** The tick at which stimecmp will make an interrupt pending; Infinity when it will not. */
+  /** The tick at which stimecmp will make an interrupt pending; Infinity when it will not, and 0 when a hart that waits has one already. */
   get deadline(): number {
     const { state } = this.#engine;
+    const time = this.#time();
+    // It may have come due since the hart began to wait: then nothing else would wake it.
+    updateSupervisorTimer(state, time);
+    if (this.waiting && wakes(state)) return 0;
     const deadline = supervisorTimerDeadline(state);
-    return deadline === undefined || deadline <= this.#time() ? Infinity : Number(deadline);
+    return deadline === undefined || deadline <= time ? Infinity : Number(deadline);
   }
 
   /**
