@@ -12,13 +12,8 @@ export interface BootScenario {
   readonly answers: Readonly<Record<string, string>>;
 }
 
-const DYNO = [
-  process.execPath,
-  join(import.meta.dirname, '..', '..', 'scripts', 'cli.ts'),
-  'emulate',
-  '--machine',
-  'virt',
-];
+/** As users start it. */
+const DYNO = [join(import.meta.dirname, '..', '..', 'scripts', 'dyno'), 'emulate', '--machine', 'virt'];
 export const QEMU = ['qemu-system-riscv64', '-machine', 'virt', '-nographic', '-no-reboot'] as const;
 const LIMIT_MS = 300_000;
 
