@@ -9,7 +9,8 @@ import { exactFloat, helperCaller } from '../host-imports.ts';
 import { tlbImports } from '../tlb-path.ts';
 import { DecodedPages, type RecordSpace } from './decoded-pages.ts';
 import { Frame } from './frame.ts';
-import { CROSSING_EXIT, ILLEGAL_EXIT, interpreterModule } from './generate.ts';
+import { interpreterModule } from './generate.ts';
+import { CROSSING_EXIT, ILLEGAL_EXIT } from './main-function.ts';
 import { FIRST_CASE } from './record.ts';
 
 /** Address translation around a vCPU. */

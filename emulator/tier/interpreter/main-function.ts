@@ -1,0 +1,316 @@
+import type { Isa } from '../../isa/instruction.ts';
+import {
+  JUMP_CACHE,
+  JUMP_CACHE_ENTRIES,
+  JUMP_CACHE_ENTRY_SIZE,
+  PAGE_SIZE,
+  STATE,
+  TLB_ENTRIES,
+  TLB_ENTRY_SIZE,
+  TlbEntry,
+} from '../../layout/memory-map.ts';
+import { ExitReason, StateOffset } from '../../layout/state.ts';
+import type { FunctionBuilder } from '../../wasm/function.ts';
+import { ValType } from '../../wasm/type.ts';
+import { Lowering } from '../lower.ts';
+import { type MemoryPath } from '../memory-path.ts';
+import { Runtime } from '../runtime.ts';
+import { type Case, type Pair } from './case.ts';
+import { FirstOfPairSite, InlineSite, JUMP_STATUS, type MainFrame } from './case-site.ts';
+import { Frame } from './frame.ts';
+import { CROSSING, ENTRY_BIT, FIRST_CASE, ILLEGAL, NOT_DECODED, PAGE_END, PageLayout, RecordField } from './record.ts';
+
+const { i32, i64 } = ValType;
+
+/** The main function's own exit reason beside ExitReason: the record says that the bytes are no instruction. */
+export const ILLEGAL_EXIT = 32;
+/** Another: the instruction has to be put together from two pages. */
+export const CROSSING_EXIT = 33;
+
+/**
+ * The loop that dispatches: one `br_table` on the record's op. Cases are laid out one behind the other inside nested blocks. No call is in
+ * it but the one to the twins, around which every variable is stored and loaded again: V8 keeps no register across a call, and would
+ * otherwise spill the variables in every iteration.
+ */
+export class MainFunction {
+  readonly #fn: FunctionBuilder;
+  readonly #isa: Isa;
+  readonly #cases: readonly Case[];
+  readonly #pairs: readonly Pair[];
+  readonly #layout: PageLayout;
+  readonly #memory: MemoryPath;
+  readonly #runtime: Runtime;
+  readonly #table: number;
+  readonly #translated: boolean;
+
+  constructor(
+    fn: FunctionBuilder,
+    isa: Isa,
+    cases: readonly Case[],
+    pairs: readonly Pair[],
+    layout: PageLayout,
+    memory: MemoryPath,
+    runtime: Runtime,
+    table: number,
+    translated: boolean,
+  ) {
+    this.#translated = translated;
+    this.#fn = fn;
+    this.#isa = isa;
+    this.#cases = cases;
+    this.#pairs = pairs;
+    this.#layout = layout;
+    this.#memory = memory;
+    this.#runtime = runtime;
+    this.#table = table;
+  }
+
+  write(caseType: number): void {
+    const fn = this.#fn;
+    const record = fn.local(i32);
+    const budget = fn.local(i32);
+    const pcDelta = fn.local(i64);
+    const target = fn.local(i64);
+    const reason = fn.local(i32);
+    const reload = () => {
+      this.#loadFrame('i32.load', Frame.record, record);
+      this.#loadFrame('i32.load', Frame.budget, budget);
+      this.#loadFrame('i64.load', Frame.pcDelta, pcDelta);
+    };
+    const add = (local: number, amount: number) => {
+      fn.localGet(local);
+      fn.i32Const(amount);
+      fn.op('i32.add');
+      fn.localSet(local);
+    };
+    const pushPc = () => {
+      fn.localGet(pcDelta);
+      fn.localGet(record);
+      fn.i32Const(this.#layout.shift);
+      fn.op('i32.shr_u');
+      fn.op('i64.extend_i32_u');
+      fn.op('i64.add');
+    };
+
+    reload();
+    const exit = fn.block();
+    const next = fn.loop();
+    const jump = fn.block();
+    const twin = fn.block();
+
+    const spent = fn.block();
+    const spend = () => {
+      fn.localGet(budget);
+      fn.op('i32.eqz');
+      fn.brIf(spent);
+      add(budget, -1);
+    };
+    spend();
+    this.#dispatch(
+      { record, pcDelta, target, next, jump, twin },
+      {
+        spend,
+        pageEnd: () => {
+          add(budget, 1);
+          pushPc();
+          fn.localSet(target);
+          fn.br(jump);
+        },
+        outside: (code) => {
+          add(budget, 1);
+          fn.i32Const(code);
+          fn.localSet(reason);
+          fn.br(exit);
+        },
+      },
+    );
+    fn.end(spent);
+    fn.i32Const(ExitReason.budget);
+    fn.localSet(reason);
+    fn.br(exit);
+
+    fn.end(twin);
+    this.#storeFrame('i32.store', Frame.record, record);
+    this.#storeFrame('i32.store', Frame.budget, budget);
+    this.#storeFrame('i64.store', Frame.pcDelta, pcDelta);
+    fn.localGet(record);
+    fn.localGet(record);
+    // The second of a pair comes here without having been dispatched, so the bit may be set.
+    fn.load('i32.load16_u', { offset: RecordField.op });
+    fn.i32Const(ENTRY_BIT - 1);
+    fn.op('i32.and');
+    fn.i32Const(FIRST_CASE);
+    fn.op('i32.sub');
+    fn.callIndirect(caseType, this.#table);
+    fn.localSet(reason);
+    reload();
+    fn.localGet(reason);
+    fn.op('i32.eqz');
+    fn.brIf(next);
+    this.#loadFrame('i64.load', STATE + StateOffset.pc, target);
+    fn.localGet(reason);
+    fn.i32Const(JUMP_STATUS);
+    fn.op('i32.eq');
+    fn.brIf(jump);
+    // Trapped or faulted: not retired.
+    add(budget, 1);
+    fn.br(exit);
+
+    fn.end(jump);
+    if (this.#translated) this.#probeTlb(record, pcDelta, target, next);
+    else this.#probe(record, pcDelta, target, next);
+    this.#storeFrame('i64.store', STATE + StateOffset.pc, target);
+    this.#storeFrame('i32.store', Frame.budget, budget);
+    fn.i32Const(ExitReason.miss);
+    fn.return();
+
+    fn.end(next);
+    fn.end(exit);
+    fn.i32Const(0);
+    pushPc();
+    fn.store('i64.store', { offset: STATE + StateOffset.pc });
+    this.#storeFrame('i32.store', Frame.budget, budget);
+    fn.localGet(reason);
+  }
+
+  /** The `br_table` and the bodies of the inline cases. */
+  #dispatch(
+    frame: MainFrame,
+    special: { spend: () => void; pageEnd: () => void; outside: (code: number) => void },
+  ): void {
+    const fn = this.#fn;
+    const inline = this.#cases.filter((which) => which.inline);
+    const pairLabels = this.#pairs.map(() => fn.block());
+    const caseLabels = inline.map(() => fn.block());
+    const illegal = fn.block();
+    const pageEnd = fn.block();
+    const crossing = fn.block();
+    const notDecoded = fn.block();
+    const labels: number[] = [];
+    labels[CROSSING] = crossing;
+    labels[NOT_DECODED] = notDecoded;
+    labels[PAGE_END] = pageEnd;
+    labels[ILLEGAL] = illegal;
+    for (const which of this.#cases) {
+      const position = inline.indexOf(which);
+      labels.push(position < 0 ? frame.twin : caseLabels[position]!);
+    }
+    labels.push(...pairLabels);
+    fn.localGet(frame.record);
+    fn.load('i32.load16_u', { offset: RecordField.op });
+    fn.brTable(labels, notDecoded);
+    fn.end(notDecoded);
+    special.outside(ExitReason.miss);
+    fn.end(crossing);
+    special.outside(CROSSING_EXIT);
+    fn.end(pageEnd);
+    special.pageEnd();
+    fn.end(illegal);
+    special.outside(ILLEGAL_EXIT);
+    const { shift } = this.#layout;
+    const lower = (which: Case, site: InlineSite) => new Lowering(which.block, site, this.#memory, this.#runtime).run();
+    for (const [position, which] of [...inline.entries()].reverse()) {
+      fn.end(caseLabels[position]!);
+      lower(which, new InlineSite(fn, which, shift, frame));
+    }
+    for (const [position, { first, second }] of [...this.#pairs.entries()].reverse()) {
+      fn.end(pairLabels[position]!);
+      lower(first, new FirstOfPairSite(fn, first, shift, frame, special.spend));
+      lower(second, new InlineSite(fn, second, shift, frame));
+    }
+  }
+
+  /** Looks the guest address in `target` up in the jump cache; falls through when it is not there. */
+  #probe(record: number, pcDelta: number, target: number, next: number): void {
+    const fn = this.#fn;
+    const entry = record;
+    const { alignment } = this.#isa;
+    fn.localGet(target);
+    fn.op('i32.wrap_i64');
+    fn.i32Const(Math.log2(PAGE_SIZE / JUMP_CACHE_ENTRY_SIZE));
+    fn.op('i32.shr_u');
+    fn.i32Const((JUMP_CACHE_ENTRIES - 1) * JUMP_CACHE_ENTRY_SIZE);
+    fn.op('i32.and');
+    fn.localTee(entry);
+    fn.load('i64.load', { offset: JUMP_CACHE });
+    // A misaligned target keeps its low bits here and so is never found.
+    fn.localGet(target);
+    fn.i64Const(-PAGE_SIZE + alignment - 1);
+    fn.op('i64.and');
+    fn.localTee(pcDelta);
+    fn.op('i64.eq');
+    const hit = fn.if();
+    fn.localGet(pcDelta);
+    fn.localGet(entry);
+    fn.load('i32.load', { offset: JUMP_CACHE + 8 });
+    fn.localTee(record);
+    this.#enterPage(record, pcDelta, target);
+    fn.br(next);
+    fn.end(hit);
+  }
+
+  /** The same by the first-level TLB, whose entry for the page says what has been decoded from it. */
+  #probeTlb(record: number, pcDelta: number, target: number, next: number): void {
+    const fn = this.#fn;
+    const entry = record;
+    fn.i32Const(0);
+    fn.load('i32.load', { offset: STATE + StateOffset.fetchTlb });
+    fn.localGet(target);
+    fn.op('i32.wrap_i64');
+    fn.i32Const(Math.log2(PAGE_SIZE / TLB_ENTRY_SIZE));
+    fn.op('i32.shr_u');
+    fn.i32Const((TLB_ENTRIES - 1) * TLB_ENTRY_SIZE);
+    fn.op('i32.and');
+    fn.op('i32.add');
+    fn.localTee(entry);
+    fn.load('i64.load', { offset: TlbEntry.execute });
+    fn.localGet(target);
+    fn.i64Const(-PAGE_SIZE + this.#isa.alignment - 1);
+    fn.op('i64.and');
+    fn.localTee(pcDelta);
+    fn.op('i64.eq');
+    const mapped = fn.if();
+    fn.localGet(entry);
+    fn.load('i32.load', { offset: TlbEntry.code });
+    fn.localTee(record);
+    const decoded = fn.if();
+    fn.localGet(pcDelta);
+    fn.localGet(record);
+    this.#enterPage(record, pcDelta, target);
+    fn.br(next);
+    fn.end(decoded);
+    fn.end(mapped);
+  }
+
+  /** With the page's guest address and its records, which are in `record` too, on the stack: makes both locals those of the target. */
+  #enterPage(record: number, pcDelta: number, target: number): void {
+    const fn = this.#fn;
+    const { shift } = this.#layout;
+    fn.i32Const(shift);
+    fn.op('i32.shr_u');
+    fn.op('i64.extend_i32_u');
+    fn.op('i64.sub');
+    fn.localSet(pcDelta);
+    fn.localGet(record);
+    fn.localGet(target);
+    fn.op('i32.wrap_i64');
+    fn.i32Const(PAGE_SIZE - 1);
+    fn.op('i32.and');
+    fn.i32Const(shift);
+    fn.op('i32.shl');
+    fn.op('i32.add');
+    fn.localSet(record);
+  }
+
+  #loadFrame(name: 'i32.load' | 'i64.load', address: number, local: number): void {
+    this.#fn.i32Const(0);
+    this.#fn.load(name, { offset: address });
+    this.#fn.localSet(local);
+  }
+
+  #storeFrame(name: 'i32.store' | 'i64.store', address: number, local: number): void {
+    this.#fn.i32Const(0);
+    this.#fn.localGet(local);
+    this.#fn.store(name, { offset: address });
+  }
+}

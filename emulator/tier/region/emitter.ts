@@ -1,0 +1,421 @@
+import { assert } from '../../check/assert.ts';
+import { FloatFlag } from '../../bits/float-format.ts';
+import { opRow } from '../../ir/op.ts';
+import { PAGE_SIZE, STATE, TLB_ENTRIES, TLB_ENTRY_SIZE, TlbEntry } from '../../layout/memory-map.ts';
+import { StateOffset } from '../../layout/state.ts';
+import { BranchHint, type FunctionBuilder, type Label } from '../../wasm/function.ts';
+import { ValType } from '../../wasm/type.ts';
+import { Frame } from '../interpreter/frame.ts';
+import { Lowering } from '../lower.ts';
+import type { Runtime } from '../runtime.ts';
+import type { TlbSlowPaths } from '../tlb-path.ts';
+import { RegionTlbPath } from './region-tlb-path.ts';
+import type { FlowGraph } from './flow-graph.ts';
+import type { RegionNode, Target } from './node.ts';
+import { RegisterLocals } from './register-locals.ts';
+import { RegionSite } from './region-site.ts';
+import { emitSwitch } from './switch.ts';
+import { planAccesses, type AccessKnowledge, type Assumption } from './access-plan.ts';
+import { RegionMemoryPath } from './region-memory-path.ts';
+import { Status } from './status.ts';
+import type { Circumstances, CodePage, Exit, Refused } from './translate.ts';
+
+function usesFloat(nodes: readonly RegionNode[]): boolean {
+  return nodes.some(({ block }) => block.ops.some(({ name }) => opRow(name).effect === 'flags'));
+}
+
+function lastInstruction({ block }: RegionNode): number {
+  return Number(BigInt.asIntN(64, block.ops.findLast(({ name }) => name === 'insn')!.pc!));
+}
+
+/**
+ * Writes the function: registers into locals, a dispatch on the entry, the nodes as structured control flow by their dominator tree
+ * (Ramsey, "Beyond Relooper", 2022), and one way out where registers go back to the state.
+ */
+export class RegionEmitter {
+  readonly exits: Exit[] = [];
+  readonly assumptions = new Set<Assumption>();
+  readonly circumstances: Circumstances;
+  readonly fn: FunctionBuilder;
+  readonly #nodes: readonly RegionNode[];
+  readonly #graph: FlowGraph;
+  readonly #memory: RegionMemoryPath | RegionTlbPath;
+  readonly #slowPaths: boolean;
+  readonly #pages: readonly CodePage[];
+  readonly #knowledge: AccessKnowledge;
+  readonly #runtime: Runtime;
+  readonly #registers: RegisterLocals;
+  readonly #refused: Refused;
+  readonly #resume: number;
+  readonly #budget: number;
+  readonly #status: number;
+  readonly #target: number;
+  /** The most instructions that run between two looks at the budget. */
+  readonly longest: number;
+  readonly #loops = new Map<number, Label>();
+  readonly #labels = new Map<number, Label>();
+  #exit: Label = 0;
+
+  constructor(
+    fn: FunctionBuilder,
+    nodes: readonly RegionNode[],
+    graph: FlowGraph,
+    memory: RegionMemoryPath | TlbSlowPaths,
+    knowledge: AccessKnowledge,
+    runtime: Runtime,
+    refused: Refused,
+    circumstances: Circumstances,
+    pages: readonly CodePage[],
+  ) {
+    this.#pages = pages;
+    this.circumstances = {
+      modes: nodes.some(({ usesModes }) => usesModes) ? circumstances.modes : [],
+      inexactAccrued: circumstances.inexactAccrued && usesFloat(nodes),
+    };
+    this.fn = fn;
+    this.#nodes = nodes;
+    this.#graph = graph;
+    this.#budget = fn.local(ValType.i32);
+    this.#slowPaths = !(memory instanceof RegionMemoryPath);
+    this.#memory =
+      memory instanceof RegionMemoryPath
+        ? memory
+        : new RegionTlbPath(runtime.module, memory, { table: fn.local(ValType.i32), budget: this.#budget });
+    this.#knowledge = knowledge;
+    this.#runtime = runtime;
+    this.#refused = refused;
+    this.#resume = 0;
+    this.#status = fn.local(ValType.i32);
+    this.#target = fn.local(ValType.i64);
+    this.#registers = new RegisterLocals(fn, nodes);
+    this.longest = nodes.reduce((sum, { instructions }) => sum + instructions, 0);
+  }
+
+  write(): void {
+    const { fn } = this;
+    const { root } = this.#graph;
+    this.#refuseOthers();
+    this.#registers.load();
+    fn.i32Const(0);
+    fn.load('i32.load', { offset: Frame.budget });
+    fn.localSet(this.#budget);
+    if (this.#memory instanceof RegionTlbPath) this.#memory.begin(fn);
+    this.#exit = fn.block();
+    const loop = fn.loop();
+    this.#loops.set(root, loop);
+    this.#leaveWhenSpent(() => fn.localGet(this.#resume));
+    const labels = this.#openMerges(root);
+    const hops = this.#graph.hops.get(root)!;
+    const table = this.#graph.entries.map((_, position) => this.#labels.get(hops.get(position + 1)!)!);
+    fn.localGet(this.#resume);
+    fn.i32Const(1);
+    fn.op('i32.sub');
+    fn.brTable(table, table[0]!);
+    this.#closeMerges(labels);
+    fn.end(loop);
+    fn.end(this.#exit);
+    this.#registers.store();
+    this.#storeBudget();
+    fn.localGet(this.#status);
+  }
+
+  /** Returns at once when modes or flags are not those that the region was made for. */
+  #refuseOthers(): void {
+    const { fn } = this;
+    for (const [offset, value] of this.circumstances.modes) {
+      fn.i32Const(0);
+      fn.load('i32.load', { offset: STATE + offset });
+      fn.i32Const(value | 0);
+      fn.op('i32.ne');
+      this.#refuse();
+    }
+    // The dispatcher has looked at the page that it enters.
+    for (const { pc, records } of this.#pages.length > 1 ? this.#pages : []) {
+      fn.i32Const(0);
+      fn.load('i32.load', { offset: STATE + StateOffset.fetchTlb });
+      fn.localTee(this.#status);
+      const entry = ((pc / PAGE_SIZE) & (TLB_ENTRIES - 1)) * TLB_ENTRY_SIZE;
+      fn.load('i64.load', { offset: entry + TlbEntry.execute });
+      fn.i64Const(pc);
+      fn.op('i64.ne');
+      fn.localGet(this.#status);
+      fn.load('i32.load', { offset: entry + TlbEntry.code });
+      fn.i32Const(records);
+      fn.op('i32.ne');
+      fn.op('i32.or');
+      this.#refuse();
+    }
+    if (!this.circumstances.inexactAccrued) return;
+    fn.i32Const(0);
+    fn.load('i32.load', { offset: STATE + StateOffset.floatFlags });
+    fn.i32Const(FloatFlag.inexact);
+    fn.op('i32.and');
+    fn.op('i32.eqz');
+    this.#refuse();
+  }
+
+  /** Pops a condition and, when it holds, returns before anything is done. */
+  #refuse(): void {
+    const { fn } = this;
+    const unsuited = fn.if(undefined, BranchHint.unlikely);
+    fn.i32Const(Status.unsuited);
+    fn.return();
+    fn.end(unsuited);
+  }
+
+  /** Leaves with the entry that `push` pushes when the budget may not last to the next look. */
+  #leaveWhenSpent(push: () => void): void {
+    const { fn } = this;
+    fn.localGet(this.#budget);
+    fn.i32Const(this.longest);
+    fn.op('i32.lt_s');
+    const spent = fn.if(undefined, BranchHint.unlikely);
+    push();
+    fn.i32Const(Status.spent);
+    fn.op('i32.or');
+    fn.localSet(this.#status);
+    fn.br(this.#exit);
+    fn.end(spent);
+  }
+
+  #storeBudget(): void {
+    const { fn } = this;
+    fn.i32Const(0);
+    fn.localGet(this.#budget);
+    fn.store('i32.store', { offset: Frame.budget });
+  }
+
+  /** A helper may have withheld the budget, and chosen another TLB table. */
+  #afterCall(): void {
+    const { fn } = this;
+    fn.i32Const(0);
+    fn.load('i32.load', { offset: Frame.budget });
+    fn.localSet(this.#budget);
+    if (this.#memory instanceof RegionTlbPath) this.#memory.begin(fn);
+  }
+
+  /** Leaves behind the helper call that ends a node when the helper wants that, or modes and flags are no longer those of the region. */
+  #leaveWhenChanged({ end }: RegionNode): void {
+    const { fn } = this;
+    const { modes, inexactAccrued } = this.circumstances;
+    fn.localGet(this.#budget);
+    fn.op('i32.eqz');
+    for (const [offset, value] of modes) {
+      fn.i32Const(0);
+      fn.load('i32.load', { offset: STATE + offset });
+      fn.i32Const(value | 0);
+      fn.op('i32.ne');
+      fn.op('i32.or');
+    }
+    if (inexactAccrued) {
+      fn.i32Const(0);
+      fn.load('i32.load', { offset: STATE + StateOffset.floatFlags });
+      fn.i32Const(FloatFlag.inexact);
+      fn.op('i32.and');
+      fn.op('i32.eqz');
+      fn.op('i32.or');
+    }
+    const changed = fn.if(undefined, BranchHint.unlikely);
+    fn.i32Const(0);
+    fn.i64Const(end);
+    fn.store('i64.store', { offset: STATE + StateOffset.pc });
+    fn.i32Const(Status.left);
+    fn.localSet(this.#status);
+    fn.br(this.#exit);
+    fn.end(changed);
+  }
+
+  /** Opens a block for each child of `node` in the dominator tree that needs a label; the first one's is innermost. */
+  #openMerges(node: number): readonly number[] {
+    const merges = this.#graph.children[node]!.filter((child) => this.#graph.merges[child] === 1);
+    for (const child of merges.toReversed()) this.#labels.set(child, this.fn.block());
+    return merges;
+  }
+
+  #closeMerges(merges: readonly number[]): void {
+    for (const child of merges) {
+      this.fn.end(this.#labels.get(child)!);
+      this.#labels.delete(child);
+      this.#writeNode(child);
+    }
+  }
+
+  #writeNode(index: number): void {
+    const { fn } = this;
+    const { loopHeaders, hops, entryOf } = this.#graph;
+    const node = this.#nodes[index]!;
+    const isLoop = loopHeaders[index] === 1;
+    if (isLoop) this.#loops.set(index, fn.loop());
+    const merges = this.#openMerges(index);
+    const table = hops.get(index);
+    if (table !== undefined) this.#dispatch(table, entryOf[index]!);
+    if (isLoop) this.#leaveWhenSpent(() => fn.i32Const(entryOf[index]!));
+    if (entryOf[index] !== 0) {
+      fn.i32Const(0);
+      fn.localSet(this.#resume);
+    }
+    if (node.instructions > 0) {
+      fn.localGet(this.#budget);
+      fn.i32Const(node.instructions);
+      fn.op('i32.sub');
+      fn.localSet(this.#budget);
+    }
+    const site = new RegionSite(fn, node, this.#registers, this.#refused, {
+      exit: this.#exit,
+      status: this.#status,
+      inexactAccrued: this.circumstances.inexactAccrued,
+      slowPaths: this.#slowPaths,
+      beforeCall: () => this.#storeBudget(),
+      afterCall: () => this.#afterCall(),
+      newExit: (exit) => this.#newExit(exit),
+      end: () => this.#writeEnding(node),
+    });
+    if (this.#memory instanceof RegionMemoryPath) {
+      const plan = planAccesses(node.block, this.#knowledge);
+      for (const check of plan.values()) if (check.kind === 'range') this.assumptions.add(check.range);
+      this.#memory.follow(plan);
+    } else {
+      this.#memory.follow(node.block);
+    }
+    new Lowering(node.block, site, this.#memory, this.#runtime).run();
+    this.#closeMerges(merges);
+    if (isLoop) {
+      fn.end(this.#loops.get(index)!);
+      this.#loops.delete(index);
+    }
+  }
+
+  /** Goes on towards the entry wished for, if there is one and it is not this node. */
+  #dispatch(table: ReadonlyMap<number, number>, own: number): void {
+    const { fn } = this;
+    const normal = fn.block();
+    const highest = Math.max(...table.keys());
+    const labels = Array.from({ length: highest + 1 }, (_, entry) => {
+      const hop = table.get(entry);
+      return hop === undefined || entry === own ? normal : this.#labels.get(hop)!;
+    });
+    fn.localGet(this.#resume);
+    fn.brTable(labels, normal);
+    fn.end(normal);
+  }
+
+  #newExit(exit: Exit): number {
+    return this.exits.push(exit);
+  }
+
+  #writeEnding(node: RegionNode): void {
+    const { fn } = this;
+    const { ending } = node;
+    switch (ending.kind) {
+      case 'goto':
+        if (node.block.ops.some(({ name }) => name === 'call')) this.#leaveWhenChanged(node);
+        this.#go(node, ending.to);
+        break;
+      case 'branch':
+        this.#branch(node, ending.taken, ending.fallThrough);
+        break;
+      case 'leave':
+        if (this.#slowPaths) {
+          // The interpreter does it, and comes back by itself: behind translation such instructions are frequent.
+          this.#go(node, { exit: ending.pc });
+          break;
+        }
+        fn.i32Const(this.#newExit({ pc: ending.pc, refund: 0, kind: 'unheld' }));
+        fn.localSet(this.#status);
+        fn.br(this.#exit);
+        break;
+      case 'jump':
+        this.#jump(node);
+        break;
+    }
+  }
+
+  /** Goes to the address on the stack. */
+  #jump(node: RegionNode): void {
+    const { fn } = this;
+    const { ending } = node;
+    assert(ending.kind === 'jump', 'the node ends in a jump');
+    fn.localSet(this.#target);
+    const cases: { pc: number; go: () => void }[] = [];
+    if (ending.expected !== undefined) {
+      const to = ending.expected;
+      cases.push({ pc: this.#nodes[to]!.pc, go: () => this.#go(node, { node: to }) });
+    } else {
+      for (const to of ending.known) cases.push({ pc: this.#nodes[to]!.pc, go: () => this.#go(node, { node: to }) });
+    }
+    emitSwitch(fn, this.#target, cases);
+    fn.i32Const(0);
+    fn.localGet(this.#target);
+    fn.store('i64.store', { offset: STATE + StateOffset.pc });
+    const kind = ending.isReturn ? 'return' : 'indirect';
+    const flags = ending.isReturn ? Status.dynamic : Status.dynamic | Status.indirect;
+    fn.i32Const(flags | this.#newExit({ pc: lastInstruction(node), refund: 0, kind }));
+    fn.localSet(this.#status);
+    fn.br(this.#exit);
+  }
+
+  /** Pops a condition. */
+  #branch(node: RegionNode, taken: Target, fallThrough: Target): void {
+    const { fn } = this;
+    const near = this.#label(node, taken);
+    if (near !== undefined) {
+      fn.brIf(near);
+      this.#go(node, fallThrough);
+      return;
+    }
+    const next = this.#label(node, fallThrough);
+    if (next !== undefined) {
+      fn.op('i32.eqz');
+      fn.brIf(next);
+      this.#go(node, taken);
+      return;
+    }
+    const then = fn.if();
+    this.#go(node, taken);
+    fn.end(then);
+    this.#go(node, fallThrough);
+  }
+
+  /** The label that going there is a plain branch to, if it is one. */
+  #label(from: RegionNode, to: Target): Label | undefined {
+    if (!('node' in to) || this.#isDispatched(from, to.node)) return undefined;
+    const { order, merges } = this.#graph;
+    if (order[to.node]! <= order[from.index]!) return this.#loops.get(to.node)!;
+    return merges[to.node] === 1 ? this.#labels.get(to.node)! : undefined;
+  }
+
+  #go(from: RegionNode, to: Target): void {
+    const { fn } = this;
+    if (!('node' in to)) {
+      fn.i32Const(0);
+      fn.i64Const(to.exit);
+      fn.store('i64.store', { offset: STATE + StateOffset.pc });
+      fn.i32Const(Status.left);
+      fn.localSet(this.#status);
+      fn.br(this.#exit);
+      return;
+    }
+    if (this.#isDispatched(from, to.node)) return this.#dispatchTo(to.node);
+    const label = this.#label(from, to);
+    if (label === undefined) this.#writeNode(to.node);
+    else fn.br(label);
+  }
+
+  #isDispatched(from: RegionNode, to: number): boolean {
+    return this.#graph.dispatched.has(from.index * this.#nodes.length + to);
+  }
+
+  /** Goes by way of the header of the innermost loop around both that leads there, or of the root. */
+  #dispatchTo(to: number): void {
+    const { innermost, parent, root, entryOf, hops } = this.#graph;
+    const entry = entryOf[to]!;
+    // A header is entered from outside its own loop's table.
+    let header = innermost[to] === to ? parent.get(to) : innermost[to];
+    // Loops without a jump back are not written as loops.
+    while (header !== undefined && !(this.#loops.has(header) && hops.get(header)?.has(entry) === true))
+      header = parent.get(header);
+    this.fn.i32Const(entry);
+    this.fn.localSet(this.#resume);
+    this.fn.br(this.#loops.get(header ?? root)!);
+  }
+}
