@@ -157,10 +157,11 @@ function listWords(objdump: string, words: readonly Word[]): Listed[] {
 
 /**
  * What is listed, unless that is data or a reserved encoding which objdump 2.40 shows all the same: rounding modes 5 and 6, an increment
- * of the stack pointer by nothing, instructions of drafts of the privileged architecture.
+ * of the stack pointer by nothing, instructions of drafts of the privileged architecture; and the hypervisor's fences, which it lists with
+ * those of Svinval.
  */
 function instructionOf({ text }: Listed): string | undefined {
-  const reserved = /^\.|^f(?!ence).*,unknown$|^c\.addi16sp sp,0$|^(uret|hret|sfence\.vm)\b/;
+  const reserved = /^\.|^f(?!ence).*,unknown$|^c\.addi16sp sp,0$|^(uret|hret|sfence\.vm|h(?:inval|fence)\.[vg]vma)\b/;
   return reserved.test(text) ? undefined : text;
 }
 
