@@ -255,7 +255,7 @@ export function accessCsr(context: HelperContext, number: number, operation: num
 function takeEffect({ state, system }: HelperContext, effect: number): boolean {
   if ((effect & Effect.translation) !== 0) system?.translationChanged();
   if ((effect & Effect.protection) !== 0) system?.protectionChanged();
-  if ((effect & Effect.fetch) !== 0) return true;
+  if ((effect & (Effect.fetch | Effect.protection)) !== 0) return true;
   return (effect & Effect.interrupts) !== 0 && pendingInterrupt(state) !== undefined;
 }
 

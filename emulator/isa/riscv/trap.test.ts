@@ -244,6 +244,7 @@ test('the regime is read from satp, mstatus and menvcfg', () => {
   write(0x180, 11n << 60n);
   assert.equal(readCsrSlot(state, Slot.satp), before, 'a mode that does not exist changes nothing');
   assert.deepEqual(write(0x180, 0n), { result: before, stop: true });
+  assert.deepEqual(write(0x3b0, 0n), { result: 0n, stop: true }, 'the next instruction may no longer be fetched');
   calls.length = 0;
   write(0x3b0, 0xffffn);
   write(0x3a0, 0x1fn);
