@@ -100,9 +100,10 @@ function withoutAccessed(): Uint8Array {
 
 type Make = (mmu: Mmu, hooks: ReturnType<typeof governTranslation>) => SystemReference | Vcpu;
 
-/** Runs in user mode behind Sv39; between parts the address space changes, as the seed says. */
-function run(seed: number, start: Start, layout: Layout, budget: number, make: Make) {
-  setUp(start, layout);
+const satp = (space: number) => SV39 | BigInt(RAM / PAGE_SIZE + root(space)) | (BigInt(space) << 44n);
+
+/** A hart in user mode in the first address space, over what `setUp` has left in memory. */
+function userHart(hardwareDirty: boolean, make: Make) {
   const state = new DataView(memory.buffer, STATE, STATE_SIZE);
   const bus = new Bus(memory);
   bus.addRam('RAM', RAM, RAM_SIZE, GUEST);
@@ -110,12 +111,17 @@ function run(seed: number, start: Start, layout: Layout, budget: number, make: M
   state.setUint32(PRIVILEGE.offset, Privilege.user, true);
   writeCsrSlot(state, Slot.pmpConfiguration, 0x1fn);
   writeCsrSlot(state, Slot.pmpAddress, (1n << 54n) - 1n);
-  writeCsrSlot(state, Slot.menvcfg, layout.hardwareDirty ? ADUE : 0n);
-  let space = 0;
-  const satp = () => SV39 | BigInt(RAM / PAGE_SIZE + root(space)) | (BigInt(space) << 44n);
-  writeCsrSlot(state, Slot.satp, satp());
+  writeCsrSlot(state, Slot.menvcfg, hardwareDirty ? ADUE : 0n);
+  writeCsrSlot(state, Slot.satp, satp(0));
   const hooks = governTranslation(state, mmu);
-  const cpu = make(mmu, hooks);
+  return { state, bus, mmu, hooks, cpu: make(mmu, hooks) };
+}
+
+/** Runs in user mode behind Sv39; between parts the address space changes, as the seed says. */
+function run(seed: number, start: Start, layout: Layout, budget: number, make: Make) {
+  setUp(start, layout);
+  let space = 0;
+  const { state, bus, mmu, hooks, cpu } = userHart(layout.hardwareDirty, make);
   const events = new Random(seed);
   const exits: string[] = [];
   cpu.pc = BigInt(CODE);
@@ -154,7 +160,7 @@ function run(seed: number, start: Start, layout: Layout, budget: number, make: M
     switch (events.below(4)) {
       case 0:
         space = 1 - space;
-        writeCsrSlot(state, Slot.satp, satp());
+        writeCsrSlot(state, Slot.satp, satp(space));
         hooks.translationChanged();
         break;
       case 1: {
@@ -206,6 +212,54 @@ function engines(random: Random): Record<string, Make> {
     sampled: translating(sampled),
   };
 }
+
+test('an instruction across two pages is what both hold now, in every tier', () => {
+  const random = new Random(base);
+  const start = anyImage(random);
+  // A loop of one jump, whose second half is all that is executed of its page; another half lets it jump further back.
+  const at = CODE + PAGE_SIZE - 2;
+  const jump = (target: number, from = at): Uint8Array => {
+    const bytes = riscv64.assemble(`jal zero,0x${target.toString(16)}`, BigInt(from));
+    assert.ok(bytes instanceof Uint8Array);
+    return bytes;
+  };
+  const first = jump(at - 16);
+  const second = jump(at - 32);
+  assert.deepEqual([...first.subarray(0, 2)], [...second.subarray(0, 2)], 'they differ behind the page only');
+  start.guest.fill(0, CODE, CODE + CODE_SIZE);
+  for (let pc = at - 32; pc < at; pc += 2) start.guest.set([0x05, 0x05], pc);
+  start.guest.set(first, at);
+  const far = at + 1024;
+  start.guest.set(jump(at - 32, far), far);
+  const layout = { spaces: layoutOf(random).spaces, hardwareDirty: false };
+  const page = CODE / PAGE_SIZE + 1;
+  const end = (make: Make, how: 'store' | 'map', begin: number) => {
+    setUp(start, layout);
+    const { cpu, bus, hooks, state } = userHart(layout.hardwareDirty, make);
+    cpu.pc = BigInt(begin);
+    cpu.run(1000);
+    const place = layout.spaces[0]![page]! * PAGE_SIZE;
+    if (how === 'store') {
+      bus.view(RAM + place, 2)!.set(second.subarray(2));
+      bus.written(RAM + place, 2);
+    } else {
+      const other = layout.spaces[1]![page]! * PAGE_SIZE;
+      ramBytes.set(second.subarray(2), other);
+      mapPage(0, page, other / PAGE_SIZE, PAGES[page]!, true);
+      hooks.fence(undefined, undefined);
+    }
+    cpu.run(1001);
+    return [cpu.pc, state.getBigUint64(X.offset + 80, true)];
+  };
+  for (const how of ['store', 'map'] as const) {
+    // From far on, something else of the page has been decoded.
+    for (const begin of [at - 32, far]) {
+      const expected = end((mmu, hooks) => new SystemReference(riscv64, memory, mmu, { hooks }), how, begin);
+      for (const [name, make] of Object.entries(engines(random)))
+        assert.deepEqual(end(make, how, begin), expected, `${name}, ${how}`);
+    }
+  }
+});
 
 for (const [kind, image, budget] of [
   ['code', anyImage, 3000],

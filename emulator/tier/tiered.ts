@@ -529,7 +529,10 @@ export class TieredEngine {
     if (reused) for (const [low, high] of code.ranges) this.#interpreter.guard(low, high - low);
     const { counters } = this;
     counters.regions++;
-    const region = this.#regions.add(code, this.#translator.instantiate(code, module), generation, sitesOf(code));
+    const sites = sitesOf(code);
+    // An instruction that runs on into another page has no record there.
+    if (!this.#code.contiguous) for (const [low, high] of sites.ranges) this.#interpreter.noteCode(low, high);
+    const region = this.#regions.add(code, this.#translator.instantiate(code, module), generation, sites);
     this.#translated?.({ reason, instructions: counters.instructions, nodes, region, reused });
     return region;
   }

@@ -4,7 +4,7 @@ import type { SystemHooks } from '../../isa/instruction.ts';
 import { GUEST, LONE_RECORD, PAGE_SIZE, STATE, STATE_SIZE } from '../../layout/memory-map.ts';
 import { ExitReason, StateOffset } from '../../layout/state.ts';
 import type { Mmu } from '../../memory/mmu.ts';
-import { FlatCode, hasCodeLine, NOWHERE, TranslatedCode, type CodeSpace } from '../code-space.ts';
+import { FlatCode, hasCodeLine, markLine, NOWHERE, TranslatedCode, type CodeSpace } from '../code-space.ts';
 import { exactFloat, helperCaller } from '../host-imports.ts';
 import { tlbImports } from '../tlb-path.ts';
 import { DecodedPages, type RecordSpace } from './decoded-pages.ts';
@@ -333,6 +333,12 @@ export class Interpreter {
   /** See DecodedPages. */
   decodedIn(page: number): Uint16Array<ArrayBuffer> {
     return this.#pages.decodedIn(page);
+  }
+
+  /** Code has been translated from places [low, high), of which not every instruction has a record. */
+  noteCode(low: number, high: number): void {
+    markLine(this.#linear, low);
+    markLine(this.#linear, high - 1);
   }
 
   markEntry(place: number, marked: boolean): void {

@@ -140,7 +140,8 @@ export class Translator {
     const alone = this.#isa.decodeExecuted(bytes.subarray(place, place + inFirst), 0);
     if (alone !== undefined) return alone;
     const second = this.#code.placeOf(pc + inFirst);
-    if (second === NOWHERE) return undefined;
+    // A page without records is not watched: neither stores to it nor another page in its place would be noticed.
+    if (second === NOWHERE || this.#options.recordsOf(second) === 0) return undefined;
     const { maximumLength } = this.#isa;
     const whole = Uint8Array.from({ length: maximumLength }, (_, at) =>
       at < inFirst ? bytes[place + at]! : bytes[second + at - inFirst]!,
