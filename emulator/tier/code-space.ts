@@ -1,3 +1,4 @@
+import { assert } from '../check/assert.ts';
 import {
   CODE_LINE,
   CODE_LINES,
@@ -23,7 +24,7 @@ import { TRANSLATION_DEVICE } from '../memory/translation.ts';
 /** In place of a place: there is none. */
 export const NOWHERE = -1;
 /** A tag of the jump cache that no guest page has. */
-export const EMPTY_TAG = 1n;
+const EMPTY_TAG = 1n;
 const PAGE_MASK = PAGE_SIZE - 1;
 
 /** Why an instruction could not be fetched; the address as halves. */
@@ -148,8 +149,8 @@ export class FlatCode implements CodeSpace {
     for (let entry = 0; entry < JUMP_CACHE_ENTRIES; entry++) {
       const at = JUMP_CACHE + entry * JUMP_CACHE_ENTRY_SIZE;
       const tag = this.#view.getBigUint64(at, true);
-      if (tag === EMPTY_TAG || recordsOf(Number(tag)) === this.#view.getInt32(at + 8, true)) continue;
-      throw new Error('the jump cache holds decoded pages');
+      if (tag === EMPTY_TAG) continue;
+      assert(recordsOf(Number(tag)) === this.#view.getInt32(at + 8, true), 'the jump cache holds decoded pages');
     }
   }
 }
@@ -219,9 +220,8 @@ export class TranslatedCode implements CodeSpace {
       const page = words[entry + TlbEntry.execute / 4]!;
       const records = words[entry + TlbEntry.code / 4]!;
       if ((page & PAGE_MASK) !== 0 || records === 0) continue;
-      if (recordsOf((page + words[entry + TlbEntry.addend / 4]!) >>> 0) !== records) {
-        throw new Error('the TLB is linked to decoded pages');
-      }
+      const place = (page + words[entry + TlbEntry.addend / 4]!) >>> 0;
+      assert(recordsOf(place) === records, 'the TLB is linked to decoded pages');
     }
   }
 

@@ -93,6 +93,18 @@ export function probeTlb(fn: FunctionBuilder, address: number, linear: number, p
   fn.localSet(linear);
 }
 
+/** Makes the address of a table, which is on the stack, that of its entry for an address (i64 local). */
+export function addEntryOffset(fn: FunctionBuilder, address: number): void {
+  fn.localGet(address);
+  fn.op('i32.wrap_i64');
+  // An entry's place is the page number's low bits; the two shifts of that are one.
+  fn.i32Const(Math.log2(PAGE_SIZE / TLB_ENTRY_SIZE));
+  fn.op('i32.shr_u');
+  fn.i32Const((TLB_ENTRIES - 1) * TLB_ENTRY_SIZE);
+  fn.op('i32.and');
+  fn.op('i32.add');
+}
+
 /** The first half of `probeTlb`: leaves the entry in `entry` and pushes whether it does not serve the access. `pushTable`: the table's address. */
 export function compareTag(
   fn: FunctionBuilder,
@@ -102,14 +114,7 @@ export function compareTag(
   pushTable: () => void,
 ): void {
   pushTable();
-  fn.localGet(address);
-  fn.op('i32.wrap_i64');
-  // An entry's place is the page number's low bits; the two shifts of that are one.
-  fn.i32Const(Math.log2(PAGE_SIZE / TLB_ENTRY_SIZE));
-  fn.op('i32.shr_u');
-  fn.i32Const((TLB_ENTRIES - 1) * TLB_ENTRY_SIZE);
-  fn.op('i32.and');
-  fn.op('i32.add');
+  addEntryOffset(fn, address);
   fn.localTee(entry);
   fn.load('i64.load', { offset: tag });
   fn.localGet(address);

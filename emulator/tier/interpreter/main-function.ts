@@ -5,8 +5,6 @@ import {
   JUMP_CACHE_ENTRY_SIZE,
   PAGE_SIZE,
   STATE,
-  TLB_ENTRIES,
-  TLB_ENTRY_SIZE,
   TlbEntry,
 } from '../../layout/memory-map.ts';
 import { ExitReason, StateOffset } from '../../layout/state.ts';
@@ -17,6 +15,7 @@ import { type MemoryPath } from '../memory-path.ts';
 import { Runtime } from '../runtime.ts';
 import { type Case, type Pair } from './case.ts';
 import { FirstOfPairSite, InlineSite, JUMP_STATUS, type MainFrame } from './case-site.ts';
+import { addEntryOffset } from '../tlb-path.ts';
 import { Frame } from './frame.ts';
 import { CROSSING, ENTRY_BIT, FIRST_CASE, ILLEGAL, NOT_DECODED, PAGE_END, PageLayout, RecordField } from './record.ts';
 
@@ -255,13 +254,7 @@ export class MainFunction {
     const entry = record;
     fn.i32Const(0);
     fn.load('i32.load', { offset: STATE + StateOffset.fetchTlb });
-    fn.localGet(target);
-    fn.op('i32.wrap_i64');
-    fn.i32Const(Math.log2(PAGE_SIZE / TLB_ENTRY_SIZE));
-    fn.op('i32.shr_u');
-    fn.i32Const((TLB_ENTRIES - 1) * TLB_ENTRY_SIZE);
-    fn.op('i32.and');
-    fn.op('i32.add');
+    addEntryOffset(fn, target);
     fn.localTee(entry);
     fn.load('i64.load', { offset: TlbEntry.execute });
     fn.localGet(target);

@@ -9,8 +9,6 @@ import {
   SPRINGBOARD,
   STATE,
   PAGE_SIZE,
-  TLB_ENTRIES,
-  TLB_ENTRY_SIZE,
   TlbEntry,
 } from '../../layout/memory-map.ts';
 import { ExitReason, StateOffset } from '../../layout/state.ts';
@@ -19,6 +17,7 @@ import { ModuleBuilder } from '../../wasm/module.ts';
 import { ValType } from '../../wasm/type.ts';
 import { Frame } from '../interpreter/frame.ts';
 import { PAGE_END, RecordField } from '../interpreter/record.ts';
+import { addEntryOffset } from '../tlb-path.ts';
 import { Status } from './status.ts';
 import type { CodePage } from './translate.ts';
 
@@ -273,13 +272,7 @@ function generate(translated: boolean): Uint8Array<ArrayBuffer> {
   function leadsToRecords(): void {
     fn.i32Const(0);
     fn.load('i32.load', { offset: STATE + StateOffset.fetchTlb });
-    fn.localGet(pc);
-    fn.op('i32.wrap_i64');
-    fn.i32Const(Math.log2(PAGE_SIZE / TLB_ENTRY_SIZE));
-    fn.op('i32.shr_u');
-    fn.i32Const((TLB_ENTRIES - 1) * TLB_ENTRY_SIZE);
-    fn.op('i32.and');
-    fn.op('i32.add');
+    addEntryOffset(fn, pc);
     fn.localTee(count);
     fn.load('i64.load', { offset: TlbEntry.execute });
     fn.localGet(pc);
