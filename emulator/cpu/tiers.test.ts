@@ -10,6 +10,7 @@ import { PASSES } from '../pass/pipeline.ts';
 import { DeferredCompilers } from '../tier/background/deferred-compilers.test-support.ts';
 import { AUTO, BASELINE, OPTIMIZED, type TierPolicy } from '../tier/policy.ts';
 import { CodeStore } from '../tier/region/code-store.ts';
+import { sampledPolicy } from './random-policy.test-support.ts';
 import { randomProgram, randomSpaghetti } from './random-program.test-support.ts';
 import { CODE, CODE_SIZE, GUEST_SIZE, Image, randomImage } from './random-code.test-support.ts';
 import { Vcpu, type VcpuOptions } from './vcpu.ts';
@@ -74,18 +75,7 @@ function policies(random: Random): Record<string, Tiers> {
     manyRefusals: 1 + random.below(5),
     observedSteps: random.below(20),
   };
-  const sampled: TierPolicy = {
-    ...AUTO,
-    sampleInterval: 1 + random.below(50),
-    hotSamples: 1,
-    traceLength: random.below(40),
-    hotExits: 1 + random.below(4),
-    cost: random.below(30),
-    coldCost: 0,
-    warmUp: 0,
-    leastRegion: 0,
-    slice: 1 + random.below(400),
-  };
+  const sampled = sampledPolicy(random);
   const beside: TierPolicy = {
     ...sampled,
     backgroundCost: random.below(100),

@@ -4,6 +4,7 @@ import { test } from 'node:test';
 import { testSeed } from '../bits/float-operands.ts';
 import { CODE, CODE_SIZE, PAGES, type randomImage } from '../cpu/random-code.test-support.ts';
 import { randomImage as anyImage } from '../cpu/random-code.test-support.ts';
+import { sampledPolicy } from '../cpu/random-policy.test-support.ts';
 import { randomProgram, randomSpaghetti } from '../cpu/random-program.test-support.ts';
 import { Vcpu } from '../cpu/vcpu.ts';
 import { Random } from '../ir/random.ts';
@@ -14,7 +15,7 @@ import { GUEST, PAGE_SIZE, Permission, STATE, STATE_SIZE } from '../layout/memor
 import { ExitReason, REGISTERS, StateOffset } from '../layout/state.ts';
 import { Bus } from '../memory/bus.ts';
 import { Mmu } from '../memory/mmu.ts';
-import { AUTO, BASELINE, OPTIMIZED, type TierPolicy } from '../tier/policy.ts';
+import { BASELINE, OPTIMIZED, type TierPolicy } from '../tier/policy.ts';
 import { governTranslation } from './riscv-translation.ts';
 import { SystemReference } from './system-reference.ts';
 
@@ -192,24 +193,12 @@ function engines(random: Random): Record<string, Make> {
         translation: { mmu, hooks },
         ...(policy ? { tiers: { policy } } : {}),
       });
-  const sampled: TierPolicy = {
-    ...AUTO,
-    sampleInterval: 1 + random.below(50),
-    hotSamples: 1,
-    traceLength: random.below(40),
-    hotExits: 1 + random.below(4),
-    cost: random.below(30),
-    coldCost: 0,
-    warmUp: 0,
-    leastRegion: 0,
-    slice: 1 + random.below(400),
-  };
   return {
     interpreter: translating(),
     optimized: translating(OPTIMIZED),
     baseline: translating(BASELINE),
     shaped: translating({ ...OPTIMIZED, limits: { instructions: 1 + random.below(80), inlined: random.below(40) } }),
-    sampled: translating(sampled),
+    sampled: translating(sampledPolicy(random)),
   };
 }
 
