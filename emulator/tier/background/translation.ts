@@ -1,4 +1,4 @@
-import { ExitReason, StateOffset } from '../../layout/state.ts';
+import { ExitReason } from '../../layout/state.ts';
 import type { Hotspots } from '../hotspots.ts';
 import type { Interpreter } from '../interpreter/interpreter.ts';
 import type { TierPolicy } from '../policy.ts';
@@ -8,6 +8,7 @@ import type { RegionTable } from '../region/region-table.ts';
 import type { CompiledRegion } from '../region/translate.ts';
 import type { Translator } from '../region/translator.ts';
 import type { TranslationReason } from '../engine-options.ts';
+import { readPc } from '../program-counter.ts';
 import type { Answer, CompilerClient, Pending } from './client.ts';
 
 /** The parts of an engine that background translation works with. */
@@ -58,12 +59,12 @@ export class BackgroundTranslation {
     let seed: number | undefined;
     const longest = policy.traceLength + policy.observedSteps;
     for (let step = 0; step < longest && interpreter.counters.instructions < end; step++) {
-      const from = pcOf(state);
+      const from = readPc(state);
       if (regions.entryAt(from) !== undefined) break;
       this.client.trace(from);
       // What traps or faults is not done yet, and comes out of the next run.
       if (interpreter.run(1) !== ExitReason.budget) break;
-      const to = pcOf(state);
+      const to = readPc(state);
       if (to > from) continue;
       const times = (seen.get(to) ?? 0) + 1;
       seen.set(to, times);
@@ -148,8 +149,4 @@ export class BackgroundTranslation {
     if (replaced !== undefined) region.distrusts = replaced.distrusts + (refusal ? 1 : 0);
     else if (regions[0]?.live === true) region.parent = regions[0];
   }
-}
-
-function pcOf(state: DataView): number {
-  return state.getUint32(StateOffset.pc, true) + 2 ** 32 * state.getUint32(StateOffset.pc + 4, true);
 }

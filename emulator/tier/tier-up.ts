@@ -1,0 +1,303 @@
+import type { Isa } from '../isa/instruction.ts';
+import { PAGE_SIZE } from '../layout/memory-map.ts';
+import { CompilerClient } from './background/client.ts';
+import { BackgroundTranslation } from './background/translation.ts';
+import type { CodeSpace } from './code-space.ts';
+import type { TieredCounters, TieredOptions, TranslationReason } from './engine-options.ts';
+import { Hotspots } from './hotspots.ts';
+import type { Interpreter } from './interpreter/interpreter.ts';
+import type { TierPolicy } from './policy.ts';
+import { readPc } from './program-counter.ts';
+import { AddressSampler } from './region/address-sampler.ts';
+import { CodeStore } from './region/code-store.ts';
+import { chooseEntry } from './region/entry.ts';
+import type { RegionNode } from './region/node.ts';
+import { type Region, sitesOf } from './region/region.ts';
+import type { RegionTable } from './region/region-table.ts';
+import { type CompiledRegion, rangesOf } from './region/translate.ts';
+import { Translator } from './region/translator.ts';
+import { Stepper } from './stepper.ts';
+import { tlbImports } from './tlb-path.ts';
+import { TranslationCost } from './translation-cost.ts';
+
+/** What an engine gives to the part of it that decides on translations. */
+interface EngineParts {
+  readonly policy: TierPolicy;
+  readonly state: DataView<ArrayBuffer>;
+  readonly interpreter: Interpreter;
+  readonly regions: RegionTable;
+  readonly counters: TieredCounters;
+}
+
+/** Decides what is translated and when, does it or has it done, and installs what comes of it. All by counts, so that runs repeat exactly. */
+export class TierUp {
+  /** Instructions retired when the present budget is used up. */
+  end = 0;
+  readonly translator: Translator;
+  /** Level 3 of the translation cache. */
+  readonly store: CodeStore;
+  readonly #policy: TierPolicy;
+  readonly #state: DataView<ArrayBuffer>;
+  readonly #interpreter: Interpreter;
+  readonly #regions: RegionTable;
+  readonly #counters: TieredCounters;
+  readonly #code: CodeSpace;
+  readonly #hotspots = new Hotspots();
+  readonly #addresses: AddressSampler;
+  readonly #cost: TranslationCost;
+  readonly #stepper: Stepper;
+  readonly #translated: TieredOptions['translated'];
+  /** Undefined when the guest waits for translations. */
+  #background: BackgroundTranslation | undefined;
+  /** Eager translation does not try an address twice. */
+  readonly #tried = new Set<number>();
+
+  constructor(isa: Isa, memory: WebAssembly.Memory, options: TieredOptions, engine: EngineParts) {
+    const { policy, state, interpreter, regions, counters } = engine;
+    const { code } = interpreter;
+    this.#policy = policy;
+    this.#state = state;
+    this.#interpreter = interpreter;
+    this.#regions = regions;
+    this.#counters = counters;
+    this.#code = code;
+    this.#translated = options.translated;
+    this.#addresses = new AddressSampler(isa, memory.buffer as ArrayBuffer, options.guestSize);
+    this.store = options.store ?? new CodeStore();
+    const jumpTargets = (pc: number) => this.#hotspots.jumpTargets(pc);
+    this.translator = new Translator(isa, memory, this.#addresses, this.store, {
+      guestSize: options.guestSize,
+      translated: !code.contiguous,
+      code,
+      ...(options.translation
+        ? { tlb: tlbImports(memory, options.translation.mmu), helper: interpreter.callHelper }
+        : {}),
+      recordsOf: (place) => interpreter.recordsOf(place),
+      limits: policy.limits,
+      passes: policy.passes,
+      ...(options.disabledPasses ? { disabledPasses: options.disabledPasses } : {}),
+      mayTranslate: (pc) => interpreter.isDecoded(pc),
+      jumpTargets,
+      codeWritten: (address, bytes) => interpreter.codeWritten(address, bytes),
+      floatCalled: () => counters.floatCalls++,
+      ...(options.now ? { now: options.now } : {}),
+    });
+    const { translator, store } = this;
+    this.#cost = new TranslationCost(policy, translator.counters);
+    this.#stepper = new Stepper({
+      state,
+      interpreter,
+      translator,
+      addresses: this.#addresses,
+      hotspots: this.#hotspots,
+      regions,
+    });
+    if (options.compilers !== undefined && !policy.eager && options.translation === undefined) {
+      const connection = options.compilers.connect();
+      this.#background = new BackgroundTranslation(
+        new CompilerClient(isa, memory, options.guestSize, interpreter, jumpTargets, connection),
+        {
+          policy,
+          state,
+          interpreter,
+          hotspots: this.#hotspots,
+          regions,
+          store,
+          translator,
+          add: (reason, compiled, made) => this.#add(reason, compiled, { nodes: [], ...made }),
+        },
+      );
+    }
+  }
+
+  /** Decoded code of [place, place + length) is not what it was. */
+  codeChanged(place: number, length: number): void {
+    this.translator.forget();
+    this.#background?.client.changed(place, length);
+    this.#regions.invalidate(place, length, 'code');
+  }
+
+  /** A page has code for the first time. */
+  codePageAdded(page: number): void {
+    // Behind translation nothing is assumed of memory.
+    if (!this.#code.contiguous) return;
+    this.#addresses.forget();
+    this.#regions.invalidate(page, PAGE_SIZE, 'writes');
+  }
+
+  /** Code or protection of guest bytes [gva, gva + length) may be anything now. */
+  flushCode(gva: number, length: number): void {
+    this.#background?.client.changed(gva, length);
+    this.#regions.invalidate(gva, length, 'all');
+    this.#addresses.forget();
+    this.translator.forget();
+    this.#tried.clear();
+  }
+
+  /** A region was evicted or made invalid. */
+  dropped({ seed }: Region): void {
+    this.#tried.delete(seed);
+  }
+
+  /** Installs what has been compiled beside the guest. */
+  takeCompiled(): void {
+    if (this.#background?.take() !== 'lost') return;
+    this.translator.counters.compilersLost++;
+    this.#background = undefined;
+  }
+
+  /** Eager: translates from pc unless that has been tried. */
+  reached(pc: number): void {
+    if (this.#tried.has(pc) || this.#regions.entryAt(pc) !== undefined) return;
+    this.#tried.add(pc);
+    if (!this.#interpreter.prepare()) return;
+    this.#install('reached', pc, this.translator.discover(pc));
+  }
+
+  /** The interpreter has run a sample's length and is at pc: translates what it has been seen at often enough to be worth the cost. */
+  sampled(pc: number): void {
+    const { sampleInterval, hotSamples, leastRegion, warmUp, traceLength } = this.#policy;
+    const samples = this.#hotspots.sampled(pc);
+    if (this.#background?.ready === true) return this.#background.sampled(pc, samples, this.end);
+    if (samples < hotSamples || samples * sampleInterval < this.#cost.of(leastRegion)) return;
+    // At the end of the budget there is nothing left to look at; the next sample may be elsewhere.
+    if (this.#counters.instructions < warmUp || this.#counters.instructions >= this.end) return;
+    const seed = this.#stepper.trace(traceLength, this.end);
+    if (seed === undefined) {
+      this.#hotspots.wait(pc, 2 * samples);
+      return;
+    }
+    const { entry, instructions, ranges } = this.#survey(seed);
+    const interpreted =
+      sampleInterval * ranges.reduce((sum, [low, high]) => sum + this.#hotspots.samplesIn(low, high), 0);
+    if (interpreted < this.#cost.of(instructions)) this.#hotspots.wait(pc, 2 * samples);
+    else if (entry !== undefined) this.#install('sampled', entry, this.translator.discover(entry));
+  }
+
+  /** Control has left a region so many more times for pc, where there is none: the region grows or another begins there when that is worth it. */
+  arrived(pc: number, more: number, region: Region): void {
+    const { hotExits, exitCost } = this.#policy;
+    const times = this.#hotspots.arrived(pc, more);
+    if (times < hotExits || times < this.#hotspots.awaited(pc) || !this.#interpreter.isDecoded(pc)) return;
+    if (this.#background?.ready === true) return this.#background.arrived(pc, times, region);
+    const isElsewhere = (at: number) => this.#regions.entryAt(at) !== undefined;
+    const { entry: seed, instructions } = this.#survey(pc, isElsewhere);
+    if (seed === undefined) return;
+    if (times * exitCost < this.#cost.of(instructions)) {
+      this.#hotspots.await(pc, 2 * times);
+      return;
+    }
+    const made = this.#install('arrivals', seed, this.translator.discover(seed, { isElsewhere }));
+    if (made !== undefined && region.live) made.parent = region;
+  }
+
+  /** Learns where an indirect jump of a region went; a region that does not know its targets is made anew. */
+  jumped(region: Region, number: number): void {
+    const exit = region.exit(number);
+    if (exit.kind !== 'indirect') return;
+    const { hotExits, exitCost } = this.#policy;
+    this.#hotspots.jumped(exit.pc, readPc(this.#state));
+    this.#background?.client.jumped(exit.pc);
+    if (++region.exitCounts[number - 1]! === this.#cost.worthwhile(region, hotExits, exitCost)) this.renew(region);
+  }
+
+  /** A region gave the instruction at pc back: when that keeps happening it is made anew to suit it. */
+  refused(region: Region, pc: number): void {
+    if (region.renewing) return;
+    const { manyRefusals, refusalCost } = this.#policy;
+    const times = this.#hotspots.refused(pc);
+    if (times % this.#cost.worthwhile(region, manyRefusals, refusalCost) !== 0) return;
+    if (!this.#addresses.distrusted(pc)) {
+      // A function that is called with addresses of another kind has more such instructions; and when one was not enough, so have others.
+      for (const [low, high] of region.code.ranges)
+        if (region.distrusts > 0 || (pc >= low && pc < high)) this.#distrust(low, high);
+    } else {
+      this.translator.refuse(pc);
+      this.#background?.client.refused(pc);
+    }
+    this.renew(region, true);
+  }
+
+  /** Takes regions into those that keep going to them and back, when that has cost as much as translating both again. */
+  merge(): void {
+    this.#regions.countUses();
+    const { chainCost } = this.#policy;
+    for (const region of this.#regions) {
+      // The parent may have been made anew since.
+      const parent = region.parent && this.#regions.entryAt(region.parent.seed)?.region;
+      if (parent === undefined || parent === region) continue;
+      const instructions = region.code.counters.instructions + parent.code.counters.instructions;
+      if (region.uses * chainCost < this.#cost.of(instructions)) continue;
+      region.parent = undefined;
+      if (this.#background?.ready === true) return this.#background.merge(region, parent);
+      // A callee leads to its caller only by a return, so it is the caller that can take it in.
+      for (const [outer, inner] of [
+        [region, parent],
+        [parent, region],
+      ] as const) {
+        const nodes = this.translator.discover(outer.seed, { shapeOnly: true });
+        if (!nodes.some(({ pc }) => pc === inner.seed)) continue;
+        this.renew(outer);
+        break;
+      }
+      // The rest begins with a change of what is live.
+      return;
+    }
+  }
+
+  /** Translates a region again, for what is known by now; `refusal`: it gave instructions back. */
+  renew(region: Region, refusal = false): void {
+    const generation = refusal ? region.generation : region.generation + 1;
+    if (!region.live || generation > this.#policy.generations) return;
+    if (this.#background?.ready === true) return this.#background.renew(region, refusal);
+    this.#regions.remove(region);
+    const renewed = this.#install('renewed', region.seed, this.translator.discover(region.seed), generation);
+    if (renewed !== undefined) renewed.distrusts = region.distrusts + (refusal ? 1 : 0);
+  }
+
+  #distrust(low: number, high: number): void {
+    this.#addresses.distrust(low, high);
+    this.#background?.client.distrusted(low, high);
+  }
+
+  /** The region that would be made around an address, without its code; no entry when it is there already or nothing can be translated. */
+  #survey(
+    seed: number,
+    isElsewhere: (pc: number) => boolean = () => false,
+  ): { entry?: number; instructions: number; ranges: readonly (readonly [number, number])[] } {
+    let nodes = this.translator.discover(seed, { shapeOnly: true, isElsewhere });
+    if (nodes.length === 0) return { instructions: 0, ranges: [] };
+    const entry = chooseEntry(nodes);
+    // A region that holds the seed already is come back to at its next entry.
+    if (this.#regions.entryAt(entry)?.region.holds(seed) === true) return { instructions: 0, ranges: [] };
+    if (entry !== seed) nodes = this.translator.discover(entry, { shapeOnly: true, isElsewhere });
+    const instructions = nodes.reduce((sum, node) => sum + node.instructions, 0);
+    return { entry, instructions, ranges: rangesOf(nodes) };
+  }
+
+  #install(reason: TranslationReason, seed: number, nodes: readonly RegionNode[], generation = 0): Region | undefined {
+    if (nodes.length === 0) return undefined;
+    const stored = reason === 'renewed' ? undefined : this.translator.stored(seed);
+    if (stored === undefined && this.#code.contiguous)
+      this.#stepper.observe(nodes, this.#policy.observedSteps, this.end);
+    const code = stored ?? this.translator.translate(nodes);
+    return this.#add(reason, code, { nodes, generation, reused: stored !== undefined });
+  }
+
+  #add(
+    reason: TranslationReason,
+    code: CompiledRegion,
+    made: { nodes: readonly RegionNode[]; generation: number; reused: boolean; module?: WebAssembly.Module },
+  ): Region {
+    const { nodes, generation, reused, module } = made;
+    // Not all of it need have been executed in this run; without translation, addresses are places.
+    if (reused) for (const [low, high] of code.ranges) this.#interpreter.guard(low, high - low);
+    this.#counters.regions++;
+    const sites = sitesOf(code);
+    // An instruction that runs on into another page has no record there.
+    if (!this.#code.contiguous) for (const [low, high] of sites.ranges) this.#interpreter.noteCode(low, high);
+    const region = this.#regions.add(code, this.translator.instantiate(code, module), generation, sites);
+    this.#translated?.({ reason, instructions: this.#counters.instructions, nodes, region, reused });
+    return region;
+  }
+}
