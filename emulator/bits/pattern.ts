@@ -94,8 +94,13 @@ export function matches(pattern: Pattern, word: number): boolean {
 
 /** The field's value in a word: unsigned, its pieces put in place. */
 export function extractField(word: number, field: Field): number {
+  const { pieces } = field;
   let value = 0;
-  for (const { lo, width, shift } of field.pieces) value |= extractBits(word, lo, width) << shift;
+  // By index: a program's first few thousand instructions are decoded before V8 has compiled any of this.
+  for (let i = 0; i < pieces.length; i++) {
+    const piece = pieces[i]!;
+    value |= extractBits(word, piece.lo, piece.width) << piece.shift;
+  }
   return value >>> 0;
 }
 

@@ -15,6 +15,8 @@ interface Entry {
   readonly names: readonly string[];
   readonly fields: readonly Field[];
   readonly kinds: readonly OperandKind[];
+  /** Some operand has raw values that are not legal. */
+  readonly refuses: boolean;
 }
 
 /**
@@ -24,7 +26,8 @@ interface Entry {
 export class FixedWidthDecoder {
   /** Made when first looked at: programs use a few of them. */
   readonly #buckets: (readonly Entry[] | undefined)[];
-  readonly #ordered: readonly Entry[];
+  /** Those that may have each value in the last range of the key: a bucket's are among them. */
+  readonly #groups: readonly (readonly Entry[])[];
   readonly #key: BucketKey;
 
   constructor(rows: readonly TableRow[], key: BucketKey) {
@@ -32,9 +35,9 @@ export class FixedWidthDecoder {
     if (CHECK >= CheckLevel.full) for (const problem of overlapsIn(rows)) throw new Error(problem);
     this.#key = key;
     const bits = key.ranges.reduce((sum, { width }) => sum + width, 0);
-    const entries = rows.map(toEntry);
     // The special before the general; otherwise the order of the table.
-    this.#ordered = entries.toSorted((a, b) => population(b.mask) - population(a.mask));
+    const ordered = rows.map(toEntry).toSorted((a, b) => population(b.mask) - population(a.mask));
+    this.#groups = groupsOf(ordered, key);
     this.#buckets = Array.from({ length: 2 ** bits }, () => undefined);
   }
 
@@ -42,18 +45,11 @@ export class FixedWidthDecoder {
   decode(word: number): Decoded | undefined {
     const index = this.#indexOf(word);
     const bucket = this.#buckets[index] ?? this.#bucket(index);
-    for (const entry of bucket) {
+    for (let i = 0; i < bucket.length; i++) {
+      const entry = bucket[i]!;
       if (((word ^ entry.match) & entry.mask) !== 0) continue;
-      const { names, fields, kinds, row } = entry;
-      const operands: Record<string, number> = {};
-      let legal = true;
-      for (let i = 0; i < names.length; i++) {
-        const raw = extractField(word, fields[i]!);
-        const kind = kinds[i]!;
-        if (kind.legal !== undefined && !kind.legal(raw)) legal = false;
-        operands[names[i]!] = kind.decode(raw);
-      }
-      if (legal) return { row, length: row.length, operands };
+      const operands = operandsOf(entry, word);
+      if (operands !== undefined) return { row: entry.row, length: entry.row.length, operands };
     }
     return undefined;
   }
@@ -61,14 +57,20 @@ export class FixedWidthDecoder {
   #bucket(index: number): readonly Entry[] {
     const word = this.#wordOf(index);
     const known = this.#wordOf(this.#buckets.length - 1);
-    const bucket = this.#ordered.filter(({ mask, match }) => ((word ^ match) & mask & known) === 0);
+    const { lo, width } = this.#key.ranges.at(-1)!;
+    const group = this.#groups[bitsOf(word, lo, width)]!;
+    const bucket = group.filter(({ mask, match }) => ((word ^ match) & mask & known) === 0);
     this.#buckets[index] = bucket;
     return bucket;
   }
 
   #indexOf(word: number): number {
+    const { ranges } = this.#key;
     let index = 0;
-    for (const { lo, width } of this.#key.ranges) index = (index << width) | ((word >>> lo) & ((1 << width) - 1));
+    for (let i = 0; i < ranges.length; i++) {
+      const range = ranges[i]!;
+      index = (index << range.width) | bitsOf(word, range.lo, range.width);
+    }
     return index;
   }
 
@@ -81,6 +83,35 @@ export class FixedWidthDecoder {
     }
     return word;
   }
+}
+
+function bitsOf(word: number, lo: number, width: number): number {
+  return (word >>> lo) & ((1 << width) - 1);
+}
+
+function groupsOf(entries: readonly Entry[], key: BucketKey): readonly (readonly Entry[])[] {
+  const { lo, width } = key.ranges.at(-1)!;
+  const groups: Entry[][] = Array.from({ length: 2 ** width }, () => []);
+  const all = groups.length - 1;
+  for (const entry of entries) {
+    const fixed = bitsOf(entry.mask, lo, width);
+    const bits = bitsOf(entry.match, lo, width);
+    if (fixed === all) groups[bits]!.push(entry);
+    else for (const [value, group] of groups.entries()) if (((value ^ bits) & fixed) === 0) group.push(entry);
+  }
+  return groups;
+}
+
+/** The operands of a word that has an entry's bits; undefined when the raw bits of one make it another instruction. */
+function operandsOf({ names, fields, kinds, refuses }: Entry, word: number): Record<string, number> | undefined {
+  const operands: Record<string, number> = {};
+  for (let i = 0; i < names.length; i++) {
+    const raw = extractField(word, fields[i]!);
+    const kind = kinds[i]!;
+    if (refuses && kind.legal !== undefined && !kind.legal(raw)) return undefined;
+    operands[names[i]!] = kind.decode(raw);
+  }
+  return operands;
 }
 
 /** Pairs of rows that match a common word without one containing the other, or that are the same. */
@@ -116,13 +147,15 @@ function distinguishes(a: TableRow, b: TableRow): boolean {
 
 function toEntry(row: TableRow): Entry {
   const names = Object.keys(row.fields);
+  const kinds = names.map((name) => row.operands[name]!);
   return {
     row,
     mask: row.mask,
     match: row.match,
     names,
     fields: names.map((name) => row.fields[name]!),
-    kinds: names.map((name) => row.operands[name]!),
+    kinds,
+    refuses: kinds.some(({ legal }) => legal !== undefined),
   };
 }
 

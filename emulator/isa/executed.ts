@@ -9,7 +9,7 @@ const MOST_KNOWN = 1 << 16;
  */
 export function rememberExecuted(
   wordAt: (bytes: Uint8Array, offset: number) => number | undefined,
-  decode: (bytes: Uint8Array, offset: number) => Decoded | undefined,
+  decodeWord: (word: number) => Decoded | undefined,
   canonical: (decoded: Decoded) => Decoded,
 ): (bytes: Uint8Array, offset: number) => Decoded | undefined {
   const known = new Map<number, Decoded>();
@@ -18,7 +18,7 @@ export function rememberExecuted(
     if (word === undefined) return undefined;
     const seen = known.get(word);
     if (seen !== undefined) return seen;
-    const decoded = decode(bytes, offset);
+    const decoded = decodeWord(word);
     if (decoded === undefined) return undefined;
     const executed = canonical(decoded);
     if (known.size >= MOST_KNOWN) known.clear();

@@ -39,7 +39,7 @@ export const arm64: Isa = {
   illegalInstruction: 0,
   decode,
   canonical,
-  decodeExecuted: rememberExecuted(wordAt, decode, canonical),
+  decodeExecuted: rememberExecuted(wordAt, (word) => decoder.decode(word), canonical),
   disassemble: showInstruction,
   assemble: (line, pc) => {
     const result = assembler.assemble(line, pc);

@@ -64,7 +64,10 @@ function wordAt(bytes: Uint8Array, offset: number): number | undefined {
 
 function decode(bytes: Uint8Array, offset: number): Decoded | undefined {
   const word = wordAt(bytes, offset);
-  if (word === undefined) return undefined;
+  return word === undefined ? undefined : decodeWord(word);
+}
+
+function decodeWord(word: number): Decoded | undefined {
   return (word & 3) === 3 ? wide.decode(word) : compressed.decode(word);
 }
 
@@ -91,11 +94,12 @@ function sinksOf(row: Instruction): readonly Sink[] {
 function canonical({ row, length, operands }: Decoded): Decoded {
   const expanded = row.expandsTo?.(operands) ?? { row, operands };
   let result: Record<string, number> | undefined;
-  for (const { name, sink } of sinksOf(expanded.row)) {
-    if (expanded.operands[name] === 0) {
-      result ??= { ...expanded.operands };
-      result[name] = sink;
-    }
+  const written = sinksOf(expanded.row);
+  for (let i = 0; i < written.length; i++) {
+    const { name, sink } = written[i]!;
+    if (expanded.operands[name] !== 0) continue;
+    result ??= { ...expanded.operands };
+    result[name] = sink;
   }
   return { row: expanded.row, length, operands: result ?? expanded.operands };
 }
@@ -129,7 +133,7 @@ export const riscv64: Isa = {
   illegalInstruction: Cause.illegalInstruction,
   decode,
   canonical,
-  decodeExecuted: rememberExecuted(wordAt, decode, canonical),
+  decodeExecuted: rememberExecuted(wordAt, decodeWord, canonical),
   disassemble: showInstruction,
   assemble: (line, pc) => {
     const result = assembler.assemble(line, pc);

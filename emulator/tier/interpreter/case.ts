@@ -33,6 +33,8 @@ export class RowCases {
   readonly displacement: string | undefined;
   readonly #specialised: readonly { readonly name: string; readonly values: readonly number[] }[];
   readonly #cases: Case[] = [];
+  /** Cases for the same values of the specialised operands: by length and nearness. */
+  readonly #perCombination: number;
 
   constructor(row: Instruction, lengths: readonly number[], first: number) {
     this.row = row;
@@ -60,6 +62,8 @@ export class RowCases {
       }
     }
     this.displacement = displacement;
+    const combined = this.#specialised.reduce((product, { values }) => product * values.length, 1);
+    this.#perCombination = this.#cases.length / combined;
   }
 
   get cases(): readonly Case[] {
@@ -72,9 +76,11 @@ export class RowCases {
       found = this.#cases[0];
     } else {
       let index = 0;
-      for (const { name, values } of this.#specialised) index = index * values.length + values.indexOf(operands[name]!);
-      const perCombination =
-        this.#cases.length / this.#specialised.reduce((product, { values }) => product * values.length, 1);
+      for (let i = 0; i < this.#specialised.length; i++) {
+        const { name, values } = this.#specialised[i]!;
+        index = index * values.length + values.indexOf(operands[name]!);
+      }
+      const perCombination = this.#perCombination;
       for (let at = index * perCombination; at < (index + 1) * perCombination; at++) {
         const candidate = this.#cases[at];
         if (candidate?.length === length && candidate.near === near) found = candidate;

@@ -24,17 +24,18 @@ const LONGEST_RUN = 64;
 const MOST_RECORDS = 1 << 16;
 const PAGE_MASK = PAGE_SIZE - 1;
 
-/** The record of an instruction, wherever it stands. */
+/** The record of an instruction, wherever it stands: 32 bits each. */
 interface EncodedRecord {
   readonly which: Case;
-  readonly words: Int32Array<ArrayBuffer>;
+  readonly words: readonly number[];
 }
 
 /** What has been encoded of an instruction: as one whose jump stays in the page or not. */
 interface KnownRecord {
+  readonly cases: RowCases;
   readonly displacement: number | undefined;
-  near?: EncodedRecord;
-  far?: EncodedRecord;
+  near: EncodedRecord | undefined;
+  far: EncodedRecord | undefined;
 }
 
 /** Where decoded pages are kept: linear addresses. */
@@ -364,7 +365,8 @@ export class DecodedPages {
     let known = this.#records.get(decoded);
     if (known === undefined) {
       if (this.#records.size >= MOST_RECORDS) this.#records.clear();
-      this.#records.set(decoded, (known = { displacement: this.#displacementOf(decoded) }));
+      known = this.#know(decoded);
+      this.#records.set(decoded, known);
     }
     const { displacement } = known;
     const near =
@@ -374,53 +376,52 @@ export class DecodedPages {
       offset + displacement < PAGE_SIZE &&
       displacement % this.#isa.alignment === 0;
     const { which, words } = near
-      ? (known.near ??= this.#encode(decoded, true))
-      : (known.far ??= this.#encode(decoded, false));
+      ? (known.near ??= this.#encode(decoded, known.cases, true))
+      : (known.far ??= this.#encode(decoded, known.cases, false));
     const at = record / 4;
-    for (let word = 0; word < RECORD_SIZE / 4; word++) this.#words[at + word] = words[word]!;
+    this.#words[at] = words[0]!;
+    this.#words[at + 1] = words[1]!;
+    this.#words[at + 2] = words[2]!;
+    this.#words[at + 3] = words[3]!;
     return which;
   }
 
-  #cases({ row }: Decoded): RowCases {
+  #know({ row, operands }: Decoded): KnownRecord {
     const cases = this.#module.cases.get(row);
-    assert(cases !== undefined, `the interpreter has cases for ${row.name}`);
-    return cases;
+    assert(cases !== undefined, 'the interpreter has cases for every row');
+    const displacement = cases.displacement === undefined ? undefined : operands[cases.displacement]!;
+    return { cases, displacement, near: undefined, far: undefined };
   }
 
-  #displacementOf(decoded: Decoded): number | undefined {
-    const { displacement } = this.#cases(decoded);
-    return displacement === undefined ? undefined : decoded.operands[displacement]!;
-  }
-
-  /** The record of an instruction. */
-  #encode(decoded: Decoded, near: boolean): EncodedRecord {
-    const { row, length, operands } = decoded;
-    const which = this.#cases(decoded).find(operands, length, near);
-    const words = new Int32Array(RECORD_SIZE / 4);
-    const view = new DataView(words.buffer);
-    view.setUint16(RecordField.op, which.op, true);
-    view.setUint16(RecordField.step, length << this.#layout.shift, true);
-    for (const { name, offset, format } of which.operands) {
+  #encode({ row, length, operands }: Decoded, cases: RowCases, near: boolean): EncodedRecord {
+    const which = cases.find(operands, length, near);
+    const { shift } = this.#layout;
+    const words = [which.op | (length << (shift + 8 * (RecordField.step - RecordField.op))), 0, 0, 0];
+    // By index: a program's first few thousand instructions come here before V8 has compiled any of it.
+    for (let i = 0; i < which.operands.length; i++) {
+      const { name, offset, format } = which.operands[i]!;
       const value = operands[name]!;
+      const word = offset >> 2;
       switch (format) {
         case 'register': {
           const file = row.operands[name]!.file!;
-          view.setUint16(offset, file.offset + file.stride * value, true);
+          words[word]! |= (file.offset + file.stride * value) << (8 * (offset & 3));
           break;
         }
         case 'i64':
-          view.setBigInt64(offset, BigInt(value), true);
+          words[word] = value | 0;
+          words[word + 1] = Math.floor(value / 2 ** 32);
           break;
         case 'recordDelta':
-          view.setInt32(offset, value << this.#layout.shift, true);
+          words[word] = value << shift;
           break;
         case 'i32':
-          view.setInt32(offset, value, true);
+          words[word] = value | 0;
           break;
         case 'signed64':
         case 'unsigned64':
-          view.setInt32(offset, value, true);
-          view.setInt32(offset + 4, format === 'signed64' ? value >> 31 : 0, true);
+          words[word] = value | 0;
+          words[word + 1] = format === 'signed64' ? value >> 31 : 0;
           break;
       }
     }
