@@ -5,10 +5,10 @@
  *     STATE      one vCPU state of STATE_SIZE bytes (see state.ts)
  *     0x3000     kept free for the counters page
  *     JUMP_CACHE guest page address -> decoded page, direct-mapped
- *     TLB        where there is address translation: the first-level TLB
  *     REGION_CACHE, REGION_USES  the jump cache of translated regions, and how they are used
  *     CODE_LINES where in pages with code the code is
  *     PERMISSION one byte a 4 KiB guest page: what may be done there
+ *     TLB        where there is address translation: the first-level TLB
  *     RECORDS    the interpreter's decoded pages
  *     GUEST      guest address 0
  */
@@ -23,9 +23,12 @@ export const JUMP_CACHE_ENTRY_SIZE = 16;
  * The first-level TLB: TLB_CONTEXTS direct-mapped tables of TLB_ENTRIES entries, chosen by the page number's low bits. The state's `dataTlb` and
  * `fetchTlb` hold the linear address of the table that is in force, so that a change of privilege mode flushes nothing.
  */
-export const TLB = 0x2_0000;
-/** In a boot of Linux 2048 entries miss a tenth as often as 1024: the kernel's view of RAM and its code no longer meet. */
-export const TLB_ENTRIES = 2048;
+export const TLB = 0x20_0000;
+/**
+ * As many as reach 64 MiB: a program that looks up keys all over a table of 32 MiB was half as fast with 2048 of them, and only those that are used
+ * take room in the host's caches.
+ */
+export const TLB_ENTRIES = 16384;
 export const TLB_ENTRY_SIZE = 32;
 /** User mode, supervisor mode, supervisor mode that may reach user pages, machine mode. */
 export const TLB_CONTEXTS = 4;
@@ -65,8 +68,8 @@ export const LONE_RECORD = 0x3fc0;
 export const ARRIVALS = 0xe_0000;
 export const ARRIVALS_COUNT = 4096;
 export const PERMISSION = 0x10_0000;
-export const RECORDS = 0x20_0000;
-export const RECORDS_SIZE = 0x1e0_0000;
+export const RECORDS = 0x40_0000;
+export const RECORDS_SIZE = 0x1c0_0000;
 export const GUEST = 0x200_0000;
 /** The most guest memory one 32-bit linear memory holds beside the engine's own part. */
 export const MAX_GUEST_SIZE = 0x1_0000_0000 - GUEST - 0x1_0000;

@@ -21,7 +21,7 @@ const INDEX_MASK = TLB_ENTRIES - 1;
 const WORDS = TLB_ENTRY_SIZE / 4;
 const PAGE_MASK = -PAGE_SIZE;
 /** One more entry than are remembered one by one. */
-const FEW = 64;
+const FEW = 4096;
 /** Entries that a table may take from large pages before it no longer remembers them one by one. */
 const LARGE_PAGES = 16;
 
@@ -122,9 +122,10 @@ export class L1Tlb {
     const written = this.#writtenCount[context]!;
     this.#writtenCount[context] = 0;
     if (written < FEW) {
+      const words = this.#words;
       for (let i = context * FEW; i < context * FEW + written; i++) {
         const at = this.#written[i]!;
-        this.#words.fill(-1, at, at + WORDS);
+        words[at + TlbEntry.read / 4] = words[at + TlbEntry.write / 4] = words[at + TlbEntry.execute / 4] = -1;
       }
       return;
     }
