@@ -117,4 +117,12 @@ export interface Helper {
   /** It touches no general register, and unless it asks to stop the next instruction follows: translated code may go on behind it. */
   readonly straight?: true;
   readonly call: (context: HelperContext, args: readonly bigint[]) => HelperOutcome;
+  /**
+   * The same for frequent cases, without BigInt: arguments and result are in the argument slots of the state. `declined` without having
+   * done anything where this is none of them.
+   */
+  readonly quick?: (context: HelperContext) => QuickOutcome;
 }
+
+export const QuickOutcome = { done: 0, stop: 1, declined: 2 } as const;
+export type QuickOutcome = (typeof QuickOutcome)[keyof typeof QuickOutcome];

@@ -3,7 +3,7 @@ import { argumentType, opRow, resultType } from '../ir/op.ts';
 import { WIDTH } from '../ir/type.ts';
 import { StateOffset } from '../layout/state.ts';
 import { assert } from '../check/assert.ts';
-import type { HelperContext, Isa } from '../isa/instruction.ts';
+import { type HelperContext, type Isa, QuickOutcome } from '../isa/instruction.ts';
 
 /**
  * The slow path of floating point: computes operation `index` of a module by its row's exact meaning, from and to the argument slots.
@@ -39,6 +39,11 @@ export function helperCaller(isa: Isa, context: HelperContext, stop = () => {}):
   return (index) => {
     const helper = helpers[index];
     assert(helper !== undefined, 'code asks for a helper of its ISA');
+    const quick = helper.quick === undefined ? QuickOutcome.declined : helper.quick(context);
+    if (quick !== QuickOutcome.declined) {
+      if (quick === QuickOutcome.stop) stop();
+      return 0;
+    }
     const args: bigint[] = [];
     for (let argument = 0; argument < helper.parameters; argument++) args.push(readArgument(state, argument, 64));
     const outcome = helper.call(context, args);

@@ -5,6 +5,7 @@ import { Assembler, showInstruction } from '../syntax.ts';
 import type { TableRow } from '../table.ts';
 import { accessCsr } from './csr.ts';
 import { PRIVILEGED, PRIVILEGED_HELPERS } from './privileged.ts';
+import { accessCsrQuickly } from './quick-csr.ts';
 import { FILES, FLOAT_OFF, FRM } from './registers.ts';
 import { RV_A } from './rv-a.ts';
 import { RV_ZBA, RV_ZBB, RV_ZBS, RV_ZICOND } from './rv-b.ts';
@@ -110,6 +111,7 @@ const helpers: Readonly<Record<string, Helper>> = {
     parameters: 3,
     straight: true,
     call: (context, [number, operation, operand]) => accessCsr(context, Number(number), Number(operation), operand!),
+    quick: accessCsrQuickly,
   },
   fence_i: {
     doc: 'Makes stores visible to instruction fetches: decoded and translated code is dropped.',

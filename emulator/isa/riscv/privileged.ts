@@ -4,10 +4,10 @@ import type { Operand } from '../../ir/type.ts';
 import type { Helper, HelperContext, HelperOutcome } from '../instruction.ts';
 import type { TableRow } from '../table.ts';
 import { readX } from './access.ts';
-import { readCsrSlot, Slot } from './csr-storage.ts';
+import { Slot } from './csr-storage.ts';
 import { pendingInterrupt, wakes } from './interrupt.ts';
 import { instruction } from './operands.ts';
-import { Privilege, PRIVILEGE, WAITING } from './registers.ts';
+import { CSR_STORAGE, Privilege, PRIVILEGE, WAITING } from './registers.ts';
 import { Status, statusHas } from './status.ts';
 import { Cause, returnFromMachineTrap, returnFromSupervisorTrap } from './trap.ts';
 
@@ -31,7 +31,6 @@ export const CACHE_BLOCK = 64;
 
 /** What SFENCE.VMA names: x0 in a place means all addresses or all address spaces, which a register that holds 0 does not. */
 const Named = { address: 1, asid: 2 } as const;
-const CacheOperation = { invalidate: 0, clean: 1, flush: 2, zero: 4 } as const;
 /** Fields of menvcfg and senvcfg. */
 const CBIE = 3n << 4n;
 const CBCFE = 1n << 6n;
@@ -84,19 +83,42 @@ function block(b: Builder, rs1: Operand): Value {
 }
 
 /**
+ * Illegal unless menvcfg, and in user mode senvcfg, enable the operation ("Cache-Block Management Instructions", illegal-instruction exceptions).
+ * Written out instead of being asked of a helper, since Linux clears every page by 64 of them.
+ */
+function requireEnabled(b: Builder, field: bigint): void {
+  const privilege = b.get(PRIVILEGE, 0, 'i32');
+  const isDisabled = (slot: number): Value =>
+    b.op('eq', 'i64', b.op('and', 'i64', b.get(CSR_STORAGE, slot, 'i64'), b.const('i64', field)), b.const('i64', 0n));
+  const byMachine = b.op(
+    'and',
+    'i32',
+    b.op('lt_u', 'i32', privilege, b.const('i32', Privilege.machine)),
+    isDisabled(Slot.menvcfg),
+  );
+  const bySupervisor = b.op(
+    'and',
+    'i32',
+    b.op('eq', 'i32', privilege, b.const('i32', Privilege.user)),
+    isDisabled(Slot.senvcfg),
+  );
+  b.trapIf(b.op('or', 'i32', byMachine, bySupervisor), Cause.illegalInstruction, b.const('i64', 0n));
+}
+
+/**
  * There is no cache: all that is left to do is to see whether the operation is permitted and the block can be reached.
  * NON-SPEC: a block that cannot be read is a load fault, where the specification has a store fault.
  */
-function maintain(operation: number) {
+function maintain(field: bigint) {
   return (b: Builder, { rs1 }: Readonly<Record<'rs1', Operand>>) => {
-    b.call('cache_block', [b.const('i64', operation)]);
+    requireEnabled(b, field);
     b.load('i64', 8, block(b, rs1));
   };
 }
 
 /** All bytes lie in one page, so that the first store faults if any does. */
 function zeroBlock(b: Builder, { rs1 }: Readonly<Record<'rs1', Operand>>): void {
-  b.call('cache_block', [b.const('i64', CacheOperation.zero)]);
+  requireEnabled(b, CBZE);
   const start = block(b, rs1);
   const zero = b.const('i64', 0n);
   for (let at = 0; at < CACHE_BLOCK; at += 8) {
@@ -127,27 +149,9 @@ export const PRIVILEGED: readonly TableRow[] = [
     (b) => void b.call('sfence_order', []),
     SVINVAL,
   ),
-  instruction(
-    'cbo.inval',
-    '000000000000 rs1:5 010 00000 0001111',
-    '({rs1})',
-    maintain(CacheOperation.invalidate),
-    cacheBlock('Zicbom'),
-  ),
-  instruction(
-    'cbo.clean',
-    '000000000001 rs1:5 010 00000 0001111',
-    '({rs1})',
-    maintain(CacheOperation.clean),
-    cacheBlock('Zicbom'),
-  ),
-  instruction(
-    'cbo.flush',
-    '000000000010 rs1:5 010 00000 0001111',
-    '({rs1})',
-    maintain(CacheOperation.flush),
-    cacheBlock('Zicbom'),
-  ),
+  instruction('cbo.inval', '000000000000 rs1:5 010 00000 0001111', '({rs1})', maintain(CBIE), cacheBlock('Zicbom')),
+  instruction('cbo.clean', '000000000001 rs1:5 010 00000 0001111', '({rs1})', maintain(CBCFE), cacheBlock('Zicbom')),
+  instruction('cbo.flush', '000000000010 rs1:5 010 00000 0001111', '({rs1})', maintain(CBCFE), cacheBlock('Zicbom')),
   instruction('cbo.zero', '000000000100 rs1:5 010 00000 0001111', '({rs1})', zeroBlock, cacheBlock('Zicboz')),
   // Hints in the place of ORI with x0 as destination.
   instruction('prefetch.i', 'imm[11:5] 00000 rs1:5 110 00000 0010011', '{imm}({rs1})', nothing, cacheBlock('Zicbop')),
@@ -173,15 +177,6 @@ function permitted(context: HelperContext, trappedBy: bigint): boolean {
 function returned({ state, system }: HelperContext, pc: bigint): HelperOutcome {
   system?.translationChanged();
   return { result: pc, stop: pendingInterrupt(state) !== undefined };
-}
-
-/** Whether menvcfg, and in user mode senvcfg, enable the operation ("Cache-Block Management Instructions", illegal-instruction exceptions). */
-function cacheOperationEnabled(context: HelperContext, operation: number): boolean {
-  const privilege = privilegeOf(context);
-  if (privilege === Privilege.machine) return true;
-  const field = operation === CacheOperation.zero ? CBZE : operation === CacheOperation.invalidate ? CBIE : CBCFE;
-  const enabled = (slot: number): boolean => (readCsrSlot(context.state, slot) & field) !== 0n;
-  return enabled(Slot.menvcfg) && (privilege === Privilege.supervisor || enabled(Slot.senvcfg));
 }
 
 /** What the rows above call. */
@@ -225,11 +220,5 @@ export const PRIVILEGED_HELPERS: Readonly<Record<string, Helper>> = {
     doc: 'Orders SINVAL.VMA before or after: nothing to do but to be permitted.',
     parameters: 0,
     call: (context) => (permitted(context, 0n) ? { result: 0n } : ILLEGAL),
-  },
-  cache_block: {
-    doc: 'Whether a cache-block operation is permitted at this privilege: 0 invalidate, 1 clean, 2 flush, 4 zero.',
-    parameters: 1,
-    straight: true,
-    call: (context, [operation]) => (cacheOperationEnabled(context, Number(operation)) ? { result: 0n } : ILLEGAL),
   },
 };
