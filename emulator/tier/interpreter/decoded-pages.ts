@@ -2,7 +2,7 @@ import { assert } from '../../check/assert.ts';
 import type { Decoded, Isa } from '../../isa/instruction.ts';
 import { CODE_LINE, CODE_LINES, CODE_LINES_COUNT, PAGE_SIZE, RECORDS, RECORDS_SIZE } from '../../layout/memory-map.ts';
 import { markLine, NOWHERE, type CodeSpace } from '../code-space.ts';
-import type { Case, RowCases } from './case.ts';
+import type { Case } from './case.ts';
 import { Frame } from './frame.ts';
 import type { InterpreterModule } from './generate.ts';
 import type { InterpreterCounters } from './interpreter.ts';
@@ -20,23 +20,7 @@ import {
 
 /** Instructions decoded at most in one go; most straight-line runs end at a jump long before. */
 const LONGEST_RUN = 64;
-/** Different instructions whose records are remembered. */
-const MOST_RECORDS = 1 << 16;
 const PAGE_MASK = PAGE_SIZE - 1;
-
-/** The record of an instruction, wherever it stands: 32 bits each. */
-interface EncodedRecord {
-  readonly which: Case;
-  readonly words: readonly number[];
-}
-
-/** What has been encoded of an instruction: as one whose jump stays in the page or not. */
-interface KnownRecord {
-  readonly cases: RowCases;
-  readonly displacement: number | undefined;
-  near: EncodedRecord | undefined;
-  far: EncodedRecord | undefined;
-}
 
 /** Where decoded pages are kept: linear addresses. */
 export interface RecordSpace {
@@ -53,7 +37,6 @@ export class DecodedPages {
   readonly #view: DataView<ArrayBuffer>;
   readonly #linear: Uint8Array<ArrayBuffer>;
   readonly #words: Int32Array<ArrayBuffer>;
-  readonly #records = new Map<Decoded, KnownRecord>();
   readonly #code: CodeSpace;
   readonly #space: RecordSpace;
   /** Linear-memory address of the records of each decoded page, by the page's place; in the order they were decoded. */
@@ -362,69 +345,12 @@ export class DecodedPages {
   }
 
   #write(record: number, decoded: Decoded, offset: number): Case {
-    let known = this.#records.get(decoded);
-    if (known === undefined) {
-      if (this.#records.size >= MOST_RECORDS) this.#records.clear();
-      known = this.#know(decoded);
-      this.#records.set(decoded, known);
-    }
-    const { displacement } = known;
-    const near =
-      displacement !== undefined &&
-      offset < PAGE_SIZE &&
-      offset + displacement >= 0 &&
-      offset + displacement < PAGE_SIZE &&
-      displacement % this.#isa.alignment === 0;
-    const { which, words } = near
-      ? (known.near ??= this.#encode(decoded, known.cases, true))
-      : (known.far ??= this.#encode(decoded, known.cases, false));
+    const { which, words } = this.#module.encoder.encode(decoded, offset);
     const at = record / 4;
     this.#words[at] = words[0]!;
     this.#words[at + 1] = words[1]!;
     this.#words[at + 2] = words[2]!;
     this.#words[at + 3] = words[3]!;
     return which;
-  }
-
-  #know({ row, operands }: Decoded): KnownRecord {
-    const cases = this.#module.cases.get(row);
-    assert(cases !== undefined, 'the interpreter has cases for every row');
-    const displacement = cases.displacement === undefined ? undefined : operands[cases.displacement]!;
-    return { cases, displacement, near: undefined, far: undefined };
-  }
-
-  #encode({ row, length, operands }: Decoded, cases: RowCases, near: boolean): EncodedRecord {
-    const which = cases.find(operands, length, near);
-    const { shift } = this.#layout;
-    const words = [which.op | (length << (shift + 8 * (RecordField.step - RecordField.op))), 0, 0, 0];
-    // By index: a program's first few thousand instructions come here before V8 has compiled any of it.
-    for (let i = 0; i < which.operands.length; i++) {
-      const { name, offset, format } = which.operands[i]!;
-      const value = operands[name]!;
-      const word = offset >> 2;
-      switch (format) {
-        case 'register': {
-          const file = row.operands[name]!.file!;
-          words[word]! |= (file.offset + file.stride * value) << (8 * (offset & 3));
-          break;
-        }
-        case 'i64':
-          words[word] = value | 0;
-          words[word + 1] = Math.floor(value / 2 ** 32);
-          break;
-        case 'recordDelta':
-          words[word] = value << shift;
-          break;
-        case 'i32':
-          words[word] = value | 0;
-          break;
-        case 'signed64':
-        case 'unsigned64':
-          words[word] = value | 0;
-          words[word + 1] = format === 'signed64' ? value >> 31 : 0;
-          break;
-      }
-    }
-    return { which, words };
   }
 }

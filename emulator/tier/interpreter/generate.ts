@@ -13,6 +13,7 @@ import { FunctionSite } from './case-site.ts';
 import { MainFunction } from './main-function.ts';
 import { COMMON_PAIRS } from './pairs.ts';
 import { ENTRY_BIT, FIRST_CASE, PageLayout, RecordField } from './record.ts';
+import { RecordEncoder } from './record-encoder.ts';
 
 const { i32 } = ValType;
 
@@ -22,6 +23,7 @@ export interface InterpreterModule {
   readonly module: WebAssembly.Module;
   readonly bytes: Uint8Array<ArrayBuffer>;
   readonly cases: ReadonlyMap<Instruction, RowCases>;
+  readonly encoder: RecordEncoder;
   readonly layout: PageLayout;
   /** The case that records with this `op` begin with: of a pair, the first. */
   readonly caseOf: (op: number) => Case;
@@ -97,7 +99,16 @@ export function generateInterpreter(isa: Isa, options: RuntimeOptions): Interpre
   };
   const pairOps = new Map(pairs.map(({ op, first, second }) => [pairKey(first, second), op]));
   const pairOp = (first: Case, second: Case) => pairOps.get(pairKey(first, second));
-  return { module: new WebAssembly.Module(bytes), bytes, cases, layout, caseOf, pairOp, twin };
+  return {
+    module: new WebAssembly.Module(bytes),
+    bytes,
+    cases,
+    encoder: new RecordEncoder(isa, layout, cases),
+    layout,
+    caseOf,
+    pairOp,
+    twin,
+  };
 }
 
 function pairKey(first: Case, second: Case): number {

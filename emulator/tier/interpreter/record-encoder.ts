@@ -1,0 +1,98 @@
+import { assert } from '../../check/assert.ts';
+import type { Decoded, Instruction, Isa } from '../../isa/instruction.ts';
+import { PAGE_SIZE } from '../../layout/memory-map.ts';
+import type { Case, RowCases } from './case.ts';
+import { type PageLayout, RecordField } from './record.ts';
+
+/** Different instructions whose records are remembered. */
+const MOST_RECORDS = 1 << 16;
+
+/** The record of an instruction, wherever it stands: 32 bits each. */
+export interface EncodedRecord {
+  readonly which: Case;
+  readonly words: readonly number[];
+}
+
+/** What has been encoded of an instruction: as one whose jump stays in the page or not. */
+interface KnownRecord {
+  readonly cases: RowCases;
+  readonly displacement: number | undefined;
+  near: EncodedRecord | undefined;
+  far: EncodedRecord | undefined;
+}
+
+/** Makes records of instructions and remembers them: one for all processes, since forks decode the same code again. */
+export class RecordEncoder {
+  readonly #isa: Isa;
+  readonly #layout: PageLayout;
+  readonly #cases: ReadonlyMap<Instruction, RowCases>;
+  readonly #records = new Map<Decoded, KnownRecord>();
+
+  constructor(isa: Isa, layout: PageLayout, cases: ReadonlyMap<Instruction, RowCases>) {
+    this.#isa = isa;
+    this.#layout = layout;
+    this.#cases = cases;
+  }
+
+  /** The record of an instruction at an offset of its page; an offset of PAGE_SIZE means that no jump of it is near. */
+  encode(decoded: Decoded, offset: number): EncodedRecord {
+    let known = this.#records.get(decoded);
+    if (known === undefined) {
+      if (this.#records.size >= MOST_RECORDS) this.#records.clear();
+      known = this.#know(decoded);
+      this.#records.set(decoded, known);
+    }
+    const { displacement } = known;
+    const near =
+      displacement !== undefined &&
+      offset < PAGE_SIZE &&
+      offset + displacement >= 0 &&
+      offset + displacement < PAGE_SIZE &&
+      displacement % this.#isa.alignment === 0;
+    return near
+      ? (known.near ??= this.#make(decoded, known.cases, true))
+      : (known.far ??= this.#make(decoded, known.cases, false));
+  }
+
+  #know({ row, operands }: Decoded): KnownRecord {
+    const cases = this.#cases.get(row);
+    assert(cases !== undefined, 'the interpreter has cases for every row');
+    const displacement = cases.displacement === undefined ? undefined : operands[cases.displacement]!;
+    return { cases, displacement, near: undefined, far: undefined };
+  }
+
+  #make({ row, length, operands }: Decoded, cases: RowCases, near: boolean): EncodedRecord {
+    const which = cases.find(operands, length, near);
+    const { shift } = this.#layout;
+    const words = [which.op | (length << (shift + 8 * (RecordField.step - RecordField.op))), 0, 0, 0];
+    // By index: a program's first few thousand instructions come here before V8 has compiled any of it.
+    for (let i = 0; i < which.operands.length; i++) {
+      const { name, offset, format } = which.operands[i]!;
+      const value = operands[name]!;
+      const word = offset >> 2;
+      switch (format) {
+        case 'register': {
+          const file = row.operands[name]!.file!;
+          words[word]! |= (file.offset + file.stride * value) << (8 * (offset & 3));
+          break;
+        }
+        case 'i64':
+          words[word] = value | 0;
+          words[word + 1] = Math.floor(value / 2 ** 32);
+          break;
+        case 'recordDelta':
+          words[word] = value << shift;
+          break;
+        case 'i32':
+          words[word] = value | 0;
+          break;
+        case 'signed64':
+        case 'unsigned64':
+          words[word] = value | 0;
+          words[word + 1] = format === 'signed64' ? value >> 31 : 0;
+          break;
+      }
+    }
+    return { which, words };
+  }
+}
