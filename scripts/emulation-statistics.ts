@@ -34,6 +34,12 @@ export function statisticsTable(result: UserResult): string {
       ['  level 2: live regions', thousands(of('chainMisses')), percent(of('chainMisses'), transitions)],
       ['  to code without a region', thousands(of('arrivals')), percent(of('arrivals'), transitions)],
       ['level 3: stored code', thousands(reused), percent(reused, reused + translated)],
+      ['  warm: compiled already', thousands(translation.store.warmHits)],
+      [
+        '  from cold to warm and back',
+        `${thousands(translation.store.warmed)} and ${thousands(translation.store.cooled)}`,
+      ],
+      ['  forgotten', thousands(translation.store.forgotten)],
       ['region entries from outside', thousands(of('regionEntries'))],
       ['instructions given back', thousands(of('refusals')), percent(of('refusals'), inRegions)],
       ['entries refused', thousands(of('unsuited'))],

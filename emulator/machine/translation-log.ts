@@ -2,6 +2,7 @@ import type { Block } from '../ir/block.ts';
 import { Builder } from '../ir/builder.ts';
 import type { Isa } from '../isa/instruction.ts';
 import type { PassCounters } from '../pass/pipeline.ts';
+import type { CodeStoreCounters } from '../tier/region/code-store.ts';
 import type { RegionNode } from '../tier/region/node.ts';
 import type { Region } from '../tier/region/region.ts';
 import type { TranslationCounters } from '../tier/region/translator.ts';
@@ -87,6 +88,8 @@ export interface TranslationStatistics extends TranslationCounters {
   readonly liveBytes: number;
   /** WebAssembly kept without an instance (level 3), in bytes. */
   readonly storeBytes: number;
+  /** How stored code became warmer and colder. */
+  readonly store: CodeStoreCounters;
 }
 
 /** Sums over engines that may be gone by the time the sum is wanted. */
@@ -113,12 +116,17 @@ export function sumTranslation(
   totals: TranslationTotals = new TranslationTotals(),
 ): TranslationStatistics {
   for (const engine of engines) totals.add(engine);
+  // Processes of one run may share a store.
+  const stores = [...new Set(engines.map(({ store }) => store))];
+  const store = { warmed: 0, warmHits: 0, cooled: 0, forgotten: 0 };
+  for (const { counters } of stores)
+    for (const name of Object.keys(store) as (keyof CodeStoreCounters)[]) store[name] += counters[name];
   return {
     ...(totals.counters as unknown as TranslationCounters),
     passes: totals.passes,
     liveRegions: engines.reduce((sum, { regions }) => sum + [...regions].length, 0),
     liveBytes: engines.reduce((sum, { liveBytes }) => sum + liveBytes, 0),
-    // Processes of one run may share a store.
-    storeBytes: [...new Set(engines.map(({ store }) => store))].reduce((sum, { bytes }) => sum + bytes, 0),
+    storeBytes: stores.reduce((sum, { bytes }) => sum + bytes, 0),
+    store,
   };
 }

@@ -10,6 +10,7 @@ import type { Surroundings } from '../linux-user/services.ts';
 import { HostStream } from '../linux-user/stdio.ts';
 import type { Isa } from '../isa/instruction.ts';
 import type { FlatMemory } from '../memory/flat.ts';
+import { CodeStore } from '../tier/region/code-store.ts';
 import { BackgroundCompiler } from './background-compiler.ts';
 import { CodeCache, type CodeCacheCounters } from './code-cache.ts';
 import type { InstructionTrace } from './instruction-trace.ts';
@@ -92,12 +93,14 @@ export function runUser(options: UserOptions): UserResult {
   const { disabledPasses } = options;
   const passes = disabledPasses === undefined ? {} : { disabledPasses };
   const cache = openCache(options, memorySize, isa);
+  // Processes are mostly forks, and run the same code.
+  const store = cache?.store ?? new CodeStore();
   const { log } = options;
   const compiler = startCompiler(options, memorySize, isa);
   const makeCpu = (memory: FlatMemory): UserCpu => {
     const cpu = createCpu(tier, isa, memory, () => kernel.monotonic(), {
       ...passes,
-      ...(cache === undefined ? {} : { store: cache.store }),
+      store,
       now: () => performance.now(),
       ...(compiler === undefined ? {} : { compilers: compiler }),
       ...(log === undefined ? {} : { translated: (event) => log.note(event, isa, memory.bytes) }),

@@ -77,4 +77,10 @@ export const AUTO_TRANSLATED: TierPolicy = { ...AUTO, cost: 20_000 };
 export const OPTIMIZED: TierPolicy = { ...AUTO, hotExits: 1, warmUp: 0, cost: 0, coldCost: 0, eager: true };
 
 /** Single blocks and small loops without passes, from the first instruction on. */
-export const BASELINE: TierPolicy = { ...OPTIMIZED, limits: { instructions: 40, inlined: 0 }, passes: false };
+export const BASELINE: TierPolicy = {
+  ...OPTIMIZED,
+  // Made anew at every first miss of a jump, a tenth of the time of short programs went there.
+  hotExits: AUTO.hotExits,
+  limits: { instructions: 40, inlined: 0 },
+  passes: false,
+};

@@ -151,7 +151,9 @@ export class TierUp {
     if (this.#tried.has(pc) || this.#regions.entryAt(pc) !== undefined) return;
     this.#tried.add(pc);
     if (!this.#interpreter.prepare()) return;
-    this.#install('reached', pc, this.translator.discover(pc));
+    const stored = this.translator.stored(pc);
+    if (stored !== undefined) this.#add('reached', stored, { nodes: [], generation: 0, reused: true });
+    else this.#install('reached', pc, this.translator.discover(pc));
   }
 
   /** The interpreter has run a sample's length and is at pc: translates what it has been seen at often enough to be worth the cost. */
@@ -277,7 +279,7 @@ export class TierUp {
 
   #install(reason: TranslationReason, seed: number, nodes: readonly RegionNode[], generation = 0): Region | undefined {
     if (nodes.length === 0) return undefined;
-    const stored = reason === 'renewed' ? undefined : this.translator.stored(seed);
+    const stored = reason === 'renewed' || reason === 'reached' ? undefined : this.translator.stored(seed);
     if (stored === undefined && this.#code.contiguous)
       this.#stepper.observe(nodes, this.#policy.observedSteps, this.end);
     const code = stored ?? this.translator.translate(nodes);

@@ -163,6 +163,7 @@ export class TieredEngine {
   checkInvariants(): void {
     this.#interpreter.checkInvariants();
     this.#regions.checkInvariants();
+    this.store.checkInvariants();
   }
 
   /** Interprets until an entry, a sample or the end of the budget; `budget` means go on. */

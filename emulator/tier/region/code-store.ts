@@ -1,3 +1,4 @@
+import { assert } from '../../check/assert.ts';
 import type { CompiledRegion } from './translate.ts';
 
 /** A translation and the guest bytes it was made of, range after range. */
@@ -8,20 +9,41 @@ export interface StoredCode {
 
 /** Emitted bytes kept beyond the life of their instances. */
 const CAPACITY = 16 << 20;
+/** Of these, as much is kept compiled too; V8's machine code for it is some ten times as much. */
+const WARM_CAPACITY = 2 << 20;
 /** Translations kept of one seed: other code may have been there, or other modes been set. */
 const VERSIONS = 4;
 
+/** How code moved between the temperatures. */
+export interface CodeStoreCounters {
+  /** Promotions from cold to warm: V8 compiled the bytes. */
+  warmed: number;
+  /** Promotions from warm to hot: a module was there already. */
+  warmHits: number;
+  /** Demotions from warm to cold: the module was given up. */
+  cooled: number;
+  /** Cold code given up. */
+  forgotten: number;
+}
+
 /**
  * Emitted code without an instance (level 3 of the translation cache), by the guest address it was formed from. What is found was made of
- * the same guest bytes; the oldest is given up when room is short.
+ * the same guest bytes; the oldest is given up when room is short. Code is *cold* here as bytes alone and *warm* as a module of V8, the
+ * ones used last; it is *hot* as a live region. Processes of one run share a store, so code that one has made is warm for the others.
  */
 export class CodeStore {
+  readonly counters: CodeStoreCounters = { warmed: 0, warmHits: 0, cooled: 0, forgotten: 0 };
   readonly #bySeed = new Map<number, StoredCode[]>();
+  /** Least recently used first. */
+  readonly #warm = new Map<CompiledRegion, WebAssembly.Module>();
   readonly #capacity: number;
+  readonly #warmCapacity: number;
   #bytes = 0;
+  #warmBytes = 0;
 
-  constructor(capacity = CAPACITY) {
+  constructor(capacity = CAPACITY, warmCapacity = WARM_CAPACITY) {
     this.#capacity = capacity;
+    this.#warmCapacity = warmCapacity;
   }
 
   get bytes(): number {
@@ -38,11 +60,11 @@ export class CodeStore {
     this.#bySeed.delete(code.seed);
     versions.unshift({ code, source });
     this.#bytes += code.bytes.length;
-    while (versions.length > VERSIONS) this.#bytes -= versions.pop()!.code.bytes.length;
+    while (versions.length > VERSIONS) this.#forget(versions.pop()!.code);
     this.#bySeed.set(code.seed, versions);
     for (const [seed, oldest] of this.#bySeed) {
       if (this.#bytes <= this.#capacity) break;
-      for (const { code: gone } of oldest) this.#bytes -= gone.bytes.length;
+      for (const { code: gone } of oldest) this.#forget(gone);
       this.#bySeed.delete(seed);
     }
   }
@@ -58,13 +80,64 @@ export class CodeStore {
     const at = versions?.findIndex((version) => version.code === code) ?? -1;
     if (versions === undefined || at < 0) return;
     versions.splice(at, 1);
-    this.#bytes -= code.bytes.length;
+    this.#forget(code);
+  }
+
+  /** The module of emitted code: V8 compiles it unless it is warm. */
+  moduleOf(code: CompiledRegion): WebAssembly.Module {
+    const warm = this.#warm.get(code);
+    if (warm !== undefined) {
+      this.counters.warmHits++;
+      this.#warm.delete(code);
+      this.#warm.set(code, warm);
+      return warm;
+    }
+    const module = new WebAssembly.Module(code.bytes);
+    this.counters.warmed++;
+    this.keepWarm(code, module);
+    return module;
+  }
+
+  /** Keeps the module of emitted code that has been compiled elsewhere. */
+  keepWarm(code: CompiledRegion, module: WebAssembly.Module): void {
+    if (this.#warm.has(code)) return;
+    this.#warm.set(code, module);
+    this.#warmBytes += code.bytes.length;
+    for (const oldest of this.#warm.keys()) {
+      if (this.#warmBytes <= this.#warmCapacity) break;
+      this.counters.cooled++;
+      this.#cool(oldest);
+    }
   }
 
   /** Oldest first: added in this order, they make an equal store. */
   *[Symbol.iterator](): IterableIterator<StoredCode> {
     for (const versions of this.#bySeed.values()) yield* versions.toReversed();
   }
+
+  checkInvariants(): void {
+    const all = [...this].map(({ code }) => code);
+    assert(this.#bytes === sumOfBytes(all), 'the bytes of stored code are counted');
+    assert(this.#bytes <= this.#capacity, 'stored code fits its capacity');
+    assert(this.#warmBytes === sumOfBytes(this.#warm.keys()), 'the bytes of warm code are counted');
+    assert(this.#warmBytes <= this.#warmCapacity, 'warm code fits its capacity');
+  }
+
+  #forget(code: CompiledRegion): void {
+    this.counters.forgotten++;
+    this.#bytes -= code.bytes.length;
+    this.#cool(code);
+  }
+
+  #cool(code: CompiledRegion): void {
+    if (this.#warm.delete(code)) this.#warmBytes -= code.bytes.length;
+  }
+}
+
+function sumOfBytes(codes: Iterable<CompiledRegion>): number {
+  let sum = 0;
+  for (const { bytes } of codes) sum += bytes.length;
+  return sum;
 }
 
 /** The guest bytes [low, high) of each range, one after the other. */

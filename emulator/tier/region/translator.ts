@@ -90,12 +90,13 @@ export class Translator {
   };
   readonly passCounters: PassCounters = {};
   readonly #isa: Isa;
-  readonly #memory: WebAssembly.Memory;
   readonly #options: TranslatorOptions;
   readonly #addresses: AddressSampler;
   readonly #store: CodeStore;
   readonly #code: CodeSpace;
   readonly #state: DataView<ArrayBuffer>;
+  /** What regions import. */
+  readonly #env: WebAssembly.ModuleImports;
   readonly #decoded = new Map<number, Decoded>();
   readonly #blocks = new Map<number, LiftedBlock & { readonly end: number; readonly modes: string }>();
   /** Instructions whose common course is refused too often. */
@@ -110,12 +111,13 @@ export class Translator {
   ) {
     const buffer = memory.buffer as ArrayBuffer;
     this.#isa = isa;
-    this.#memory = memory;
     this.#addresses = addresses;
     this.#store = store;
     this.#options = options;
     this.#code = options.code;
     this.#state = new DataView(buffer, STATE, STATE_SIZE);
+    const { codeWritten, helper = noHelper, tlb } = options;
+    this.#env = { memory, helper, float: noFloat, codeWritten, ...tlb };
   }
 
   /** The instruction at a guest address as executed, whether it may be translated or not. */
@@ -231,23 +233,31 @@ export class Translator {
   }
 
   /** The `run` of emitted code, which may have been compiled already. */
-  instantiate({ bytes, floatOps }: CompiledRegion, compiled?: WebAssembly.Module): WebAssembly.ExportValue {
-    const { codeWritten, floatCalled, now } = this.#options;
+  instantiate(code: CompiledRegion, compiled?: WebAssembly.Module): WebAssembly.ExportValue {
+    const { now } = this.#options;
     const begin = now?.() ?? 0;
-    const computeFloat = exactFloat(this.#state, floatOps);
-    const env = {
-      memory: this.#memory,
-      helper: this.#options.helper ?? noHelper,
-      float: (index: number) => {
-        floatCalled();
-        computeFloat(index);
-      },
-      codeWritten,
-      ...this.#options.tlb,
-    };
-    const instance = new WebAssembly.Instance(compiled ?? new WebAssembly.Module(bytes), { env });
+    // Most regions ask for no operation, and share what they import.
+    const env = code.floatOps.length === 0 ? this.#env : { ...this.#env, float: this.#floatOf(code) };
+    const instance = new WebAssembly.Instance(this.#moduleOf(code, compiled), { env });
     if (now !== undefined) this.counters.compileMilliseconds += now() - begin;
     return instance.exports['run']!;
+  }
+
+  #floatOf({ floatOps }: CompiledRegion): (index: number) => void {
+    const { floatCalled } = this.#options;
+    const computeFloat = exactFloat(this.#state, floatOps);
+    return (index) => {
+      floatCalled();
+      computeFloat(index);
+    };
+  }
+
+  #moduleOf(code: CompiledRegion, compiled: WebAssembly.Module | undefined): WebAssembly.Module {
+    // Code behind address translation is not stored.
+    if (!this.#code.contiguous) return new WebAssembly.Module(code.bytes);
+    if (compiled === undefined) return this.#store.moduleOf(code);
+    this.#store.keepWarm(code, compiled);
+    return compiled;
   }
 
   /** Code or modes may have changed: nothing decoded or lifted before is to be used again. */
@@ -346,6 +356,10 @@ class PageLimit {
     this.#pages.add(page);
     return true;
   }
+}
+
+function noFloat(): void {
+  throw new TypeError('a region asks for operations that it lists');
 }
 
 /** Regions hold no instruction that calls a helper, unless they are given one to call. */
