@@ -1,7 +1,8 @@
 import type { Isa } from '../isa/instruction.ts';
 import { optimize, type PassContext, slotName } from '../pass/pipeline.ts';
 import type { AccessKnowledge } from '../tier/region/access-plan.ts';
-import { type CodeView, Discovery } from '../tier/region/discover.ts';
+import { Discovery } from '../tier/region/discover.ts';
+import type { CodeView } from '../tier/region/straight-run.ts';
 import { translateRegion } from '../tier/region/translate.ts';
 import type { Assembled } from './assembly.ts';
 
@@ -37,7 +38,6 @@ export function regionSizes(isa: Isa, { address, bytes }: Assembled): string {
     jumpTargets: () => [],
     isElsewhere: () => false,
     holdsCall: () => false,
-    modes: context.knownIn!,
     blockOf: (_pc, _end, lift) => {
       const block = lift();
       lifted += block.ops.length;
@@ -45,7 +45,7 @@ export function regionSizes(isa: Isa, { address, bytes }: Assembled): string {
       return { block: optimize(block, context), usesModes };
     },
   };
-  const nodes = new Discovery(isa, code).discover(seed);
+  const nodes = new Discovery(isa, code, seed).nodes();
   if (nodes.length === 0) return 'no region';
   const circumstances = { modes: modes.map(({ file }) => [file.offset, 0] as const), inexactAccrued: true };
   const { counters } = translateRegion(isa, nodes, { guestSize: GUEST_SIZE }, new Set(), KNOWLEDGE, circumstances);

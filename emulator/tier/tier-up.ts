@@ -10,6 +10,7 @@ import type { TierPolicy } from './policy.ts';
 import { readPc } from './program-counter.ts';
 import { AddressSampler } from './region/address-sampler.ts';
 import { CodeStore } from './region/code-store.ts';
+import type { Discovery } from './region/discover.ts';
 import { chooseEntry } from './region/entry.ts';
 import type { RegionNode } from './region/node.ts';
 import { type Region, sitesOf } from './region/region.ts';
@@ -19,6 +20,14 @@ import { Translator } from './region/translator.ts';
 import { Stepper } from './stepper.ts';
 import { tlbImports } from './tlb-path.ts';
 import { TranslationCost } from './translation-cost.ts';
+
+/** What a region would be. */
+interface Survey {
+  readonly discovery: Discovery;
+  readonly entry: number | undefined;
+  readonly instructions: number;
+  readonly ranges: readonly (readonly [number, number])[];
+}
 
 /** What an engine gives to the part of it that decides on translations. */
 interface EngineParts {
@@ -153,7 +162,7 @@ export class TierUp {
     if (!this.#interpreter.prepare()) return;
     const stored = this.translator.stored(pc);
     if (stored !== undefined) this.#add('reached', stored, { nodes: [], generation: 0, reused: true });
-    else this.#install('reached', pc, this.translator.discover(pc));
+    else this.#install('reached', pc, this.translator.discovery(pc));
   }
 
   /** The interpreter has run a sample's length and is at pc: translates what it has been seen at often enough to be worth the cost. */
@@ -169,11 +178,11 @@ export class TierUp {
       this.#hotspots.wait(pc, 2 * samples);
       return;
     }
-    const { entry, instructions, ranges } = this.#survey(seed);
+    const { entry, discovery, instructions, ranges } = this.#survey(seed);
     const interpreted =
       sampleInterval * ranges.reduce((sum, [low, high]) => sum + this.#hotspots.samplesIn(low, high), 0);
     if (interpreted < this.#cost.of(instructions)) this.#hotspots.wait(pc, 2 * samples);
-    else if (entry !== undefined) this.#install('sampled', entry, this.translator.discover(entry));
+    else if (entry !== undefined) this.#install('sampled', entry, discovery);
   }
 
   /** Control has left a region so many more times for pc, where there is none: the region grows or another begins there when that is worth it. */
@@ -183,13 +192,13 @@ export class TierUp {
     if (times < hotExits || times < this.#hotspots.awaited(pc) || !this.#interpreter.isDecoded(pc)) return;
     if (this.#background?.ready === true) return this.#background.arrived(pc, times, region);
     const isElsewhere = (at: number) => this.#regions.entryAt(at) !== undefined;
-    const { entry: seed, instructions } = this.#survey(pc, isElsewhere);
+    const { entry: seed, discovery, instructions } = this.#survey(pc, isElsewhere);
     if (seed === undefined) return;
     if (times * exitCost < this.#cost.of(instructions)) {
       this.#hotspots.await(pc, 2 * times);
       return;
     }
-    const made = this.#install('arrivals', seed, this.translator.discover(seed, { isElsewhere }));
+    const made = this.#install('arrivals', seed, discovery);
     if (made !== undefined && region.live) made.parent = region;
   }
 
@@ -237,7 +246,7 @@ export class TierUp {
         [region, parent],
         [parent, region],
       ] as const) {
-        const nodes = this.translator.discover(outer.seed, { shapeOnly: true });
+        const nodes = this.translator.shapeOf(this.translator.discovery(outer.seed));
         if (!nodes.some(({ pc }) => pc === inner.seed)) continue;
         this.renew(outer);
         break;
@@ -253,7 +262,7 @@ export class TierUp {
     if (!region.live || generation > this.#policy.generations) return;
     if (this.#background?.ready === true) return this.#background.renew(region, refusal);
     this.#regions.remove(region);
-    const renewed = this.#install('renewed', region.seed, this.translator.discover(region.seed), generation);
+    const renewed = this.#install('renewed', region.seed, this.translator.discovery(region.seed), generation);
     if (renewed !== undefined) renewed.distrusts = region.distrusts + (refusal ? 1 : 0);
   }
 
@@ -262,22 +271,25 @@ export class TierUp {
     this.#background?.client.distrusted(low, high);
   }
 
-  /** The region that would be made around an address, without its code; no entry when it is there already or nothing can be translated. */
-  #survey(
-    seed: number,
-    isElsewhere: (pc: number) => boolean = () => false,
-  ): { entry?: number; instructions: number; ranges: readonly (readonly [number, number])[] } {
-    let nodes = this.translator.discover(seed, { shapeOnly: true, isElsewhere });
-    if (nodes.length === 0) return { instructions: 0, ranges: [] };
+  /** The region that would be made around an address; no entry when it is there already or nothing can be translated. */
+  #survey(seed: number, isElsewhere?: (pc: number) => boolean): Survey {
+    let discovery = this.translator.discovery(seed, isElsewhere);
+    let nodes = this.translator.shapeOf(discovery);
+    if (nodes.length === 0) return { discovery, entry: undefined, instructions: 0, ranges: [] };
     const entry = chooseEntry(nodes);
     // A region that holds the seed already is come back to at its next entry.
-    if (this.#regions.entryAt(entry)?.region.holds(seed) === true) return { instructions: 0, ranges: [] };
-    if (entry !== seed) nodes = this.translator.discover(entry, { shapeOnly: true, isElsewhere });
+    if (this.#regions.entryAt(entry)?.region.holds(seed) === true)
+      return { discovery, entry: undefined, instructions: 0, ranges: [] };
+    if (entry !== seed) {
+      discovery = this.translator.discovery(entry, isElsewhere);
+      nodes = this.translator.shapeOf(discovery);
+    }
     const instructions = nodes.reduce((sum, node) => sum + node.instructions, 0);
-    return { entry, instructions, ranges: rangesOf(nodes) };
+    return { discovery, entry, instructions, ranges: rangesOf(nodes) };
   }
 
-  #install(reason: TranslationReason, seed: number, nodes: readonly RegionNode[], generation = 0): Region | undefined {
+  #install(reason: TranslationReason, seed: number, discovery: Discovery, generation = 0): Region | undefined {
+    const nodes = this.translator.nodesOf(discovery);
     if (nodes.length === 0) return undefined;
     const stored = reason === 'renewed' || reason === 'reached' ? undefined : this.translator.stored(seed);
     if (stored === undefined && this.#code.contiguous)

@@ -64,13 +64,12 @@ function discover({ guest, end, limit }: Prepared, passes: boolean): RegionNode[
     jumpTargets: () => [],
     isElsewhere: () => false,
     holdsCall: () => false,
-    modes: new Map(),
     blockOf: (_pc: number, _end: number, lift: () => RegionNode['block']) => ({
       block: passes ? optimize(lift(), context) : lift(),
       usesModes: true,
     }),
   };
-  return new Discovery(riscv64, view, { instructions: limit, inlined: 0 }).discover(CODE);
+  return new Discovery(riscv64, view, CODE, { instructions: limit, inlined: 0 }).nodes();
 }
 
 function emit(nodes: readonly RegionNode[]): CompiledRegion {

@@ -69,7 +69,7 @@ export class RegionCompiler {
       if (entry === undefined) continue;
       if (stored.includes(entry)) return { kind: 'stored', seed: entry };
       if (holding !== undefined && !this.#shape(entry, isElsewhere).some(({ pc }) => pc === holding)) continue;
-      const nodes = this.#translator.discover(entry, { isElsewhere });
+      const nodes = this.#translator.nodesOf(this.#translator.discovery(entry, isElsewhere));
       if (nodes.length === 0) continue;
       const code = this.#translator.translate(nodes);
       const begin = this.#now?.() ?? 0;
@@ -82,7 +82,7 @@ export class RegionCompiler {
   }
 
   #shape(seed: number, isElsewhere: (pc: number) => boolean): RegionNode[] {
-    return this.#translator.discover(seed, { shapeOnly: true, isElsewhere });
+    return this.#translator.shapeOf(this.#translator.discovery(seed, isElsewhere));
   }
 
   #entryAround(seed: number, isElsewhere: (pc: number) => boolean): number | undefined {

@@ -1,31 +1,6 @@
-import { Builder } from '../../ir/builder.ts';
-import type { Block } from '../../ir/block.ts';
-import { opRow } from '../../ir/op.ts';
-import type { Decoded, Instruction, Isa } from '../../isa/instruction.ts';
-import { regionMode } from './mode.ts';
+import type { Isa } from '../../isa/instruction.ts';
 import { successors, type Ending, type RegionNode, type Target } from './node.ts';
-
-/** What region discovery may look at. */
-export interface CodeView {
-  /** The instruction at a guest address that has been executed before, as executed (`Isa.canonical`); undefined stops discovery there. */
-  instruction(pc: number): Decoded | undefined;
-  /** Guest addresses that the indirect jump at `pc` has been seen to go to. */
-  jumpTargets(pc: number): readonly number[];
-  /** Whether another region begins there, which is left to it; the seed is never asked for. */
-  isElsewhere(pc: number): boolean;
-  /** What the ISA's mode registers (by `slotName`) hold. */
-  readonly modes: ReadonlyMap<string, bigint>;
-  /** Helpers that regions call. */
-  holdsCall(helper: string): boolean;
-  /** The block of guest bytes [pc, end) after the passes; what `lift` gives is it before them. */
-  blockOf(pc: number, end: number, lift: () => Block): LiftedBlock;
-}
-
-export interface LiftedBlock {
-  readonly block: Block;
-  /** It reads mode registers. */
-  readonly usesModes: boolean;
-}
+import { afterPasses, type CodeView, cut, lastPc, lift, type LiftedBlock, type Run, scan } from './straight-run.ts';
 
 export interface DiscoveryLimits {
   /** Most guest instructions in a region, inlined copies counted. */
@@ -37,69 +12,50 @@ export interface DiscoveryLimits {
 export const LIMITS: DiscoveryLimits = { instructions: 500, inlined: 120 };
 /** Calls in calls that are copied into their callers. */
 const INLINE_DEPTH = 2;
-/** Instructions in one block, so that straight-line code of any length stays bounded. */
-const LONGEST_BLOCK = 256;
-
 /** The block of a node whose shape is all that is asked for. */
 const NOTHING: LiftedBlock = { block: { isa: '', ops: [] }, usesModes: false };
 
-interface Run {
-  readonly pc: number;
-  readonly end: number;
-  readonly instructions: readonly Decoded[];
-  /** The terminator, if the last instruction has one. */
-  readonly terminator: Terminator;
-}
-
-type Terminator =
-  | { readonly kind: 'none' }
-  | { readonly kind: 'stop' }
-  | { readonly kind: 'relative'; readonly target: number; readonly call: boolean }
-  | { readonly kind: 'branch'; readonly target: number }
-  | { readonly kind: 'indirect'; readonly hint: 'none' | 'call' | 'return' };
-
-interface RowShape {
-  readonly held: boolean;
-  readonly terminates: boolean;
-  /** Helpers that it calls. */
-  readonly calls: readonly string[];
-}
-
-/** Caches, by row, what can be told of an instruction without its operands. */
-const shapes = new WeakMap<Instruction, RowShape>();
-const NOT_HELD: RowShape = { held: false, terminates: false, calls: [] };
-
 /**
  * Walks the control flow from a guest address over code that has been executed, and gives the basic blocks as nodes; the first is the
- * seed's. Small functions are copied into their callers; other callees are nodes that are jumped to.
+ * seed's. Small functions are copied into their callers; other callees are nodes that are jumped to. What has been found holds until
+ * guest code runs again.
  */
 export class Discovery {
   readonly #isa: Isa;
   readonly #code: CodeView;
   readonly #limits: DiscoveryLimits;
+  readonly #seed: number;
+  /** Runs from leaders, undivided until it is known where all leaders are. */
+  readonly #scanned = new Map<number, Run>();
   readonly #runs = new Map<number, Run>();
-  readonly #instructions = new Map<number, Decoded | undefined>();
   readonly #leaders = new Set<number>();
 
-  constructor(isa: Isa, code: CodeView, limits: DiscoveryLimits = LIMITS) {
+  constructor(isa: Isa, code: CodeView, seed: number, limits: DiscoveryLimits = LIMITS) {
     this.#isa = isa;
     this.#code = code;
     this.#limits = limits;
+    this.#seed = seed;
   }
 
-  /**
-   * The nodes of the region entered at `seed`; empty when there is nothing to translate. `shapeOnly` leaves their blocks empty, which is
-   * several times faster.
-   */
-  discover(seed: number, shapeOnly = false): RegionNode[] {
-    this.#findLeaders(seed);
-    if (!this.#leaders.has(seed)) return [];
-    return new NodeMaker(this.#isa, this.#code, this.#limits, (pc) => this.#run(pc), shapeOnly).make(seed);
+  /** The nodes of the region entered at the seed, without their blocks, which is several times faster; empty when there is nothing to translate. */
+  shape(): RegionNode[] {
+    return this.#make(true);
+  }
+
+  /** The nodes of the region entered at the seed; empty when there is nothing to translate. */
+  nodes(): RegionNode[] {
+    return this.#make(false);
+  }
+
+  #make(shapeOnly: boolean): RegionNode[] {
+    if (this.#leaders.size === 0) this.#findLeaders();
+    if (!this.#leaders.has(this.#seed)) return [];
+    return new NodeMaker(this.#isa, this.#code, this.#limits, (pc) => this.#run(pc), shapeOnly).make(this.#seed);
   }
 
   /** Breadth first, so that when the limit stops it the nearest code is in. */
-  #findLeaders(seed: number): void {
-    const queue = [seed];
+  #findLeaders(): void {
+    const queue = [this.#seed];
     const seen = new Set(queue);
     let instructions = 0;
     const add = (pc: number) => {
@@ -110,9 +66,10 @@ export class Discovery {
     for (let next = 0; next < queue.length && instructions < this.#limits.instructions; next++) {
       const pc = queue[next]!;
       if (next > 0 && this.#code.isElsewhere(pc)) continue;
-      const run = this.#scan(pc, undefined);
+      const run = scan(pc, this.#code);
       if (run.instructions.length === 0) continue;
       this.#leaders.add(pc);
+      this.#scanned.set(pc, run);
       instructions += run.instructions.length;
       switch (run.terminator.kind) {
         case 'none':
@@ -136,44 +93,14 @@ export class Discovery {
     }
   }
 
-  #instruction(pc: number): Decoded | undefined {
-    if (this.#instructions.has(pc)) return this.#instructions.get(pc);
-    const decoded = this.#code.instruction(pc);
-    this.#instructions.set(pc, decoded);
-    return decoded;
-  }
-
   #run(pc: number): Run | undefined {
-    if (!this.#leaders.has(pc)) return undefined;
     let run = this.#runs.get(pc);
-    if (run === undefined) {
-      run = this.#scan(pc, this.#leaders);
-      this.#runs.set(pc, run);
-    }
+    if (run !== undefined) return run;
+    const scanned = this.#scanned.get(pc);
+    if (scanned === undefined) return undefined;
+    run = cut(scanned, this.#leaders);
+    this.#runs.set(pc, run);
     return run;
-  }
-
-  /** The straight-line run from `pc`, ended before the next of `leaders`. */
-  #scan(pc: number, leaders: ReadonlySet<number> | undefined): Run {
-    const instructions: Decoded[] = [];
-    let at = pc;
-    for (;;) {
-      if (at !== pc && (leaders?.has(at) === true || this.#code.isElsewhere(at)))
-        return { pc, end: at, instructions, terminator: { kind: 'none' } };
-      const decoded = instructions.length < LONGEST_BLOCK ? this.#instruction(at) : undefined;
-      if (decoded === undefined) {
-        const more = instructions.length >= LONGEST_BLOCK;
-        return { pc, end: at, instructions, terminator: { kind: more ? 'none' : 'stop' } };
-      }
-      const shape = rowShape(decoded, this.#code);
-      if (!shape.held) return { pc, end: at, instructions, terminator: { kind: 'stop' } };
-      instructions.push(decoded);
-      const start = at;
-      at += decoded.length;
-      if (shape.terminates) return { pc, end: at, instructions, terminator: terminatorOf(decoded, start) };
-      // What it did may have changed what the rest is made for.
-      if (shape.calls.length > 0) return { pc, end: at, instructions, terminator: { kind: 'none' } };
-    }
   }
 }
 
@@ -184,7 +111,10 @@ class NodeMaker {
   readonly #limits: DiscoveryLimits;
   readonly #run: (pc: number) => Run | undefined;
   readonly #nodes: RegionNode[] = [];
-  readonly #byKey = new Map<string, number>();
+  /** Nodes by address, for each node that an inlined callee returns to. */
+  readonly #known = new Map<number | undefined, Map<number, number>>();
+  /** Results of `inlinedSize` by entry, for each depth. */
+  readonly #sizes: Map<number, number>[] = [];
   readonly #shapeOnly: boolean;
   #instructions = 0;
 
@@ -214,14 +144,15 @@ class NodeMaker {
   }
 
   #node(pc: number, context: number | undefined): number | undefined {
-    const key = context === undefined ? String(pc) : `${pc} ${context}`;
-    const known = this.#byKey.get(key);
-    if (known !== undefined) return known;
+    let known = this.#known.get(context);
+    if (known === undefined) this.#known.set(context, (known = new Map()));
+    const made = known.get(pc);
+    if (made !== undefined) return made;
     const run = this.#run(pc);
     if (run === undefined || this.#instructions >= 2 * this.#limits.instructions) return undefined;
     this.#instructions += run.instructions.length;
     const index = this.#nodes.length;
-    this.#byKey.set(key, index);
+    known.set(pc, index);
     // Its place is taken before its successors are made, which may come back to it.
     this.#nodes.push(undefined as unknown as RegionNode);
     let continuation: number | undefined;
@@ -258,14 +189,14 @@ class NodeMaker {
       case 'indirect': {
         const isReturn = terminator.hint === 'return';
         if (terminator.hint === 'call' && context === undefined) continuation = this.#node(run.end, undefined);
-        const known: number[] = [];
+        const expected: number[] = [];
         if (!isReturn) {
           for (const target of this.#code.jumpTargets(lastPc(run))) {
             const node = this.#node(target, terminator.hint === 'call' ? undefined : context);
-            if (node !== undefined) known.push(node);
+            if (node !== undefined) expected.push(node);
           }
         }
-        ending = { kind: 'jump', isReturn, expected: isReturn ? context : undefined, known };
+        ending = { kind: 'jump', isReturn, expected: isReturn ? context : undefined, known: expected };
         break;
       }
     }
@@ -285,6 +216,16 @@ class NodeMaker {
 
   /** Instructions of the function at `entry` with all it calls; infinite when that cannot be copied into its caller. */
   #inlinedSize(entry: number, depth: number): number {
+    const sizes = (this.#sizes[depth] ??= new Map());
+    let size = sizes.get(entry);
+    if (size === undefined) {
+      size = this.#sizeOf(entry, depth);
+      sizes.set(entry, size);
+    }
+    return size;
+  }
+
+  #sizeOf(entry: number, depth: number): number {
     const queue = [entry];
     const seen = new Set(queue);
     let instructions = 0;
@@ -330,17 +271,6 @@ class NodeMaker {
   }
 }
 
-function lift(isa: Isa, run: Run): Block {
-  const builder = new Builder(isa.name);
-  let pc = run.pc;
-  for (const { row, length, operands } of run.instructions) {
-    builder.beginInstruction(BigInt(pc), length);
-    row.lift(builder, operands);
-    pc += length;
-  }
-  return builder.block;
-}
-
 /** Gives the returns of functions that are called in the region the places they may go back to. */
 function withReturns(nodes: readonly RegionNode[]): RegionNode[] {
   const continuations = new Map<number, Set<number>>();
@@ -380,57 +310,4 @@ function functionNodes(nodes: readonly RegionNode[], entry: number): Set<number>
     for (const to of next) seen.add(to);
   }
   return seen;
-}
-
-/** The run's terminator as the passes left it: conditions and targets may have become known. */
-function afterPasses(run: Run, block: Block): Terminator {
-  const { terminator } = run;
-  const last = block.ops.at(-1)!;
-  if (terminator.kind === 'branch' && last.name !== 'branch') {
-    return last.name === 'jump_rel' ? { kind: 'relative', target: terminator.target, call: false } : { kind: 'none' };
-  }
-  if (terminator.kind === 'indirect' && last.name === 'jump_rel') {
-    return { kind: 'relative', target: lastPc(run) + Number(last.displacement), call: terminator.hint === 'call' };
-  }
-  return terminator;
-}
-
-function lastPc(run: Run): number {
-  return run.end - run.instructions.at(-1)!.length;
-}
-
-function liftOne({ row, length, operands }: Decoded, pc: number): Block {
-  const builder = new Builder('region');
-  builder.beginInstruction(BigInt(pc), length);
-  row.lift(builder, operands);
-  return builder.block;
-}
-
-function rowShape(decoded: Decoded, code: CodeView): RowShape {
-  let shape = shapes.get(decoded.row);
-  if (shape === undefined) {
-    const { ops } = liftOne(decoded, 0);
-    const calls = ops.flatMap(({ name, helper }) => (name === 'call' ? [helper!] : []));
-    shape = {
-      held: regionMode(ops, 0, ops.length, false, () => true) !== 'none',
-      terminates: opRow(ops.at(-1)!.name).terminator === true,
-      calls,
-    };
-    shapes.set(decoded.row, shape);
-  }
-  return shape.calls.every((helper) => code.holdsCall(helper)) ? shape : NOT_HELD;
-}
-
-function terminatorOf(decoded: Decoded, pc: number): Terminator {
-  const op = liftOne(decoded, pc).ops.at(-1)!;
-  switch (op.name) {
-    case 'jump_rel':
-      return { kind: 'relative', target: pc + Number(op.displacement), call: op.hint === 'call' };
-    case 'branch':
-      return { kind: 'branch', target: pc + Number(op.displacement) };
-    case 'jump':
-      return { kind: 'indirect', hint: op.hint ?? 'none' };
-    default:
-      return { kind: 'stop' };
-  }
 }

@@ -11,8 +11,9 @@ import type { RuntimeOptions } from '../runtime.ts';
 import type { TlbImports } from '../tlb-path.ts';
 import type { AddressSampler } from './address-sampler.ts';
 import { type CodeStore, isSource, sourceOf } from './code-store.ts';
-import { Discovery, type DiscoveryLimits, type LiftedBlock } from './discover.ts';
+import { Discovery, type DiscoveryLimits } from './discover.ts';
 import type { RegionNode } from './node.ts';
+import type { LiftedBlock } from './straight-run.ts';
 import { type Circumstances, type CodePage, type CompiledRegion, rangesOf, translateRegion } from './translate.ts';
 
 /** What translation looks at and reports to. */
@@ -60,13 +61,13 @@ export interface TranslationCounters {
   compilersLost: number;
 }
 
-export interface DiscoverOptions {
-  readonly shapeOnly?: boolean;
-  /** See CodeView; nowhere unless given. */
-  readonly isElsewhere?: (pc: number) => boolean;
+/** What the mode registers hold. */
+interface ModeValues {
+  readonly key: string;
+  /** By `slotName`. */
+  readonly known: ReadonlyMap<string, bigint>;
 }
 
-const NOT_ELSEWHERE = () => false;
 /** Instructions and blocks remembered; then they are forgotten and begun anew. */
 const MOST_DECODED = 50_000;
 const MOST_BLOCKS = 10_000;
@@ -156,27 +157,37 @@ export class Translator {
     this.#refused.add(pc);
   }
 
-  /** The nodes of the region that would begin at a guest address (Discovery.discover); empty when there is nothing to translate. */
-  discover(seed: number, { shapeOnly = false, isElsewhere = NOT_ELSEWHERE }: DiscoverOptions = {}): RegionNode[] {
-    const { mayTranslate, jumpTargets, limits, now } = this.#options;
-    const begin = now?.() ?? 0;
+  /** The region that would begin at a guest address. `isElsewhere`: see CodeView; nowhere unless given. */
+  discovery(seed: number, isElsewhere: (pc: number) => boolean = () => false): Discovery {
+    const { mayTranslate, jumpTargets, limits } = this.#options;
     const pages = new PageLimit(this.#code.contiguous ? Infinity : MOST_PAGES);
-    const discovery = new Discovery(
-      this.#isa,
-      {
-        instruction: (pc) => (mayTranslate(pc) && pages.admit(pc) ? this.decode(pc) : undefined),
-        jumpTargets,
-        holdsCall: (name) => this.#options.helper !== undefined && this.#isa.helpers[name]!.straight === true,
-        isElsewhere,
-        modes: new Map(
-          this.#isa.modes?.map((file) => [slotName({ file, index: 0 }), BigInt(this.#mode(file.offset) >>> 0)]),
-        ),
-        blockOf: (pc, end, lift) => this.#blockOf(pc, end, lift),
-      },
-      limits,
-    );
-    const nodes = discovery.discover(seed, shapeOnly);
-    if (now !== undefined) this.counters.discoverMilliseconds += now() - begin;
+    const modes = this.#modeValues();
+    const view = {
+      instruction: (pc: number) => (mayTranslate(pc) && pages.admit(pc) ? this.decode(pc) : undefined),
+      jumpTargets,
+      holdsCall: (name: string) => this.#options.helper !== undefined && this.#isa.helpers[name]!.straight === true,
+      isElsewhere,
+      blockOf: (pc: number, end: number, lift: () => Block) => this.#blockOf(pc, end, modes, lift),
+    };
+    return new Discovery(this.#isa, view, seed, limits);
+  }
+
+  /** The nodes of a region without their blocks; empty when there is nothing to translate. */
+  shapeOf(discovery: Discovery): RegionNode[] {
+    return this.#timed(() => discovery.shape());
+  }
+
+  /** The nodes of a region; empty when there is nothing to translate. */
+  nodesOf(discovery: Discovery): RegionNode[] {
+    return this.#timed(() => discovery.nodes());
+  }
+
+  #timed(find: () => RegionNode[]): RegionNode[] {
+    const { now } = this.#options;
+    if (now === undefined) return find();
+    const begin = now();
+    const nodes = find();
+    this.counters.discoverMilliseconds += now() - begin;
     return nodes;
   }
 
@@ -267,15 +278,14 @@ export class Translator {
   }
 
   /** Regions that overlap, and the same one made anew, share the work on their blocks. */
-  #blockOf(pc: number, end: number, lift: () => Block): LiftedBlock {
-    const modes = this.#modesKey();
+  #blockOf(pc: number, end: number, modes: ModeValues, lift: () => Block): LiftedBlock {
     // What is at an address may change without notice behind address translation.
     const known = this.#code.contiguous ? this.#blocks.get(pc) : undefined;
-    if (known !== undefined && known.end === end && known.modes === modes) return known;
+    if (known !== undefined && known.end === end && known.modes === modes.key) return known;
     const lifted = lift();
     const files = this.#isa.modes ?? [];
     const usesModes = lifted.ops.some(({ name, slot }) => name === 'get' && files.includes(slot!.file));
-    const made = { end, modes, usesModes, block: this.#optimize(lifted) };
+    const made = { end, modes: modes.key, usesModes, block: this.#optimize(lifted, modes) };
     if (this.#blocks.size >= MOST_BLOCKS) this.#blocks.clear();
     this.#blocks.set(pc, made);
     return made;
@@ -299,26 +309,23 @@ export class Translator {
     return [...pages.values()];
   }
 
-  #modesKey(): string {
-    return (this.#isa.modes ?? []).map(({ offset }) => this.#mode(offset)).join();
+  #modeValues(): ModeValues {
+    const files = this.#isa.modes ?? [];
+    const held = files.map(({ offset }) => this.#mode(offset));
+    const known = files.map((file, at) => [slotName({ file, index: 0 }), BigInt(held[at]! >>> 0)] as const);
+    return { key: held.join(), known: new Map(known) };
   }
 
-  #optimize(block: Block): Block {
+  #optimize(block: Block, modes: ModeValues): Block {
     const { passes, disabledPasses, now } = this.#options;
     if (!passes) return block;
     const ordinaryMemory = this.#code.contiguous;
-    const context = { knownIn: this.#knownIn(), ordinaryMemory, writableIsReadable: ordinaryMemory };
+    const context = { knownIn: modes.known, ordinaryMemory, writableIsReadable: ordinaryMemory };
     return optimize(block, context, {
       counters: this.passCounters,
       ...(disabledPasses ? { disabled: disabledPasses } : {}),
       ...(now ? { now } : {}),
     });
-  }
-
-  #knownIn(): ReadonlyMap<string, bigint> {
-    return new Map(
-      this.#isa.modes?.map((file) => [slotName({ file, index: 0 }), BigInt(this.#mode(file.offset) >>> 0)]),
-    );
   }
 
   #mode(offset: number): number {
