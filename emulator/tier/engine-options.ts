@@ -13,9 +13,11 @@ export interface TieredCounters extends InterpreterCounters {
   regionEntries: number;
   /** Times control went from region to region by the jump cache. */
   chained: number;
-  /** Times it left a region for another that the jump cache did not hold. */
+  /** Times that the jump cache was asked where control went, and did not hold it. */
   chainMisses: number;
-  /** Times it left regions for code without one. */
+  /** Times that a region was there all the same: it was entered from JavaScript, and the cache holds it again. */
+  chainRefills: number;
+  /** Times that control left regions for code without one, as far as that was looked at. */
   arrivals: number;
   /** Instructions retired in regions. */
   regionInstructions: number;

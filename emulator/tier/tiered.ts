@@ -60,6 +60,7 @@ export class TieredEngine {
       regionEntries: 0,
       chained: 0,
       chainMisses: 0,
+      chainRefills: 0,
       arrivals: 0,
       regionInstructions: 0,
       refusals: 0,
@@ -201,6 +202,7 @@ export class TieredEngine {
       counters.regionEntries++;
       const status = this.#dispatcher.run(index, entry);
       counters.chained += this.#dispatcher.takeChained();
+      counters.chainMisses += this.#dispatcher.takeMissed();
       const withheld = this.#interpreter.withheld;
       // What was withheld while the interpreter ran looks as if it had retired it.
       const counted = this.#dispatcher.takeInterpreted();
@@ -236,7 +238,7 @@ export class TieredEngine {
       if (status === Status.left || (status & Status.dynamic) !== 0) {
         this.#retire(retired);
         if (number !== 0) this.#tierUp.jumped(region, number);
-        return this.#arrive(region);
+        return this.#arrive(region, true);
       }
       const exit = region.exit(number);
       region.exitCounts[number - 1]!++;
@@ -246,7 +248,7 @@ export class TieredEngine {
       if (reason !== 0) return reason as ExitReason;
       if (exit.kind === 'unheld') {
         const reason = this.#interpreter.runPastEntries(Math.min(1, this.#tierUp.end - counters.instructions));
-        return reason === ExitReason.budget ? this.#arrive(region) : reason;
+        return reason === ExitReason.budget ? this.#arrive(region, false) : reason;
       }
       counters.refusals++;
       this.#tierUp.refused(region, exit.pc);
@@ -261,8 +263,18 @@ export class TieredEngine {
     this.#slice = Math.min(this.#policy.slice, 2 * this.#policy.sampleInterval);
     const outcome = this.#interpreter.conclude(reason);
     if (outcome !== ExitReason.budget && outcome !== ExitReason.miss) return outcome;
-    if (outcome === ExitReason.budget && this.#untilSample <= 0) this.#sample();
+    if (outcome === ExitReason.miss) {
+      const pc = readPc(this.#state);
+      const entry = this.#entryAt(pc);
+      if (entry !== undefined) this.#refill(pc, entry);
+    } else if (this.#untilSample <= 0) this.#sample();
     return ExitReason.budget;
+  }
+
+  /** The jump cache did not hold a region that is there. */
+  #refill(pc: number, { region, number }: Entry): void {
+    this.counters.chainRefills++;
+    this.#dispatcher.cache(pc, region.index, number, region.code.pages);
   }
 
   #retire(instructions: number): void {
@@ -270,13 +282,12 @@ export class TieredEngine {
     this.counters.regionInstructions += instructions;
   }
 
-  /** Control left a region: when it keeps going to code without one, the region grows or another begins there. */
-  #arrive(region: Region): ExitReason {
+  /** Control left a region: when it keeps going to code without one, the region grows or another begins there. `asked`: the jump cache was. */
+  #arrive(region: Region, asked: boolean): ExitReason {
     const pc = readPc(this.#state);
     const entry = this.#entryAt(pc);
     if (entry !== undefined) {
-      this.counters.chainMisses++;
-      this.#dispatcher.cache(pc, entry.region.index, entry.number, entry.region.code.pages);
+      if (asked) this.#refill(pc, entry);
       return ExitReason.budget;
     }
     this.counters.arrivals++;

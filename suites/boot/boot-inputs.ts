@@ -1,11 +1,11 @@
-/** Where the real firmware and kernels are: asked of the scripts that keep them, as processes, for suites import no scripts. */
+/** Where the real firmware, kernels and programs are: asked of the scripts that keep them, as processes, for suites import no scripts. */
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 
 const SCRIPTS = join(import.meta.dirname, '..', '..', 'scripts');
 
-export type BootInput = 'opensbi' | 'u-boot-qemu' | 'linux-riscv64';
+export type BootInput = 'opensbi' | 'u-boot-qemu' | 'linux-riscv64' | 'busybox-riscv64';
 
 /** A file of a pinned package, by default its main one; or why it is not here. Nothing is fetched. */
 export function bootInput(name: BootInput, base?: string): string | { readonly absent: string } {

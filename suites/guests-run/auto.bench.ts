@@ -30,6 +30,7 @@ function prepare(guest: Guest): Prepared {
       'wasm-bytes': wasmBytes,
       chained: of('chained'),
       'chain-misses': of('chainMisses'),
+      'chain-refills': of('chainRefills'),
       arrivals: of('arrivals'),
       refusals: of('refusals'),
     },

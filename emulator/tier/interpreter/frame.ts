@@ -17,4 +17,6 @@ export const Frame = {
   chained: STATE + 0xa4,
   /** i32: instructions that the interpreter has retired between regions. */
   interpreted: STATE + 0xa8,
+  /** i32: how often the jump cache did not hold where control went. */
+  missed: STATE + 0xac,
 } as const;

@@ -72,6 +72,7 @@ export class Dispatcher {
     new Uint8Array(memory.buffer, REGION_USES, 4 * REGIONS_MAX).fill(0);
     new Uint8Array(memory.buffer, ARRIVALS, 4 * ARRIVALS_COUNT).fill(0);
     this.#view.setInt32(Frame.chained, 0, true);
+    this.#view.setInt32(Frame.missed, 0, true);
     this.#view.setInt32(Frame.interpreted, 0, true);
     this.#view.setUint16(SPRINGBOARD + RecordField.op, PAGE_END, true);
   }
@@ -92,6 +93,13 @@ export class Dispatcher {
   takeChained(): number {
     const count = this.#view.getInt32(Frame.chained, true);
     this.#view.setInt32(Frame.chained, 0, true);
+    return count;
+  }
+
+  /** Times that the cache did not hold where control went, since the last call. */
+  takeMissed(): number {
+    const count = this.#view.getInt32(Frame.missed, true);
+    this.#view.setInt32(Frame.missed, 0, true);
     return count;
   }
 
@@ -256,16 +264,21 @@ function generate(translated: boolean): Uint8Array<ArrayBuffer> {
       fn.load('i32.load', { offset: REGION_CACHE + 8 });
     }
     fn.localSet(index);
-    for (const push of [() => fn.i32Const(Frame.chained), () => counterOf(index)]) {
-      push();
-      push();
-      fn.load('i32.load');
-      fn.i32Const(1);
-      fn.op('i32.add');
-      fn.store('i32.store');
-    }
+    increment(() => fn.i32Const(Frame.chained));
+    increment(() => counterOf(index));
     go();
     fn.end(hit);
+    increment(() => fn.i32Const(Frame.missed));
+  }
+
+  /** Adds one to the number in memory whose address is pushed. */
+  function increment(push: () => void): void {
+    push();
+    push();
+    fn.load('i32.load');
+    fn.i32Const(1);
+    fn.op('i32.add');
+    fn.store('i32.store');
   }
 
   /** Makes the condition on the stack false unless the TLB leads fetches at `pc` to the decoded page that `slot` tells of. */
