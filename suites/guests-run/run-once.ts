@@ -1,8 +1,10 @@
 /**
  * One guest in one tier in a process of its own, so that nothing is warm that would not be for a user: V8 keeps the compiled code of modules
- * whose bytes it has seen. `node suites/guests-run/run-once.ts GUEST SCALE TIER` prints an `OnceRun` as JSON.
+ * whose bytes it has seen. As for a user of `dyno`, the functions of the emulator are compiled already, by an earlier process.
+ * `node suites/guests-run/run-once.ts GUEST SCALE TIER` prints an `OnceRun` as JSON.
  */
 import { execFile } from 'node:child_process';
+import path from 'node:path';
 import { promisify } from 'node:util';
 import { TIERS, type Tier } from '../../emulator/machine/tier.ts';
 import { findGuest, GUEST_SCALES, type Guest, type GuestScale } from '../guests/guests.ts';
@@ -18,10 +20,14 @@ export interface OnceRun {
   readonly startMilliseconds: number;
 }
 
+const ROOT = path.join(import.meta.dirname, '..', '..');
+
 /** Runs a guest in a new process. Throws when it does not print what it must. */
 export async function runOnce(guest: Guest, scale: GuestScale, tier: Tier): Promise<OnceRun> {
-  const args = [...process.execArgv, import.meta.filename, guest.name, scale, tier];
-  const { stdout } = await promisify(execFile)(process.execPath, args, { timeout: 300_000 });
+  const wholeFunctions = path.join(ROOT, 'emulator', 'machine', 'whole-functions.ts');
+  const args = [...process.execArgv, '--import', wholeFunctions, import.meta.filename, guest.name, scale, tier];
+  const env = { ...process.env, NODE_COMPILE_CACHE: path.join(ROOT, '.cache', 'compiled') };
+  const { stdout } = await promisify(execFile)(process.execPath, args, { timeout: 300_000, env });
   return JSON.parse(stdout) as OnceRun;
 }
 
