@@ -250,6 +250,53 @@ test('an instruction across two pages is what both hold now, in every tier', () 
   }
 });
 
+test('a store over the instruction behind it is seen by that, in every tier', () => {
+  const random = new Random(base);
+  const start = anyImage(random);
+  start.guest.fill(0, CODE, CODE + CODE_SIZE);
+  const patched = CODE + 8;
+  // a0 is where to, a1 what: two encodings in turn, told apart by a2.
+  const lines = ['xor a1,a1,a2', 'sw a1,0(a0)', 'addi t0,t0,1', 'addi t1,t1,1', `jal zero,0x${CODE.toString(16)}`];
+  const encode = (line: string, at: number): Uint8Array => {
+    const bytes = riscv64.assemble(line, BigInt(at));
+    assert.ok(bytes instanceof Uint8Array);
+    return bytes;
+  };
+  for (const [index, line] of lines.entries()) start.guest.set(encode(line, CODE + 4 * index), CODE + 4 * index);
+  const word = (line: string) => new DataView(encode(line, patched).buffer).getUint32(0, true);
+  const [one, two] = [word('addi t0,t0,1'), word('addi t0,t0,256')];
+  const layout = { spaces: layoutOf(random).spaces, hardwareDirty: false };
+  const end = (make: Make) => {
+    setUp(start, layout);
+    const { cpu, state } = userHart(false, make);
+    mapPage(
+      0,
+      CODE / PAGE_SIZE,
+      layout.spaces[0]![CODE / PAGE_SIZE]!,
+      Permission.read | Permission.write | Permission.execute,
+      true,
+    );
+    const register = (index: number, value: number) => state.setBigUint64(X.offset + 8 * index, BigInt(value), true);
+    for (const [index, value] of [
+      [5, 0],
+      [6, 0],
+      [10, patched],
+      [11, one],
+      [12, one ^ two],
+    ] as const)
+      register(index, value);
+    cpu.pc = BigInt(CODE);
+    // Few enough for the page to remain one of code.
+    cpu.run(5 * 50);
+    return [5, 6].map((index) => state.getBigUint64(X.offset + 8 * index, true));
+  };
+  assert.deepEqual(
+    end((mmu, hooks) => new SystemReference(riscv64, memory, mmu, { hooks })),
+    [25n * 257n, 50n],
+  );
+  for (const [name, make] of Object.entries(engines(random))) assert.deepEqual(end(make), [25n * 257n, 50n], name);
+});
+
 for (const [kind, image, budget] of [
   ['code', anyImage, 3000],
   ['programs', randomProgram, 6000],

@@ -2,10 +2,10 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { testSeed } from '../bits/float-operands.ts';
 import { Random } from '../ir/random.ts';
-import { GUEST, PERMISSION, Permission } from '../layout/memory-map.ts';
-import { FaultKind } from '../layout/state.ts';
+import { GUEST, PERMISSION, Permission, STATE } from '../layout/memory-map.ts';
+import { FaultKind, StateOffset } from '../layout/state.ts';
 import type { MmioDevice } from './mmio.ts';
-import type { Mmu } from './mmu.ts';
+import { type Mmu, WITHHELD } from './mmu.ts';
 import { walkByTheBook } from './page-table-oracle.ts';
 import { Access, PrivilegeMode } from './regime.ts';
 import { REPLACEMENT_POLICIES } from './replacement.ts';
@@ -486,6 +486,35 @@ test('stores to pages with decoded code are reported under every alias, until re
   reported.length = 0;
   write(mmu, 0x1010n, 8, 1n);
   assert.deepEqual(reported, []);
+});
+
+test('a store that would meet code is withheld when it is asked to be, also by its second page', () => {
+  const machine = mapped(1 << 17, 0x1000n, [RAM, RAM + 0x1000]);
+  const { mmu } = machine;
+  const bytes = new Uint8Array(machine.memory.buffer);
+  const source = STATE + StateOffset.arguments;
+  bytes.fill(0x5a, source, source + 8);
+  const asked: string[] = [];
+  const isCode = (linear: number, length: number) => {
+    asked.push(`${linear - GUEST}+${length}`);
+    return linear - GUEST < 0x1010;
+  };
+  mmu.onCodeWrite = () => assert.fail('nothing is stored over code');
+  const store = (va: bigint) => mmu.storeUnlessCode(...halves(va), 8, source, isCode);
+  assert.equal(store(0x1ffcn), 0, 'there is no page of code yet');
+  assert.deepEqual(asked, []);
+  mmu.protectCode(GUEST + 0x1000);
+  bytes.fill(0, GUEST, GUEST + 0x2000);
+  assert.equal(store(0x1ffcn), WITHHELD);
+  assert.equal(store(0x2008n), WITHHELD);
+  assert.deepEqual(asked, ['4096+4', '4104+8']);
+  assert.ok(bytes.subarray(GUEST, GUEST + 0x2000).every((byte) => byte === 0));
+  mmu.onCodeWrite = (linear) => assert.equal(linear - GUEST, 0x1010);
+  assert.equal(store(0x2010n), 0, 'a page of code has other bytes too');
+  assert.equal(bytes[GUEST + 0x1010], 0x5a);
+  mmu.onCodeWrite = () => {};
+  write(mmu, 0x2000n, 8, 1n);
+  assert.equal(bytes[GUEST + 0x1000], 1, 'other stores do not ask');
 });
 
 test('a page that has been stored to is protected too, also where the addend wraps around', () => {

@@ -5,6 +5,9 @@ import type { MmioWidth } from './mmio.ts';
 import { Access } from './regime.ts';
 import { AddressTranslation, TRANSLATION_DEVICE, TRANSLATION_FAULT, type MmuOptions } from './translation.ts';
 
+/** Instead of a FaultKind: nothing was stored, for there is code. */
+export const WITHHELD = -1;
+
 const PAGE_MASK = -PAGE_SIZE;
 const WORDS = TLB_ENTRY_SIZE / 4;
 /** From `low >>> INDEX_SHIFT` the bits of INDEX_BITS are an entry's first word. */
@@ -31,6 +34,8 @@ export class Mmu extends AddressTranslation {
   readonly #transfer = new Uint8Array(16);
   readonly #transferWords = new Int32Array(this.#transfer.buffer);
   readonly #transferView = new DataView(this.#transfer.buffer);
+  /** What `storeUnlessCode` asks. */
+  #isCode: ((linear: number, length: number) => boolean) | undefined = undefined;
 
   /** `memory` must not grow afterwards; RAM lies in it from GUEST up. */
   constructor(memory: WebAssembly.Memory, bus: Bus, options: MmuOptions = {}) {
@@ -187,6 +192,23 @@ export class Mmu extends AddressTranslation {
     return this.#writeSlow(low, high, bytes);
   }
 
+  /**
+   * As `store`, but leaves code alone: `isCode` is asked about bytes in pages with Permission.code before anything is written (linear address
+   * and length), and when it says so nothing is and the answer is `WITHHELD`.
+   */
+  storeUnlessCode(
+    low: number,
+    high: number,
+    bytes: number,
+    source: number,
+    isCode: (linear: number, length: number) => boolean,
+  ): number {
+    this.#isCode = isCode;
+    const kind = this.store(low, high, bytes, source);
+    this.#isCode = undefined;
+    return kind;
+  }
+
   /** Reads guest bytes at a virtual address. How many were read: fewer than asked for when there is a fault after them. */
   readBytes(low: number, high: number, target: Uint8Array): number {
     return this.#transferBytes(low, high, target, Access.read);
@@ -257,6 +279,7 @@ export class Mmu extends AddressTranslation {
       const second = this.translate(nextLow, nextHigh, access, bytes - inFirst);
       if (second === TRANSLATION_FAULT) return this.faultKind;
       if (second === TRANSLATION_DEVICE) return this.fault(false, access, nextLow, nextHigh);
+      if (this.#withholds(first >>> 0, inFirst) || this.#withholds(second >>> 0, bytes - inFirst)) return WITHHELD;
       for (let i = 0; i < bytes; i++) {
         this.#bytes[i < inFirst ? (first >>> 0) + i : (second >>> 0) + i - inFirst] = this.#transfer[i]!;
       }
@@ -266,6 +289,7 @@ export class Mmu extends AddressTranslation {
     }
     if (first === TRANSLATION_DEVICE) return this.#writeDevice(low, high, bytes);
     const linear = first >>> 0;
+    if (this.#withholds(linear, bytes)) return WITHHELD;
     const words = this.#transferWords;
     switch (bytes) {
       case 1:
@@ -286,6 +310,10 @@ export class Mmu extends AddressTranslation {
     }
     this.wroteRam(linear, bytes);
     return 0;
+  }
+
+  #withholds(linear: number, length: number): boolean {
+    return this.#isCode !== undefined && this.isCodePage(linear) && this.#isCode(linear, length);
   }
 
   #readDevice(low: number, high: number, bytes: number, access: Access): number {

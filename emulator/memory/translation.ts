@@ -240,12 +240,18 @@ export class AddressTranslation {
   protected wroteRam(linear: number, length: number): void {
     const last = pageIndex(linear + Math.max(length, 1) - 1);
     for (let page = pageIndex(linear); page <= last; page++) {
-      if ((this.#bytes[PERMISSION + page]! & Permission.code) === 0) continue;
-      const begin = Math.max(linear, GUEST + page * PAGE_SIZE);
+      const start = GUEST + page * PAGE_SIZE;
+      if (!this.isCodePage(start)) continue;
+      const begin = Math.max(linear, start);
       const end = Math.min(linear + length, GUEST + (page + 1) * PAGE_SIZE);
       this.counters.codeWrites++;
       this.onCodeWrite(begin, end - begin);
     }
+  }
+
+  /** Whether stores to the page of RAM around a linear address are reported. */
+  protected isCodePage(linear: number): boolean {
+    return (this.#bytes[PERMISSION + pageIndex(linear)]! & Permission.code) !== 0;
   }
 
   /** As `translate`; says in `whole` whether the answer holds for the rest of the page. */

@@ -18,7 +18,7 @@ import type { RegionTable } from './region/region-table.ts';
 import { type CompiledRegion, rangesOf } from './region/translate.ts';
 import { Translator } from './region/translator.ts';
 import { Stepper } from './stepper.ts';
-import { tlbImports } from './tlb-path.ts';
+import { type CodeGuard, tlbImports } from './tlb-path.ts';
 import { TranslationCost } from './translation-cost.ts';
 
 /** What a region would be. */
@@ -60,6 +60,7 @@ export class TierUp {
   #background: BackgroundTranslation | undefined;
   /** Eager translation does not try an address twice. */
   readonly #tried = new Set<number>();
+  #withheld = false;
 
   constructor(isa: Isa, memory: WebAssembly.Memory, options: TieredOptions, engine: EngineParts) {
     const { policy, state, interpreter, regions, counters } = engine;
@@ -79,7 +80,7 @@ export class TierUp {
       translated: !code.contiguous,
       code,
       ...(options.translation
-        ? { tlb: tlbImports(memory, options.translation.mmu), helper: interpreter.callHelper }
+        ? { tlb: tlbImports(memory, options.translation.mmu, this.#guard()), helper: interpreter.callHelper }
         : {}),
       recordsOf: (place) => interpreter.recordsOf(place),
       limits: policy.limits,
@@ -117,6 +118,13 @@ export class TierUp {
         },
       );
     }
+  }
+
+  /** Whether a region was left since the last call because it was about to write over code, maybe its own: the interpreter does that. */
+  takeWithheld(): boolean {
+    const withheld = this.#withheld;
+    this.#withheld = false;
+    return withheld;
   }
 
   /** Decoded code of [place, place + length) is not what it was. */
@@ -264,6 +272,15 @@ export class TierUp {
     this.#regions.remove(region);
     const renewed = this.#install('renewed', region.seed, this.translator.discovery(region.seed), generation);
     if (renewed !== undefined) renewed.distrusts = region.distrusts + (refusal ? 1 : 0);
+  }
+
+  #guard(): CodeGuard {
+    return {
+      isCode: (linear, length) => this.#interpreter.isCode(linear, length),
+      withheld: () => {
+        this.#withheld = true;
+      },
+    };
   }
 
   #distrust(low: number, high: number): void {

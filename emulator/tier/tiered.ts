@@ -245,6 +245,8 @@ export class TieredEngine {
       this.#retire(retired - exit.refund);
       writePc(this.#state, exit.pc);
       const reason = (status >>> Status.reasonShift) & Status.reasonMask;
+      if (reason === ExitReason.fault && this.#tierUp.takeWithheld())
+        return this.#interpreter.runPastEntries(Math.min(1, this.#tierUp.end - counters.instructions));
       if (reason !== 0) return reason as ExitReason;
       if (exit.kind === 'unheld') {
         const reason = this.#interpreter.runPastEntries(Math.min(1, this.#tierUp.end - counters.instructions));

@@ -1,7 +1,7 @@
 import type { Op } from '../ir/block.ts';
 import { PAGE_SIZE, STATE, STATE_SIZE, TLB_ENTRIES, TLB_ENTRY_SIZE, TlbEntry } from '../layout/memory-map.ts';
 import { ExitReason, FaultKind, StateOffset } from '../layout/state.ts';
-import type { Mmu } from '../memory/mmu.ts';
+import { type Mmu, WITHHELD } from '../memory/mmu.ts';
 import type { FunctionBuilder, FunctionIndex } from '../wasm/function.ts';
 import type { ModuleBuilder } from '../wasm/module.ts';
 import { ValType } from '../wasm/type.ts';
@@ -36,8 +36,17 @@ export function importTlbSlowPaths(module: ModuleBuilder): TlbSlowPaths {
   };
 }
 
-/** The slow path: whatever the probe refuses, done by the MMU of the vCPU whose state lies in `memory`. */
-export function tlbImports(memory: WebAssembly.Memory, mmu: Mmu): TlbImports {
+/** Keeps stores from code: where `isCode` says so (linear address and length) nothing is stored, and `withheld` is called. */
+export interface CodeGuard {
+  readonly isCode: (linear: number, length: number) => boolean;
+  readonly withheld: () => void;
+}
+
+/**
+ * The slow path: whatever the probe refuses, done by the MMU of the vCPU whose state lies in `memory`. A store that a guard has withheld leaves
+ * the generated code like one that faults, before its instruction.
+ */
+export function tlbImports(memory: WebAssembly.Memory, mmu: Mmu, guard?: CodeGuard): TlbImports {
   const state = new DataView(memory.buffer as ArrayBuffer, STATE, STATE_SIZE);
   const fault = (kind: number, low: number, high: number, bytes: number): ExitReason => {
     state.setInt32(StateOffset.cause, kind, true);
@@ -59,7 +68,15 @@ export function tlbImports(memory: WebAssembly.Memory, mmu: Mmu): TlbImports {
     },
     tlbStore: (low, high, bytes, flags) => {
       if (misaligned(low, bytes, flags)) return fault(FaultKind.storeMisaligned, low, high, bytes);
-      const kind = mmu.store(low, high, bytes, STATE + StateOffset.arguments);
+      const source = STATE + StateOffset.arguments;
+      const kind =
+        guard === undefined
+          ? mmu.store(low, high, bytes, source)
+          : mmu.storeUnlessCode(low, high, bytes, source, guard.isCode);
+      if (kind === WITHHELD) {
+        guard!.withheld();
+        return ExitReason.fault;
+      }
       return kind === 0 ? 0 : fault(kind, mmu.faultLow, mmu.faultHigh, bytes);
     },
   };

@@ -296,7 +296,12 @@ export class Interpreter {
       return;
     }
     this.#dataWrites.set(page, times);
-    if (hasCodeLine(this.#linear, place, bytes)) this.codeWritten(place, bytes);
+    if (this.isCode(place, bytes)) this.codeWritten(place, bytes);
+  }
+
+  /** Whether there may be decoded code in [place, place + bytes). */
+  isCode(place: number, bytes: number): boolean {
+    return hasCodeLine(this.#linear, place, bytes);
   }
 
   /** Makes sure that the instruction at pc is decoded; false when it cannot be fetched. */
