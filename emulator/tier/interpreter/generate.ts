@@ -11,7 +11,7 @@ import { importTlbSlowPaths, TlbMemoryPath } from '../tlb-path.ts';
 import { casePairs, rowCases, type Case, type RowCases } from './case.ts';
 import { FunctionSite } from './case-site.ts';
 import { MainFunction } from './main-function.ts';
-import { COMMON_PAIRS } from './pairs.ts';
+import { COMMON_PAIRS, COMMON_TWINS } from './pairs.ts';
 import { ENTRY_BIT, FIRST_CASE, PageLayout, RecordField } from './record.ts';
 import { RecordEncoder } from './record-encoder.ts';
 
@@ -60,7 +60,8 @@ export function interpreterModule(isa: Isa, options: RuntimeOptions): Interprete
 
 /**
  * Exports `run() -> i32`, which runs from the frame's record until its budget is used up or something needs the outside. Twins are made when
- * first called, which a program does to a few dozen of the 489 of RISC-V: generating all took more than half of the time.
+ * first called, which a program does to a few dozen of the 489 of RISC-V: generating all took more than half of the time. Those that hardly
+ * a program does without are there from the start: alone each would be a module, for a millisecond.
  */
 export function generateInterpreter(isa: Isa, options: RuntimeOptions): InterpreterModule {
   const module = new ModuleBuilder({ check: CHECK >= CheckLevel.full });
@@ -76,11 +77,14 @@ export function generateInterpreter(isa: Isa, options: RuntimeOptions): Interpre
   const table = module.table({ initial: byOp.length, maximum: byOp.length });
   const twinType = module.type([i32], [i32]);
   const missing = missingTwin(module, prepareTwin, twinType, table);
+  const common = new Set(COMMON_TWINS[isa.name]);
+  const commonTwin = (which: Case) => writeTwin(module, which, layout.shift, memory, runtime);
   module.elementSegment(
     table,
     0,
-    Array.from(byOp, () => missing),
+    byOp.map((which) => (common.has(which.key) ? commonTwin(which) : missing)),
   );
+  assert(runtime.floatOps.length === 0, 'common twins compute no floating-point numbers exactly');
   module.exportTable('twins', table);
   const main = module.function('run', [], [i32]);
   new MainFunction(main, isa, all, pairs, layout, memory, runtime, table, options.translated === true).write(twinType);
@@ -143,10 +147,14 @@ function twinModule(isa: Isa, options: RuntimeOptions, which: Case, shift: numbe
   const module = new ModuleBuilder({ check: CHECK >= CheckLevel.full });
   const runtime = new Runtime(module, isa, options);
   const memory = memoryPath(module, options);
+  module.exportFunction('twin', writeTwin(module, which, shift, memory, runtime));
+  return { module: new WebAssembly.Module(module.encode({ names: true })), floatOps: runtime.floatOps };
+}
+
+function writeTwin(module: ModuleBuilder, which: Case, shift: number, memory: MemoryPath, runtime: Runtime) {
   const fn = module.function(which.row.name, [i32], [i32]);
   // A helper may change how instructions are fetched.
-  const refetches = options.translated === true && which.block.ops.some(({ name }) => name === 'call');
+  const refetches = runtime.options.translated === true && which.block.ops.some(({ name }) => name === 'call');
   new Lowering(which.block, new FunctionSite(fn, which, shift, refetches), memory, runtime).run();
-  module.exportFunction('twin', fn);
-  return { module: new WebAssembly.Module(module.encode({ names: true })), floatOps: runtime.floatOps };
+  return fn;
 }

@@ -169,3 +169,18 @@ export const COMMON_PAIRS: Readonly<Partial<Record<Isa['name'], readonly string[
     'slli.4 ld.4',
   ],
 };
+
+/** Cases without a body in the main function that the C library calls when a program starts and ends, by `Case.key`. */
+export const COMMON_TWINS: Readonly<Partial<Record<Isa['name'], readonly string[]>>> = {
+  riscv64: [
+    'ecall.4',
+    'amoswap.w.4',
+    'amoswap.d.4',
+    'lr.w.4',
+    'sc.w.aq.4',
+    'amoadd.w.aq.4',
+    'amoadd.d.aq.4',
+    'amomaxu.w.aq.4',
+    'amomaxu.d.aq.4',
+  ],
+};
