@@ -24,7 +24,7 @@ export function emulateGuest(
   program: Uint8Array,
   scale: GuestScale,
   tier: Tier = 'interpreter',
-  more: Pick<UserOptions, 'disabledPasses' | 'cacheDirectory'> = {},
+  more: Pick<UserOptions, 'disabledPasses' | 'cacheDirectory' | 'log'> = {},
 ): EmulatedRun {
   const output = new ByteSink();
   const result = runUser({

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { ModuleBuilder } from '../../wasm/module.ts';
 import { ValType } from '../../wasm/type.ts';
-import { CodeStore } from './code-store.ts';
+import { CodeStore, costOf } from './code-store.ts';
 import type { CompiledRegion } from './translate.ts';
 
 /** A region of four guest bytes from `seed` whose module has about so many bytes. */
@@ -37,7 +37,7 @@ const fits = () => true;
 
 test('code is compiled once while it is warm, and again after others have taken its place', () => {
   const [first, second, third] = [region(0, 300), region(4, 300), region(8, 300)];
-  const store = new CodeStore(10_000, first.bytes.length + second.bytes.length);
+  const store = new CodeStore(10_000, costOf(first) + costOf(second));
   for (const code of [first, second, third]) store.add(code, source);
   const module = store.moduleOf(first);
   assert.equal(store.moduleOf(first), module);
@@ -53,7 +53,7 @@ test('code is compiled once while it is warm, and again after others have taken 
 
 test('what is forgotten is neither found nor kept warm', () => {
   const [first, second] = [region(0, 300), region(4, 300)];
-  const store = new CodeStore(first.bytes.length + 10);
+  const store = new CodeStore(costOf(first) + 10);
   store.add(first, source);
   store.moduleOf(first);
   store.add(second, source);
@@ -74,7 +74,7 @@ test('capacities hold whatever is added, used and discarded', () => {
   });
   fc.assert(
     fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
-      const store = new CodeStore(2000, 900);
+      const store = new CodeStore(12_000, 6000);
       for (const { what, seed, size } of steps) {
         const found = store.find(4 * seed, guest, fits);
         if (what === 'add') store.add(region(4 * seed, size), source);

@@ -7,10 +7,12 @@ export interface StoredCode {
   readonly source: Uint8Array;
 }
 
-/** Emitted bytes kept beyond the life of their instances. */
+/** Emitted bytes kept beyond the life of their instances, with FIXED_BYTES for each. */
 const CAPACITY = 16 << 20;
 /** Of these, as much is kept compiled too; V8's machine code for it is some ten times as much. */
 const WARM_CAPACITY = 2 << 20;
+/** What a region needs beside its bytes, in such bytes: V8's module takes 10 KiB however short it is, its description here some more. */
+const FIXED_BYTES = 2048;
 /** Translations kept of one seed: other code may have been there, or other modes been set. */
 const VERSIONS = 4;
 
@@ -59,7 +61,7 @@ export class CodeStore {
     const versions = this.#bySeed.get(code.seed) ?? [];
     this.#bySeed.delete(code.seed);
     versions.unshift({ code, source });
-    this.#bytes += code.bytes.length;
+    this.#bytes += costOf(code);
     while (versions.length > VERSIONS) this.#forget(versions.pop()!.code);
     this.#bySeed.set(code.seed, versions);
     for (const [seed, oldest] of this.#bySeed) {
@@ -102,7 +104,7 @@ export class CodeStore {
   keepWarm(code: CompiledRegion, module: WebAssembly.Module): void {
     if (this.#warm.has(code)) return;
     this.#warm.set(code, module);
-    this.#warmBytes += code.bytes.length;
+    this.#warmBytes += costOf(code);
     for (const oldest of this.#warm.keys()) {
       if (this.#warmBytes <= this.#warmCapacity) break;
       this.counters.cooled++;
@@ -117,26 +119,31 @@ export class CodeStore {
 
   checkInvariants(): void {
     const all = [...this].map(({ code }) => code);
-    assert(this.#bytes === sumOfBytes(all), 'the bytes of stored code are counted');
+    assert(this.#bytes === sumOfCosts(all), 'the bytes of stored code are counted');
     assert(this.#bytes <= this.#capacity, 'stored code fits its capacity');
-    assert(this.#warmBytes === sumOfBytes(this.#warm.keys()), 'the bytes of warm code are counted');
+    assert(this.#warmBytes === sumOfCosts(this.#warm.keys()), 'the bytes of warm code are counted');
     assert(this.#warmBytes <= this.#warmCapacity, 'warm code fits its capacity');
   }
 
   #forget(code: CompiledRegion): void {
     this.counters.forgotten++;
-    this.#bytes -= code.bytes.length;
+    this.#bytes -= costOf(code);
     this.#cool(code);
   }
 
   #cool(code: CompiledRegion): void {
-    if (this.#warm.delete(code)) this.#warmBytes -= code.bytes.length;
+    if (this.#warm.delete(code)) this.#warmBytes -= costOf(code);
   }
 }
 
-function sumOfBytes(codes: Iterable<CompiledRegion>): number {
+/** What stored code counts as, in bytes. */
+export function costOf({ bytes }: CompiledRegion): number {
+  return FIXED_BYTES + bytes.length;
+}
+
+function sumOfCosts(codes: Iterable<CompiledRegion>): number {
   let sum = 0;
-  for (const { bytes } of codes) sum += bytes.length;
+  for (const code of codes) sum += costOf(code);
   return sum;
 }
 
