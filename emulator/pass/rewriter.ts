@@ -109,8 +109,9 @@ const NOTHING: Op = { name: 'const', type: 'i32', args: [], bits: 0n };
 /** A list of so many times the same number. */
 export function filled(length: number, number: number): number[] {
   const list: number[] = [];
-  for (let index = 0; index < length; index++) list.push(number);
-  return list;
+  list.length = length;
+  // Built in, and so as fast before V8 has compiled anything.
+  return list.fill(number);
 }
 
 /** The op with other arguments. A spread takes 70 ns where a literal takes 10, and most ops have no attributes or a register. */

@@ -12,6 +12,7 @@ import { INTEGER_LOWERING } from './lower-integer.ts';
 import { VECTOR_LOWERING } from './lower-vector.ts';
 import { ATOMIC_LOWERING } from './lower-atomic.ts';
 import type { MemoryPath } from './memory-path.ts';
+import { filled } from '../pass/rewriter.ts';
 import { placeValues, type Placement } from './placement.ts';
 import type { Runtime } from './runtime.ts';
 import type { Site } from './site.ts';
@@ -32,8 +33,8 @@ export class Lowering {
   readonly runtime: Runtime;
   readonly block: Block;
   readonly #placement: Placement;
-  readonly #locals: Int32Array;
-  readonly #usesLeft: Uint32Array;
+  readonly #locals: number[];
+  readonly #usesLeft: number[];
 
   constructor(block: Block, site: Site, memory: MemoryPath, runtime: Runtime) {
     this.block = block;
@@ -42,7 +43,7 @@ export class Lowering {
     this.memory = memory;
     this.runtime = runtime;
     this.#placement = placeValues(block);
-    this.#locals = new Int32Array(block.ops.length).fill(NO_LOCAL);
+    this.#locals = filled(block.ops.length, NO_LOCAL);
     this.#usesLeft = this.#placement.uses.slice();
   }
 
@@ -81,7 +82,7 @@ export class Lowering {
 
   /** Pushes all arguments of an op in order. */
   pushArguments(op: Op): void {
-    for (const argument of op.args) this.push(argument);
+    for (let index = 0; index < op.args.length; index++) this.push(op.args[index]!);
   }
 
   /** The value of a constant, else undefined. */

@@ -1,12 +1,13 @@
 import type { Block, Op } from '../ir/block.ts';
 import { opRow } from '../ir/op.ts';
 import { REGISTERS } from '../layout/state.ts';
+import { filled } from '../pass/rewriter.ts';
 
 export interface Placement {
   /** How often each value is used as an argument of an op that is itself computed. */
-  readonly uses: Uint32Array;
+  readonly uses: readonly number[];
   /** 1 for values computed where they are used (or, unused and pure, never). */
-  readonly delayed: Uint8Array;
+  readonly delayed: readonly number[];
 }
 
 /**
@@ -16,11 +17,12 @@ export interface Placement {
 export function placeValues(block: Block): Placement {
   const { ops } = block;
   const count = ops.length;
-  const uses = new Uint32Array(count);
-  const delayed = new Uint8Array(count);
-  const user = new Int32Array(count).fill(-1);
+  // Ordinary arrays: typed ones are not made within V8's heap (see pass/rewriter.ts).
+  const uses = filled(count, 0);
+  const delayed = filled(count, 0);
+  const user = filled(count, -1);
   /** Index of the op at which the code of a value is written. */
-  const place = new Int32Array(count);
+  const place = filled(count, 0);
 
   for (let index = count - 1; index >= 0; index--) {
     const op = ops[index]!;
@@ -39,7 +41,8 @@ export function placeValues(block: Block): Placement {
         place[index] = at;
       }
     }
-    for (const argument of op.args) {
+    for (let at = 0; at < op.args.length; at++) {
+      const argument = op.args[at]!;
       uses[argument]!++;
       user[argument] = index;
     }

@@ -2,7 +2,6 @@ import assert from 'node:assert/strict';
 import { riscv64 } from '../../emulator/isa/riscv/index.ts';
 import { optimize } from '../../emulator/pass/pipeline.ts';
 import type { AccessKnowledge } from '../../emulator/tier/region/access-plan.ts';
-import type { LoopKnowledge } from '../../emulator/tier/region/loop-guard.ts';
 import { Discovery } from '../../emulator/tier/region/discover.ts';
 import { analyseFlow } from '../../emulator/tier/region/flow-graph.ts';
 import type { RegionNode } from '../../emulator/tier/region/node.ts';
@@ -14,12 +13,11 @@ const CODE = 0x1_0000;
 /** Milliseconds by guest instructions in a region, everything included (issue 3). */
 const TARGETS: Readonly<Record<number, number>> = { 60: 0.3, 400: 2, 1500: 15 };
 const COMMON = { unit: 'µs', kind: 'time', direction: 'lower', engine: 'mitata', tags: ['riscv64'] } as const;
-const KNOWLEDGE: AccessKnowledge & LoopKnowledge = {
+const KNOWLEDGE: AccessKnowledge = {
   observed: () => undefined,
   register: () => GUEST_SIZE / 2,
   around: (_, write) => ({ low: GUEST_SIZE / 4, high: GUEST_SIZE, write }),
   distrusted: () => false,
-  turns: () => undefined,
 };
 const CIRCUMSTANCES = { modes: [], inexactAccrued: true };
 
@@ -59,10 +57,7 @@ function prepare(instructions: number): Prepared {
 function discover({ guest, end, limit }: Prepared, passes: boolean): RegionNode[] {
   const context = { ordinaryMemory: true, writableIsReadable: true };
   const view = {
-    instruction: (pc: number) => {
-      const decoded = pc < end ? riscv64.decode(guest, pc) : undefined;
-      return decoded && riscv64.canonical(decoded);
-    },
+    instruction: (pc: number) => (pc < end ? riscv64.decodeExecuted(guest, pc) : undefined),
     jumpTargets: () => [],
     isElsewhere: () => false,
     holdsCall: () => false,
@@ -75,7 +70,7 @@ function discover({ guest, end, limit }: Prepared, passes: boolean): RegionNode[
 }
 
 function emit(nodes: readonly RegionNode[]): CompiledRegion {
-  return translateRegion(riscv64, nodes, { guestSize: GUEST_SIZE, guardGain: 1 }, new Set(), KNOWLEDGE, CIRCUMSTANCES);
+  return translateRegion(riscv64, nodes, { guestSize: GUEST_SIZE }, new Set(), KNOWLEDGE, CIRCUMSTANCES);
 }
 
 /** A module with a custom section that differs from one use to the next: V8 keeps modules by their bytes. */

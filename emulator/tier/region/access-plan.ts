@@ -47,10 +47,12 @@ export interface AccessKnowledge {
   distrusted(pc: number): boolean;
 }
 
+/** What a value is: `offset` from a root, which stands for one unknown number. */
 interface Known {
-  readonly root: string;
+  readonly root: number;
   readonly offset: number;
-  readonly register?: number;
+  /** The register, as a state offset, if the root is what one held when the block was entered. */
+  readonly register: number | undefined;
 }
 
 export interface Member {
@@ -70,17 +72,12 @@ const WIDEST = 1 << 16;
 
 /**
  * Plans the checks of a block's loads and stores: those at constant distances from one another are checked at once, by the first. A check
- * that fails leaves the region before that instruction, so it may cover accesses that the block does not come to. `guarded`: accesses that
- * the guard of the loop around has checked, with the least addresses they can have.
+ * that fails leaves the region before that instruction, so it may cover accesses that the block does not come to.
  */
-export function planAccesses(block: Block, knowledge: AccessKnowledge, guarded?: ReadonlyMap<Op, number>): AccessPlan {
+export function planAccesses(block: Block, knowledge: AccessKnowledge): AccessPlan {
   const plan = new Map<Op, Check>();
-  for (const members of accessGroups(block)) {
-    const open = guarded === undefined ? members : members.filter(({ op }) => !guarded.has(op));
-    planGroup(open, knowledge, plan);
-    if (open.length === members.length) continue;
-    for (const { op } of members) if (guarded!.has(op)) plan.set(op, { kind: 'covered', base: guarded!.get(op)! });
-  }
+  if (!block.ops.some(isPlainAccess)) return plan;
+  for (const members of accessGroups(block)) planGroup(members, knowledge, plan);
   return plan;
 }
 
@@ -131,50 +128,47 @@ function planGroup(members: readonly Member[], knowledge: AccessKnowledge, plan:
   }
 }
 
+function isPlainAccess({ name, alignment }: Op): boolean {
+  return (name === 'load' || name === 'store') && alignment !== 'natural';
+}
+
 /** The plain loads and stores of a block, those with addresses at known distances together, in order. */
 export function accessGroups(block: Block): Iterable<readonly Member[]> {
-  const values: (Known | undefined)[] = [];
-  const registers = new Map<string, Known>();
-  const found = new Map<string, Member[]>();
-  const versions = new Map<string, number>();
+  const values = new Values(block);
+  /** By state offset. */
+  const registers = new Map<number, Known>();
+  const written = new Set<number>();
+  const found = new Map<number, Member[]>();
   let pc = 0;
-  block.ops.forEach((op, index) => {
+  for (let index = 0; index < block.ops.length; index++) {
+    const op = block.ops[index]!;
     switch (op.name) {
       case 'insn':
         pc = Number(op.pc);
         break;
       case 'const':
-        values[index] = asOffset(op);
+      case 'add':
+        values.compute(index, op);
         break;
       case 'get': {
         if (op.type !== 'i64') break;
-        const key = registerKey(op);
-        let known = registers.get(key);
-        if (known === undefined) {
-          const { file, index: number } = op.slot!;
-          known = versions.has(key)
-            ? { root: `${key} ${versions.get(key)}`, offset: 0 }
-            : { root: key, offset: 0, register: file.offset + file.stride * Number(number) };
-          registers.set(key, known);
-        }
-        values[index] = known;
+        const register = stateOffset(op);
+        const held = registers.get(register) ?? values.fresh(written.has(register) ? undefined : register);
+        registers.set(register, held);
+        values.set(index, held);
         break;
       }
       case 'set': {
-        const key = registerKey(op);
-        const known = op.type === 'i64' ? known0(values, op.args[0]!) : undefined;
-        versions.set(key, (versions.get(key) ?? 0) + 1);
-        if (known === undefined) registers.delete(key);
-        else registers.set(key, known);
+        const register = stateOffset(op);
+        written.add(register);
+        if (op.type === 'i64') registers.set(register, values.of(op.args[0]!));
+        else registers.delete(register);
         break;
       }
-      case 'add':
-        if (op.type === 'i64') values[index] = sum(block, values, op.args[0]!, op.args[1]!);
-        break;
       case 'load':
       case 'store': {
-        if (op.alignment === 'natural') break;
-        const { root, offset, register } = known0(values, op.args[0]!);
+        if (!isPlainAccess(op)) break;
+        const { root, offset, register } = values.of(op.args[0]!);
         let members = found.get(root);
         if (members === undefined) found.set(root, (members = []));
         members.push({ root: register, op, pc, offset, bytes: op.width! / 8, write: op.name === 'store' });
@@ -183,22 +177,56 @@ export function accessGroups(block: Block): Iterable<readonly Member[]> {
       default:
         break;
     }
-  });
+  }
   return found.values();
 }
 
-/** What a value is known as: itself, when nothing better. */
-function known0(values: readonly (Known | undefined)[], value: Value): Known {
-  return values[value] ?? { root: String(value), offset: 0 };
-}
+/** What the values of a block are known as. */
+class Values {
+  readonly #ops: readonly Op[];
+  readonly #known: (Known | undefined)[] = [];
+  /** The root of constants. */
+  readonly #zero = 0;
+  #roots = 1;
 
-function sum(block: Block, values: readonly (Known | undefined)[], a: Value, b: Value): Known | undefined {
-  const constant = small(block.ops[b]!) ?? small(block.ops[a]!);
-  if (constant === undefined) return undefined;
-  const other = small(block.ops[b]!) === undefined ? b : a;
-  const known = known0(values, other);
-  const total = known.offset + constant;
-  return Math.abs(total) < 2 ** 31 ? { ...known, offset: total } : undefined;
+  constructor({ ops }: Block) {
+    this.#ops = ops;
+  }
+
+  /** A number of its own. */
+  fresh(register: number | undefined): Known {
+    return { root: this.#roots++, offset: 0, register };
+  }
+
+  /** What a value is known as: a root of its own, when nothing better. */
+  of(value: Value): Known {
+    return (this.#known[value] ??= this.fresh(undefined));
+  }
+
+  set(value: Value, known: Known): void {
+    this.#known[value] = known;
+  }
+
+  /** A constant, or a sum, which is known better when one of its parts is a small constant. */
+  compute(value: Value, op: Op): void {
+    const known = op.name === 'const' ? this.#constant(op) : this.#sum(op);
+    if (known !== undefined) this.#known[value] = known;
+  }
+
+  #constant(op: Op): Known | undefined {
+    const offset = small(op);
+    return offset === undefined ? undefined : { root: this.#zero, offset, register: undefined };
+  }
+
+  #sum({ type, args }: Op): Known | undefined {
+    if (type !== 'i64') return undefined;
+    const second = small(this.#ops[args[1]!]!);
+    const constant = second ?? small(this.#ops[args[0]!]!);
+    if (constant === undefined) return undefined;
+    const { root, offset, register } = this.of(second === undefined ? args[1]! : args[0]!);
+    const total = offset + constant;
+    return Math.abs(total) < 2 ** 31 ? { root, offset: total, register } : undefined;
+  }
 }
 
 function small(op: Op): number | undefined {
@@ -207,13 +235,8 @@ function small(op: Op): number | undefined {
   return value >= -(2n ** 31n) && value < 2n ** 31n ? Number(value) : undefined;
 }
 
-function asOffset(op: Op): Known | undefined {
-  const offset = small(op);
-  return offset === undefined ? undefined : { root: 'constant', offset };
-}
-
-function registerKey({ slot }: Op): string {
-  return `${slot!.file.name}${String(slot!.index)}`;
+function stateOffset({ slot }: Op): number {
+  return slot!.file.offset + slot!.file.stride * Number(slot!.index);
 }
 
 /** The permissions of a page that an access needs, and those that must be as said. */
