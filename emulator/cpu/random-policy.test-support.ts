@@ -14,5 +14,6 @@ export function sampledPolicy(random: Random): TierPolicy {
     warmUp: 0,
     leastRegion: 0,
     slice: 1 + random.below(400),
+    guardGain: [0, 0, 0.2, 1.5][random.below(4)]!,
   };
 }

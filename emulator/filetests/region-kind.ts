@@ -1,6 +1,7 @@
 import type { Isa } from '../isa/instruction.ts';
 import { optimize, type PassContext, slotName } from '../pass/pipeline.ts';
 import type { AccessKnowledge } from '../tier/region/access-plan.ts';
+import type { LoopKnowledge } from '../tier/region/loop-guard.ts';
 import { Discovery } from '../tier/region/discover.ts';
 import type { CodeView } from '../tier/region/straight-run.ts';
 import { translateRegion } from '../tier/region/translate.ts';
@@ -8,11 +9,12 @@ import type { Assembled } from './assembly.ts';
 
 const GUEST_SIZE = 1 << 16;
 /** Where registers point, in memory that may all be read and written: what translation mostly finds. */
-const KNOWLEDGE: AccessKnowledge = {
+const KNOWLEDGE: AccessKnowledge & LoopKnowledge = {
   observed: () => undefined,
   register: () => GUEST_SIZE / 2,
   around: (_, write) => ({ low: 0, high: GUEST_SIZE, write }),
   distrusted: () => false,
+  turns: () => undefined,
 };
 
 /**
@@ -48,7 +50,14 @@ export function regionSizes(isa: Isa, { address, bytes }: Assembled): string {
   const nodes = new Discovery(isa, code, seed).nodes();
   if (nodes.length === 0) return 'no region';
   const circumstances = { modes: modes.map(({ file }) => [file.offset, 0] as const), inexactAccrued: true };
-  const { counters } = translateRegion(isa, nodes, { guestSize: GUEST_SIZE }, new Set(), KNOWLEDGE, circumstances);
+  const { counters } = translateRegion(
+    isa,
+    nodes,
+    { guestSize: GUEST_SIZE, guardGain: 1 },
+    new Set(),
+    KNOWLEDGE,
+    circumstances,
+  );
   const { instructions, irOps, wasmOps, wasmBytes } = counters;
   const each = (count: number) => `${count} (${(count / instructions).toFixed(2)} an instruction)`;
   return [

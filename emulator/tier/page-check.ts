@@ -83,6 +83,52 @@ export function pageCheckFunction(module: ModuleBuilder, size: number, write: bo
   return fn;
 }
 
+/**
+ * Code that leaves in the i32 local `room` how many bytes from the guest address in the i64 local on, to the end of the next page at most,
+ * lie in guest memory of `size` bytes that may be read, or with `write` also be written without touching a page with code; 0 for none.
+ */
+export function pageRoom(fn: FunctionBuilder, address: number, room: number, size: number, write: boolean): void {
+  const page = fn.takeLocal(ValType.i32);
+  const mask = write ? Permission.read | Permission.write | Permission.code : Permission.read;
+  const need = write ? Permission.read | Permission.write : Permission.read;
+  const allowed = (next: number) => {
+    fn.localGet(page);
+    fn.load('i32.load8_u', { offset: PERMISSION + next });
+    fn.i32Const(mask);
+    fn.op('i32.and');
+    fn.i32Const(need);
+    fn.op('i32.eq');
+  };
+  fn.i32Const(0);
+  fn.localSet(room);
+  fn.localGet(address);
+  fn.i64Const(size);
+  fn.op('i64.lt_u');
+  const inside = fn.if();
+  fn.localGet(address);
+  fn.op('i32.wrap_i64');
+  fn.i32Const(Math.log2(PAGE_SIZE));
+  fn.op('i32.shr_u');
+  fn.localSet(page);
+  allowed(0);
+  const here = fn.if();
+  fn.i32Const(PAGE_SIZE);
+  fn.localGet(address);
+  fn.op('i32.wrap_i64');
+  fn.i32Const(PAGE_SIZE - 1);
+  fn.op('i32.and');
+  fn.op('i32.sub');
+  // Behind the last page's permissions there is a byte that allows nothing.
+  allowed(1);
+  fn.i32Const(Math.log2(PAGE_SIZE));
+  fn.op('i32.shl');
+  fn.op('i32.add');
+  fn.localSet(room);
+  fn.end(here);
+  fn.end(inside);
+  fn.freeLocal(page);
+}
+
 /** Pushes whether there may be code in the line of the i32 guest address that is pushed. */
 export function codeLine(fn: FunctionBuilder, pushAddress: () => void): void {
   pushAddress();

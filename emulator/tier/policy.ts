@@ -39,6 +39,8 @@ export interface TierPolicy {
   readonly limits: DiscoveryLimits;
   /** Whether the passes run. */
   readonly passes: boolean;
+  /** Loops get a guard (region/loop-guard.ts) when it saves so many times what it costs; all that can when 0, none when infinite. */
+  readonly guardGain: number;
   /** Translate whatever is reached, at once, whether it has been executed before or not. */
   readonly eager: boolean;
 }
@@ -64,6 +66,7 @@ export const AUTO: TierPolicy = {
   slice: 1_000_000,
   limits: LIMITS,
   passes: true,
+  guardGain: 1.5,
   eager: false,
 };
 
@@ -74,7 +77,15 @@ export const AUTO: TierPolicy = {
 export const AUTO_TRANSLATED: TierPolicy = { ...AUTO, cost: 20_000 };
 
 /** Regions from the first instruction on. */
-export const OPTIMIZED: TierPolicy = { ...AUTO, hotExits: 1, warmUp: 0, cost: 0, coldCost: 0, eager: true };
+export const OPTIMIZED: TierPolicy = {
+  ...AUTO,
+  hotExits: 1,
+  warmUp: 0,
+  cost: 0,
+  coldCost: 0,
+  guardGain: 0,
+  eager: true,
+};
 
 /** Single blocks and small loops without passes, from the first instruction on. */
 export const BASELINE: TierPolicy = {

@@ -40,6 +40,7 @@ export class Stepper {
       // What traps or faults is not done yet, and comes out of the next run.
       if (interpreter.run(1) !== ExitReason.budget) return best;
       const to = readPc(state);
+      addresses.stepped(from, to);
       if (to === from + decoded.length) continue;
       hotspots.jumped(from, to);
       if (to > from) continue;
@@ -71,6 +72,7 @@ export class Stepper {
       if (decoded === undefined) return;
       if (wanted.delete(pc)) addresses.note(pc, decoded);
       if (interpreter.runPastEntries(1) !== ExitReason.budget) return;
+      addresses.stepped(pc, readPc(state));
     }
   }
 }

@@ -85,6 +85,7 @@ export class TierUp {
       recordsOf: (place) => interpreter.recordsOf(place),
       limits: policy.limits,
       passes: policy.passes,
+      guardGain: policy.guardGain,
       ...(options.disabledPasses ? { disabledPasses: options.disabledPasses } : {}),
       mayTranslate: (pc) => interpreter.isDecoded(pc),
       jumpTargets,

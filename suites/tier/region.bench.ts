@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { riscv64 } from '../../emulator/isa/riscv/index.ts';
 import { optimize } from '../../emulator/pass/pipeline.ts';
 import type { AccessKnowledge } from '../../emulator/tier/region/access-plan.ts';
+import type { LoopKnowledge } from '../../emulator/tier/region/loop-guard.ts';
 import { Discovery } from '../../emulator/tier/region/discover.ts';
 import { analyseFlow } from '../../emulator/tier/region/flow-graph.ts';
 import type { RegionNode } from '../../emulator/tier/region/node.ts';
@@ -13,11 +14,12 @@ const CODE = 0x1_0000;
 /** Milliseconds by guest instructions in a region, everything included (issue 3). */
 const TARGETS: Readonly<Record<number, number>> = { 60: 0.3, 400: 2, 1500: 15 };
 const COMMON = { unit: 'µs', kind: 'time', direction: 'lower', engine: 'mitata', tags: ['riscv64'] } as const;
-const KNOWLEDGE: AccessKnowledge = {
+const KNOWLEDGE: AccessKnowledge & LoopKnowledge = {
   observed: () => undefined,
   register: () => GUEST_SIZE / 2,
   around: (_, write) => ({ low: GUEST_SIZE / 4, high: GUEST_SIZE, write }),
   distrusted: () => false,
+  turns: () => undefined,
 };
 const CIRCUMSTANCES = { modes: [], inexactAccrued: true };
 
@@ -70,7 +72,7 @@ function discover({ guest, end, limit }: Prepared, passes: boolean): RegionNode[
 }
 
 function emit(nodes: readonly RegionNode[]): CompiledRegion {
-  return translateRegion(riscv64, nodes, { guestSize: GUEST_SIZE }, new Set(), KNOWLEDGE, CIRCUMSTANCES);
+  return translateRegion(riscv64, nodes, { guestSize: GUEST_SIZE, guardGain: 1 }, new Set(), KNOWLEDGE, CIRCUMSTANCES);
 }
 
 /** A module with a custom section that differs from one use to the next: V8 keeps modules by their bytes. */

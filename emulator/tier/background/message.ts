@@ -10,7 +10,7 @@ export const TRACED_REGISTERS = 36;
 export interface CompilerSubject {
   readonly isa: string;
   readonly guestSize: number;
-  readonly policy: Pick<TierPolicy, 'limits' | 'passes' | 'backgroundAfter'>;
+  readonly policy: Pick<TierPolicy, 'limits' | 'passes' | 'guardGain' | 'backgroundAfter'>;
   readonly disabledPasses: readonly string[];
 }
 

@@ -122,6 +122,7 @@ export class RegionCompiler {
       this.#linear.set(registers.subarray(step * TRACED_BYTES, (step + 1) * TRACED_BYTES), STATE + REGISTERS);
       this.#addresses.note(pc, decoded);
       const next = addresses[step + 1];
+      if (next !== undefined) this.#addresses.stepped(pc, next);
       if (next !== undefined && next !== pc + decoded.length) this.#hotspots.jumped(pc, next);
     }
   }
@@ -148,6 +149,7 @@ export class RegionCompiler {
       recordsOf: runsElsewhere,
       limits: policy.limits,
       passes: policy.passes,
+      guardGain: policy.guardGain,
       disabledPasses: new Set(disabledPasses),
       mayTranslate: (pc) => this.#executed.get(pc - (pc % PAGE_SIZE))?.[pc % PAGE_SIZE] === 1,
       jumpTargets: (pc) => [...new Set([...(this.#jumps.get(pc) ?? []), ...this.#hotspots.jumpTargets(pc)])],

@@ -72,12 +72,18 @@ const WIDEST = 1 << 16;
 
 /**
  * Plans the checks of a block's loads and stores: those at constant distances from one another are checked at once, by the first. A check
- * that fails leaves the region before that instruction, so it may cover accesses that the block does not come to.
+ * that fails leaves the region before that instruction, so it may cover accesses that the block does not come to. `guarded`: accesses that
+ * the guard of the loop around has checked, with the least addresses they can have.
  */
-export function planAccesses(block: Block, knowledge: AccessKnowledge): AccessPlan {
+export function planAccesses(block: Block, knowledge: AccessKnowledge, guarded?: ReadonlyMap<Op, number>): AccessPlan {
   const plan = new Map<Op, Check>();
   if (!block.ops.some(isPlainAccess)) return plan;
-  for (const members of accessGroups(block)) planGroup(members, knowledge, plan);
+  for (const members of accessGroups(block)) {
+    const open = guarded === undefined ? members : members.filter(({ op }) => !guarded.has(op));
+    planGroup(open, knowledge, plan);
+    if (open.length === members.length) continue;
+    for (const { op } of members) if (guarded!.has(op)) plan.set(op, { kind: 'covered', base: guarded!.get(op)! });
+  }
   return plan;
 }
 

@@ -3,6 +3,7 @@ import type { Block, Value } from '../../ir/block.ts';
 import type { Decoded, Isa } from '../../isa/instruction.ts';
 import { PAGE_SIZE, PERMISSION, STATE, STATE_SIZE } from '../../layout/memory-map.ts';
 import { type AccessKnowledge, type Assumption, pageNeeds } from './access-plan.ts';
+import type { LoopKnowledge } from './loop-guard.ts';
 
 /** Base register and displacement of an instruction's first access. */
 interface Operand {
@@ -11,14 +12,19 @@ interface Operand {
   readonly displacement: number;
 }
 
-/** Where memory instructions have been seen to go, and what memory is like there. */
-export class AddressSampler implements AccessKnowledge {
+/** Addresses whose predecessors are remembered; then they are forgotten and counted anew. */
+const MOST_ARRIVALS = 20_000;
+
+/** Where memory instructions have been seen to go, what memory is like there, and how often loops have turned. */
+export class AddressSampler implements AccessKnowledge, LoopKnowledge {
   readonly #isa: Isa;
   readonly #state: DataView<ArrayBuffer>;
   readonly #permission: Uint8Array<ArrayBuffer>;
   readonly #seen = new Map<number, number>();
   readonly #distrusted = new Set<number>();
   readonly #ranges: Assumption[] = [];
+  /** How often, by where from, an instruction was stepped to. */
+  readonly #arrivals = new Map<number, Map<number, number>>();
 
   constructor(isa: Isa, buffer: ArrayBuffer, guestSize: number) {
     this.#isa = isa;
@@ -33,6 +39,26 @@ export class AddressSampler implements AccessKnowledge {
     if (operand === undefined) return;
     const base = this.#state.getBigUint64(operand.register, true);
     if (base < 2n ** 32n) this.#seen.set(pc, Number(base) + operand.displacement);
+  }
+
+  /** Notes that the instruction at `from`, one of those followed one by one, led to `to`. */
+  stepped(from: number, to: number): void {
+    if (this.#arrivals.size >= MOST_ARRIVALS) this.#arrivals.clear();
+    let sources = this.#arrivals.get(to);
+    if (sources === undefined) this.#arrivals.set(to, (sources = new Map()));
+    sources.set(from, (sources.get(from) ?? 0) + 1);
+  }
+
+  turns(pc: number, inside: (pc: number) => boolean): number | undefined {
+    const sources = this.#arrivals.get(pc);
+    if (sources === undefined) return undefined;
+    let turns = 0;
+    let begun = 0;
+    for (const [from, times] of sources) {
+      if (inside(from)) turns += times;
+      else begun += times;
+    }
+    return turns / Math.max(1, begun);
   }
 
   observed(pc: number): number | undefined {

@@ -15,6 +15,8 @@ import type { RegionNode, Target } from './node.ts';
 import { RegisterLocals } from './register-locals.ts';
 import { RegionSite } from './region-site.ts';
 import { emitSwitch } from './switch.ts';
+import { writeGuard } from './guard-code.ts';
+import type { LoopGuard } from './loop-guard.ts';
 import { planAccesses, type AccessKnowledge, type Assumption } from './access-plan.ts';
 import { RegionMemoryPath } from './region-memory-path.ts';
 import { Status } from './status.ts';
@@ -54,6 +56,11 @@ export class RegionEmitter {
   readonly longest: number;
   readonly #loops = new Map<number, Label>();
   readonly #labels = new Map<number, Label>();
+  readonly #guards: ReadonlyMap<number, LoopGuard>;
+  /** Where to leave from loops with guards, by header, and where they are checked anew. */
+  readonly #guardLabels = new Map<number, { readonly exit: Label; readonly again: Label }>();
+  /** Local: what guards keep back of the budget within their loops. */
+  readonly #rest: number;
   #exit: Label = 0;
 
   constructor(
@@ -66,8 +73,10 @@ export class RegionEmitter {
     refused: Refused,
     circumstances: Circumstances,
     pages: readonly CodePage[],
+    guards: ReadonlyMap<number, LoopGuard>,
   ) {
     this.#pages = pages;
+    this.#guards = guards;
     this.circumstances = {
       modes: nodes.some(({ usesModes }) => usesModes) ? circumstances.modes : [],
       inexactAccrued: circumstances.inexactAccrued && usesFloat(nodes),
@@ -76,6 +85,7 @@ export class RegionEmitter {
     this.#nodes = nodes;
     this.#graph = graph;
     this.#budget = fn.local(ValType.i32);
+    this.#rest = guards.size === 0 ? this.#budget : fn.local(ValType.i32);
     this.#slowPaths = !(memory instanceof RegionMemoryPath);
     this.#memory =
       memory instanceof RegionMemoryPath
@@ -245,11 +255,14 @@ export class RegionEmitter {
     const { loopHeaders, hops, entryOf } = this.#graph;
     const node = this.#nodes[index]!;
     const isLoop = loopHeaders[index] === 1;
+    const guard = this.#guards.get(index);
+    if (guard !== undefined) this.#beginGuarded(guard);
     if (isLoop) this.#loops.set(index, fn.loop());
     const merges = this.#openMerges(index);
     const table = hops.get(index);
     if (table !== undefined) this.#dispatch(table, entryOf[index]!);
-    if (isLoop) this.#leaveWhenSpent(() => fn.i32Const(entryOf[index]!));
+    if (guard !== undefined) this.#checkAgainWhenSpent(guard);
+    else if (isLoop) this.#leaveWhenSpent(() => fn.i32Const(entryOf[index]!));
     if (entryOf[index] !== 0) {
       fn.i32Const(0);
       fn.localSet(this.#resume);
@@ -261,7 +274,7 @@ export class RegionEmitter {
       fn.localSet(this.#budget);
     }
     const site = new RegionSite(fn, node, this.#registers, this.#refused, {
-      exit: this.#exit,
+      exit: this.#exitOf(index),
       status: this.#status,
       inexactAccrued: this.circumstances.inexactAccrued,
       slowPaths: this.#slowPaths,
@@ -271,7 +284,7 @@ export class RegionEmitter {
       end: () => this.#writeEnding(node),
     });
     if (this.#memory instanceof RegionMemoryPath) {
-      const plan = planAccesses(node.block, this.#knowledge);
+      const plan = planAccesses(node.block, this.#knowledge, this.#guardAround(index)?.covered);
       for (const check of plan.values()) if (check.kind === 'range') this.assumptions.add(check.range);
       this.#memory.follow(plan);
     } else {
@@ -283,6 +296,74 @@ export class RegionEmitter {
       fn.end(this.#loops.get(index)!);
       this.#loops.delete(index);
     }
+    if (guard !== undefined) this.#endGuarded(guard);
+  }
+
+  #guardAround(index: number): LoopGuard | undefined {
+    return this.#guards.get(this.#graph.innermost[index]!);
+  }
+
+  /** Where a node leaves the region to. */
+  #exitOf(index: number): Label {
+    const guard = this.#guardAround(index);
+    return guard === undefined ? this.#exit : this.#guardLabels.get(guard.header)!.exit;
+  }
+
+  #beginGuarded(guard: LoopGuard): void {
+    const { fn } = this;
+    const { header } = guard;
+    const exit = fn.block();
+    const again = fn.loop();
+    this.#leaveWhenSpent(() => fn.i32Const(this.#graph.entryOf[header]!));
+    writeGuard(fn, guard, this.#registers, this.#runtime.options.guestSize, {
+      budget: this.#budget,
+      rest: this.#rest,
+      longest: this.longest,
+      refuseIf: () => {
+        fn.i32Const(this.#newExit({ pc: this.#nodes[header]!.pc, refund: 0, kind: 'interpret' }));
+        fn.localSet(this.#status);
+        fn.brIf(this.#exit, BranchHint.unlikely);
+      },
+    });
+    this.#guardLabels.set(header, { exit, again });
+    for (const { range } of guard.pointers) if (range !== undefined) this.assumptions.add(range);
+  }
+
+  /** Goes back to the guard when what was checked, or the budget, does not last for another turn. */
+  #checkAgainWhenSpent({ header }: LoopGuard): void {
+    const { fn } = this;
+    fn.localGet(this.#budget);
+    fn.i32Const(this.longest);
+    fn.op('i32.lt_s');
+    const spent = fn.if(undefined, BranchHint.unlikely);
+    this.#takeRest();
+    fn.br(this.#guardLabels.get(header)!.again);
+    fn.end(spent);
+  }
+
+  #endGuarded({ header }: LoopGuard): void {
+    const { fn } = this;
+    const { exit, again } = this.#guardLabels.get(header)!;
+    fn.end(again);
+    fn.end(exit);
+    this.#takeRest();
+    fn.br(this.#exit);
+    this.#guardLabels.delete(header);
+  }
+
+  #takeRest(): void {
+    const { fn } = this;
+    fn.localGet(this.#budget);
+    fn.localGet(this.#rest);
+    fn.op('i32.add');
+    fn.localSet(this.#budget);
+  }
+
+  /** Whether going there leaves a loop with a guard for another place of the region, or to come back by way of it. */
+  #leavesGuard(from: RegionNode, to: number): boolean {
+    const { innermost } = this.#graph;
+    if (this.#guardAround(from.index) === undefined) return false;
+    return innermost[to] !== innermost[from.index] || this.#isDispatched(from, to);
   }
 
   /** Goes on towards the entry wished for, if there is one and it is not this node. */
@@ -322,7 +403,7 @@ export class RegionEmitter {
         }
         fn.i32Const(this.#newExit({ pc: ending.pc, refund: 0, kind: 'unheld' }));
         fn.localSet(this.#status);
-        fn.br(this.#exit);
+        fn.br(this.#exitOf(node.index));
         break;
       case 'jump':
         this.#jump(node);
@@ -351,7 +432,7 @@ export class RegionEmitter {
     const flags = ending.isReturn ? Status.dynamic : Status.dynamic | Status.indirect;
     fn.i32Const(flags | this.#newExit({ pc: lastInstruction(node), refund: 0, kind }));
     fn.localSet(this.#status);
-    fn.br(this.#exit);
+    fn.br(this.#exitOf(node.index));
   }
 
   /** Pops a condition. */
@@ -378,10 +459,14 @@ export class RegionEmitter {
 
   /** The label that going there is a plain branch to, if it is one. */
   #label(from: RegionNode, to: Target): Label | undefined {
-    if (!('node' in to) || this.#isDispatched(from, to.node)) return undefined;
+    if (!('node' in to) || this.#isDispatched(from, to.node) || this.#leavesGuard(from, to.node)) return undefined;
+    return this.#plainLabel(from, to.node);
+  }
+
+  #plainLabel(from: RegionNode, to: number): Label | undefined {
     const { order, merges } = this.#graph;
-    if (order[to.node]! <= order[from.index]!) return this.#loops.get(to.node)!;
-    return merges[to.node] === 1 ? this.#labels.get(to.node)! : undefined;
+    if (order[to]! <= order[from.index]!) return this.#loops.get(to)!;
+    return merges[to] === 1 ? this.#labels.get(to)! : undefined;
   }
 
   #go(from: RegionNode, to: Target): void {
@@ -392,11 +477,12 @@ export class RegionEmitter {
       fn.store('i64.store', { offset: STATE + StateOffset.pc });
       fn.i32Const(Status.left);
       fn.localSet(this.#status);
-      fn.br(this.#exit);
+      fn.br(this.#exitOf(from.index));
       return;
     }
+    if (this.#leavesGuard(from, to.node)) this.#takeRest();
     if (this.#isDispatched(from, to.node)) return this.#dispatchTo(to.node);
-    const label = this.#label(from, to);
+    const label = this.#plainLabel(from, to.node);
     if (label === undefined) this.#writeNode(to.node);
     else fn.br(label);
   }

@@ -73,6 +73,18 @@ export class RegisterLocals {
     }
   }
 
+  /** Pushes the i64 register at an offset in the state. */
+  readAt(offset: number): void {
+    const kept = this.#kept.get(offset);
+    if (kept === undefined) {
+      this.#fn.i32Const(0);
+      loadRegister(this.#fn, 'i64', STATE + offset);
+      return;
+    }
+    this.#fn.localGet(kept.local);
+    if (kept.type === 'f64') this.#fn.op('i64.reinterpret_f64');
+  }
+
   /** Pushes a register, or its low part. */
   read(slot: Slot, type: Type): void {
     const fn = this.#fn;

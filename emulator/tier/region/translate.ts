@@ -9,6 +9,7 @@ import { RegionEmitter } from './emitter.ts';
 import { analyseFlow } from './flow-graph.ts';
 import type { RegionNode } from './node.ts';
 import type { AccessKnowledge, Assumption } from './access-plan.ts';
+import { type LoopKnowledge, planGuards } from './loop-guard.ts';
 import { RegionMemoryPath } from './region-memory-path.ts';
 
 /**
@@ -75,13 +76,18 @@ export interface CodePage {
   readonly records: number;
 }
 
+export interface TranslationOptions extends RuntimeOptions {
+  /** See TierPolicy. */
+  readonly guardGain: number;
+}
+
 /** Translates a region; the first node is its main entry. Behind address translation it refuses to run unless its pages are where they were. */
 export function translateRegion(
   isa: Isa,
   nodes: readonly RegionNode[],
-  options: RuntimeOptions,
+  options: TranslationOptions,
   refused: Refused,
-  knowledge: AccessKnowledge,
+  knowledge: AccessKnowledge & LoopKnowledge,
   circumstances: Circumstances,
   pages: readonly CodePage[] = [],
 ): CompiledRegion {
@@ -100,6 +106,7 @@ export function translateRegion(
     refused,
     circumstances,
     pages,
+    slowPaths === undefined ? planGuards(nodes, graph, knowledge, refused, options.guardGain) : new Map(),
   );
   emitter.write();
   module.exportFunction('run', fn);

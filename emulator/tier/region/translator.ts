@@ -29,6 +29,7 @@ export interface TranslatorOptions extends RuntimeOptions {
   /** Names of passes to leave out; all when `passes` is false. */
   readonly disabledPasses?: ReadonlySet<string>;
   readonly passes: boolean;
+  readonly guardGain: number;
   /** Whether a guest instruction may be translated: usually, whether it has been executed before. */
   readonly mayTranslate: (pc: number) => boolean;
   readonly jumpTargets: (pc: number) => readonly number[];
