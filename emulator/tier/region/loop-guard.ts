@@ -83,32 +83,10 @@ export function planGuards(
     if (refused.has(nodes[header]!.pc)) continue;
     const body = nodes.filter(({ index }) => graph.innermost[index] === header);
     const turns = gain === 0 ? Infinity : turnsOf(nodes[header]!.pc, body, knowledge);
-    console.error(
-      'loop',
-      nodes[header]!.pc.toString(16),
-      'nodes',
-      body.length,
-      'ins',
-      body.reduce((a, b) => a + b.instructions, 0),
-      'turns',
-      turns,
-    );
     if (turns < 2) continue;
     const motions = body.map(({ block }) => motionOf(block));
     if (motions.some(({ calls }) => calls)) continue;
     const { pointers, covered, checks } = pointersOf(header, body, motions, knowledge);
-    console.error(
-      '   ',
-      'pointers',
-      pointers.length,
-      pointers
-        .map((p) => p.register + ':' + p.stride + (p.range ? 'r' : 'p') + '[' + p.low + ',' + p.high + ')')
-        .join(' '),
-      'checks',
-      checks,
-      'accesses',
-      motions.reduce((a, m) => a + m.accesses.length, 0),
-    );
     if (pointers.length === 0 || pointers.length > MOST_POINTERS) continue;
     const instructions = body.reduce((sum, node) => sum + node.instructions, 0);
     if (gain > 0 && instructions > checks * LARGEST_TURN) continue;
