@@ -43,6 +43,11 @@ export function statisticsTable(result: UserResult): string {
         '  from cold to warm and back',
         `${thousands(translation.store.warmed)} and ${thousands(translation.store.cooled)}`,
       ],
+      [
+        '  prefetched',
+        thousands(of('prefetched')),
+        of('prefetched') === 0 ? '' : `${thousands(translation.prefetchedUnused + of('prefetchedInVain'))} in vain`,
+      ],
       ['  forgotten', thousands(translation.store.forgotten)],
       ['region entries from outside', thousands(of('regionEntries'))],
       ['instructions given back', thousands(of('refusals')), percent(of('refusals'), inRegions)],

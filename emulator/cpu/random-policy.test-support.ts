@@ -1,5 +1,12 @@
 import type { Random } from '../ir/random.ts';
-import { AUTO, type TierPolicy } from '../tier/policy.ts';
+import { riscv64 } from '../isa/riscv/index.ts';
+import { PASSES } from '../pass/pipeline.ts';
+import { DeferredCompilers } from '../tier/background/deferred-compilers.test-support.ts';
+import { AUTO, BASELINE, OPTIMIZED, type TierPolicy } from '../tier/policy.ts';
+import { GUEST_SIZE } from './random-code.test-support.ts';
+import type { VcpuOptions } from './vcpu.ts';
+
+export type Tiers = NonNullable<VcpuOptions['tiers']>;
 
 /** Translates what is sampled, like `auto`, but early and in odd shapes. */
 export function sampledPolicy(random: Random): TierPolicy {
@@ -15,5 +22,39 @@ export function sampledPolicy(random: Random): TierPolicy {
     leastRegion: 0,
     slice: 1 + random.below(400),
     guardGain: [0, 0, 0.2, 1.5][random.below(4)]!,
+  };
+}
+
+/** Who answers at random times, and has been told of another guest before. */
+function compilersFor(policy: TierPolicy, random: Random): DeferredCompilers {
+  const subject = { isa: riscv64.name, guestSize: GUEST_SIZE, policy, disabledPasses: [] };
+  const longest = 1 + random.below(3) ** 4;
+  return new DeferredCompilers(riscv64, subject, () => random.below(longest));
+}
+
+/** Policies that translate early and in odd shapes. */
+export function randomPolicies(random: Random): Record<string, Tiers> {
+  const shaped: TierPolicy = {
+    ...OPTIMIZED,
+    limits: { instructions: 1 + random.below(80), inlined: random.below(40) },
+    slice: 1 + random.below(400),
+    manyRefusals: 1 + random.below(5),
+    observedSteps: random.below(20),
+  };
+  const sampled = sampledPolicy(random);
+  const beside: TierPolicy = {
+    ...sampled,
+    backgroundCost: random.below(100),
+
+    exitCost: 1 + random.below(50),
+  };
+  const without = random.pick(PASSES).name;
+  return {
+    optimized: { policy: OPTIMIZED },
+    baseline: { policy: BASELINE },
+    shaped: { policy: shaped },
+    sampled: { policy: sampled },
+    background: { policy: beside, compilers: compilersFor(beside, random) },
+    [`without ${without}`]: { policy: shaped, disabledPasses: new Set([without]) },
   };
 }

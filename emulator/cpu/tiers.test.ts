@@ -6,16 +6,14 @@ import { riscv64 } from '../isa/riscv/index.ts';
 import { X } from '../isa/riscv/registers.ts';
 import { PAGE_SIZE, STATE } from '../layout/memory-map.ts';
 import { ExitReason, REGISTERS, StateOffset } from '../layout/state.ts';
-import { PASSES } from '../pass/pipeline.ts';
 import { DeferredCompilers } from '../tier/background/deferred-compilers.test-support.ts';
-import { AUTO, BASELINE, OPTIMIZED, type TierPolicy } from '../tier/policy.ts';
+import { AUTO, BASELINE, OPTIMIZED } from '../tier/policy.ts';
 import { CodeStore } from '../tier/region/code-store.ts';
-import { sampledPolicy } from './random-policy.test-support.ts';
+import { randomPolicies, type Tiers } from './random-policy.test-support.ts';
 import { randomProgram, randomSpaghetti } from './random-program.test-support.ts';
 import { CODE, CODE_SIZE, GUEST_SIZE, Image, randomImage } from './random-code.test-support.ts';
-import { Vcpu, type VcpuOptions } from './vcpu.ts';
+import { Vcpu } from './vcpu.ts';
 
-type Tiers = NonNullable<VcpuOptions['tiers']>;
 type Start = ReturnType<typeof randomImage>;
 
 const base = testSeed();
@@ -59,43 +57,9 @@ function run(seed: number, start: Start, budget: number, part: () => number, tie
   return { end, counters };
 }
 
-/** Who answers at random times, and has been told of another guest before. */
-function compilersFor(policy: TierPolicy, random: Random): DeferredCompilers {
-  const subject = { isa: riscv64.name, guestSize: GUEST_SIZE, policy, disabledPasses: [] };
-  const longest = 1 + random.below(3) ** 4;
-  return new DeferredCompilers(riscv64, subject, () => random.below(longest));
-}
-
-/** Policies that translate early and in odd shapes. */
-function policies(random: Random): Record<string, Tiers> {
-  const shaped: TierPolicy = {
-    ...OPTIMIZED,
-    limits: { instructions: 1 + random.below(80), inlined: random.below(40) },
-    slice: 1 + random.below(400),
-    manyRefusals: 1 + random.below(5),
-    observedSteps: random.below(20),
-  };
-  const sampled = sampledPolicy(random);
-  const beside: TierPolicy = {
-    ...sampled,
-    backgroundCost: random.below(100),
-
-    exitCost: 1 + random.below(50),
-  };
-  const without = random.pick(PASSES).name;
-  return {
-    optimized: { policy: OPTIMIZED },
-    baseline: { policy: BASELINE },
-    shaped: { policy: shaped },
-    sampled: { policy: sampled },
-    background: { policy: beside, compilers: compilersFor(beside, random) },
-    [`without ${without}`]: { policy: shaped, disabledPasses: new Set([without]) },
-  };
-}
-
 function compare(seed: number, start: Start, budget: number, random: Random, sum: Record<string, number>): void {
   const expected = run(seed, start, budget, () => budget, undefined);
-  for (const [name, tiers] of Object.entries(policies(random))) {
+  for (const [name, tiers] of Object.entries(randomPolicies(random))) {
     const parts = 1 + random.below(3) ** 5 * 100;
     for (const part of [() => budget, () => 1 + random.below(parts)]) {
       const { end, counters } = run(seed, start, budget, part, tiers);
@@ -224,4 +188,29 @@ test('stored code is left when bytes of it change that have not been executed in
   const { end, counters } = run(0, start, 200_000, () => 200_000, { policy, store });
   assert.ok(counters['reused']! > 0 && counters['regionInstructions']! > 50_000, JSON.stringify(counters));
   assert.deepEqual(end, run(0, start, 200_000, () => 200_000, undefined).end);
+});
+
+test('code that follows what is known to become hot is there before it is reached', () => {
+  // Behind the instruction that writableCode begins with.
+  const at = (line: number) => `0x${(CODE + PAGE_SIZE + 4 + 4 * line).toString(16)}`;
+  const loop = (register: string, line: number) => [
+    `addi ${register},zero,1000`,
+    `addi ${register},${register},-1`,
+    `bne ${register},zero,${at(line + 1)}`,
+  ];
+  const lines = [...loop('a1', 0), ...loop('a2', 3), ...loop('a3', 6), 'ecall'];
+  const policy = { ...AUTO, warmUp: 0, cost: 0, coldCost: 0, sampleInterval: 100 };
+  const store = new CodeStore();
+  const start = writableCode(...lines);
+  const budget = 3 * 2001 + 2;
+  const first = run(0, start, budget, () => budget, { policy, store });
+  assert.equal(first.counters['prefetched'], 0);
+  const second = run(0, start, budget, () => budget, { policy, store });
+  assert.deepEqual(second.end, first.end);
+  assert.equal(second.counters['prefetched'], 2);
+  assert.equal(second.counters['translated'], 0);
+  // What was interpreted is the first sample, and the beginnings of loops.
+  assert.ok(second.counters['instructions']! - second.counters['regionInstructions']! < 100 + 10);
+  const one = run(0, start, budget, () => budget, { policy: { ...policy, prefetch: 0 }, store });
+  assert.deepEqual([one.end, one.counters['prefetched']], [first.end, 0]);
 });

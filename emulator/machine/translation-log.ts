@@ -88,6 +88,8 @@ export interface TranslationStatistics extends TranslationCounters {
   readonly liveBytes: number;
   /** WebAssembly kept without an instance (level 3), in bytes. */
   readonly storeBytes: number;
+  /** Of live regions that were prefetched, those that control has not come to. */
+  readonly prefetchedUnused: number;
   /** How stored code became warmer and colder. */
   readonly store: CodeStoreCounters;
 }
@@ -125,6 +127,7 @@ export function sumTranslation(
     ...(totals.counters as unknown as TranslationCounters),
     passes: totals.passes,
     liveRegions: engines.reduce((sum, { regions }) => sum + [...regions].length, 0),
+    prefetchedUnused: engines.reduce((sum, engine) => sum + engine.prefetchedUnused, 0),
     liveBytes: engines.reduce((sum, { liveBytes }) => sum + liveBytes, 0),
     storeBytes: stores.reduce((sum, { bytes }) => sum + bytes, 0),
     store,

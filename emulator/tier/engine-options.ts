@@ -27,6 +27,10 @@ export interface TieredCounters extends InterpreterCounters {
   unsuited: number;
   /** Regions evicted or made invalid. */
   regionsDropped: number;
+  /** Regions taken from the store because control was near, before it was there. */
+  prefetched: number;
+  /** Of these, the ones dropped that control never came to. */
+  prefetchedInVain: number;
 }
 
 export interface TieredOptions extends InterpreterOptions {
@@ -42,8 +46,11 @@ export interface TieredOptions extends InterpreterOptions {
   readonly translated?: (event: TranslationEvent) => void;
 }
 
-/** Why a translation was made: code was sampled, control kept arriving there, it was reached (eager), or what was known has changed. */
-export type TranslationReason = 'sampled' | 'arrivals' | 'reached' | 'renewed';
+/**
+ * Why a translation was made: code was sampled, control kept arriving there, it was reached (eager), or what was known has changed;
+ * `known` code was hot in another run or process, and `prefetched` code near it.
+ */
+export type TranslationReason = 'sampled' | 'arrivals' | 'reached' | 'renewed' | 'known' | 'prefetched';
 
 /** One step of the tier timeline: a region was installed. */
 export interface TranslationEvent {

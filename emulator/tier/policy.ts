@@ -37,6 +37,8 @@ export interface TierPolicy {
   /** Instructions in one entry of a region: V8 takes up its optimised code only between entries. */
   readonly slice: number;
   readonly limits: DiscoveryLimits;
+  /** Regions taken from the store with one that is known to become hot: the next ones by address. */
+  readonly prefetch: number;
   /** Whether the passes run. */
   readonly passes: boolean;
   /** Loops get a guard (region/loop-guard.ts) when it saves so many times what it costs; all that can when 0, none when infinite. */
@@ -65,6 +67,7 @@ export const AUTO: TierPolicy = {
   generations: 8,
   slice: 1_000_000,
   limits: LIMITS,
+  prefetch: 8,
   passes: true,
   guardGain: 1.5,
   eager: false,

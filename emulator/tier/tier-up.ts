@@ -60,6 +60,8 @@ export class TierUp {
   #background: BackgroundTranslation | undefined;
   /** Eager translation does not try an address twice. */
   readonly #tried = new Set<number>();
+  /** Seeds of what was taken from the store as known: when it is dropped, it is no more so. */
+  readonly #promoted = new Set<number>();
   #withheld = false;
 
   constructor(isa: Isa, memory: WebAssembly.Memory, options: TieredOptions, engine: EngineParts) {
@@ -178,6 +180,7 @@ export class TierUp {
   sampled(pc: number): void {
     const { sampleInterval, hotSamples, leastRegion, warmUp, traceLength } = this.#policy;
     const samples = this.#hotspots.sampled(pc);
+    if (this.#code.contiguous && this.#promote(pc)) return;
     if (this.#background?.ready === true) return this.#background.sampled(pc, samples, this.end);
     if (samples < hotSamples || samples * sampleInterval < this.#cost.of(leastRegion)) return;
     // At the end of the budget there is nothing left to look at; the next sample may be elsewhere.
@@ -209,6 +212,38 @@ export class TierUp {
     }
     const made = this.#install('arrivals', seed, discovery);
     if (made !== undefined && region.live) made.parent = region;
+  }
+
+  /**
+   * Code around pc that was hot in another run or process is taken from the store at once, and with it what follows by address, there and in the
+   * next page: that costs no translation. False when there is nothing.
+   */
+  #promote(pc: number): boolean {
+    const here = this.store.seedsNear(pc);
+    // Shapes made last know most, and come first.
+    const known = here.find((seed) => this.#takeKnown(seed, 'known', pc));
+    if (known === undefined) return false;
+    const ahead = [...here, ...this.store.seedsNear(pc + PAGE_SIZE)].filter((seed) => seed > known);
+    let left = this.#policy.prefetch;
+    for (const seed of ahead.sort((a, b) => a - b)) {
+      if (left === 0) break;
+      if (this.#takeKnown(seed, 'prefetched')) left--;
+    }
+    return true;
+  }
+
+  /** Installs stored code unless it does not fit, was taken before, is there, or does not hold `pc` where that matters. */
+  #takeKnown(seed: number, reason: 'known' | 'prefetched', pc = seed): boolean {
+    if (this.#promoted.has(seed) || this.#regions.holds(seed)) return false;
+    const code = this.translator.stored(seed, (one) => one.ranges.some(([low, high]) => low <= pc && pc < high));
+    if (code === undefined) return false;
+    this.#promoted.add(seed);
+    const region = this.#add(reason, code, { nodes: [], generation: 0, reused: true });
+    if (reason === 'prefetched') {
+      region.prefetched = true;
+      this.#counters.prefetched++;
+    }
+    return true;
   }
 
   /** Learns where an indirect jump of a region went; a region that does not know its targets is made anew. */

@@ -66,6 +66,8 @@ export class TieredEngine {
       refusals: 0,
       unsuited: 0,
       regionsDropped: 0,
+      prefetched: 0,
+      prefetchedInVain: 0,
     });
     this.counters = counters;
     const { code, main, recordShift } = this.#interpreter;
@@ -76,6 +78,7 @@ export class TieredEngine {
       (place, marked) => this.#interpreter.markEntry(place, marked),
       (region) => {
         counters.regionsDropped++;
+        if (isInVain(region)) counters.prefetchedInVain++;
         this.#tierUp.dropped(region);
       },
     );
@@ -103,6 +106,12 @@ export class TieredEngine {
 
   get regions(): Iterable<Region> {
     return this.#regions;
+  }
+
+  /** Live regions that were prefetched, and to which control has not come. */
+  get prefetchedUnused(): number {
+    this.#regions.countUses();
+    return [...this.#regions].filter(isInVain).length;
   }
 
   /** Bytes of WebAssembly that live regions have. */
@@ -195,6 +204,7 @@ export class TieredEngine {
     const { counters } = this;
     let index = first.index;
     let entry = number;
+    first.entered = true;
     for (;;) {
       const least = this.#regions.byIndex(index).code.longest;
       const slice = Math.min(this.#tierUp.end - counters.instructions, Math.max(this.#slice, least));
@@ -306,4 +316,9 @@ export class TieredEngine {
     if (++region.refusedEntries === this.#policy.manyRefusals) this.#tierUp.renew(region);
     return this.#interpreter.runPastEntries(Math.min(this.#tierUp.end - this.counters.instructions, FEW_INSTRUCTIONS));
   }
+}
+
+/** Whether control has never come to a region that was prefetched. */
+function isInVain(region: Region): boolean {
+  return region.prefetched && !region.entered && region.uses === 0;
 }

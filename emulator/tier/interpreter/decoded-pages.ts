@@ -41,6 +41,8 @@ export class DecodedPages {
   readonly #space: RecordSpace;
   /** Linear-memory address of the records of each decoded page, by the page's place; in the order they were decoded. */
   readonly #bases = new Map<number, number>();
+  /** Where translated code begins that has not been decoded here: it came from another run or process. */
+  readonly #awaited = new Set<number>();
   /** How many translated regions begin in a page. */
   readonly #entries = new Map<number, number>();
   readonly #free: number[] = [];
@@ -159,10 +161,15 @@ export class DecodedPages {
     return op !== undefined && (op & ENTRY_BIT) !== 0;
   }
 
-  /** Makes the main function come out before the decoded instruction at a place, or no longer. */
+  /** Makes the main function come out before the instruction at a place, as soon as that is decoded, or no longer. */
   markEntry(place: number, marked: boolean): void {
     const op = this.#opAt(place);
-    if (op === undefined || op < FIRST_CASE || marked === ((op & ENTRY_BIT) !== 0)) return;
+    if (op === undefined || op < FIRST_CASE) {
+      if (marked) this.#awaited.add(place);
+      else this.#awaited.delete(place);
+      return;
+    }
+    if (marked === ((op & ENTRY_BIT) !== 0)) return;
     const offset = place & PAGE_MASK;
     const page = place - offset;
     const record = this.#bases.get(page)! + (offset << this.#layout.shift);
@@ -328,6 +335,7 @@ export class DecodedPages {
         return true;
       }
       const which = this.#write(record, decoded, offset);
+      if (this.#awaited.size > 0 && this.#awaited.delete(page + offset)) this.markEntry(page + offset, true);
       if (count > 0) this.#pair(previous, which.op);
       if (which.terminator) return true;
       previous = record;

@@ -1,4 +1,5 @@
 import { assert } from '../../check/assert.ts';
+import { PAGE_SIZE } from '../../layout/memory-map.ts';
 import type { CompiledRegion } from './translate.ts';
 
 /** A translation and the guest bytes it was made of, range after range. */
@@ -36,6 +37,8 @@ export interface CodeStoreCounters {
 export class CodeStore {
   readonly counters: CodeStoreCounters = { warmed: 0, warmHits: 0, cooled: 0, forgotten: 0 };
   readonly #bySeed = new Map<number, StoredCode[]>();
+  /** By the guest pages that it has bytes in; in each the oldest first. */
+  readonly #byPage = new Map<number, Set<CompiledRegion>>();
   /** Least recently used first. */
   readonly #warm = new Map<CompiledRegion, WebAssembly.Module>();
   readonly #capacity: number;
@@ -62,6 +65,11 @@ export class CodeStore {
     this.#bySeed.delete(code.seed);
     versions.unshift({ code, source });
     this.#bytes += costOf(code);
+    for (const page of pagesOf(code)) {
+      const there = this.#byPage.get(page);
+      if (there === undefined) this.#byPage.set(page, new Set([code]));
+      else there.add(code);
+    }
     while (versions.length > VERSIONS) this.#forget(versions.pop()!.code);
     this.#bySeed.set(code.seed, versions);
     for (const [seed, oldest] of this.#bySeed) {
@@ -74,6 +82,12 @@ export class CodeStore {
   /** The newest translation from `seed` of the bytes that are in guest memory now, if it `fits` otherwise too. */
   find(seed: number, guest: Uint8Array, fits: (code: CompiledRegion) => boolean): CompiledRegion | undefined {
     return this.#bySeed.get(seed)?.find(({ code, source }) => fits(code) && isSource(guest, code.ranges, source))?.code;
+  }
+
+  /** Seeds of the code in the page around a guest address, of what was added last first. */
+  seedsNear(pc: number): number[] {
+    const there = this.#byPage.get(pc - (pc % PAGE_SIZE));
+    return there === undefined ? [] : [...new Set([...there].reverse().map(({ seed }) => seed))];
   }
 
   /** A translation is not to be used again. */
@@ -119,6 +133,11 @@ export class CodeStore {
 
   checkInvariants(): void {
     const all = [...this].map(({ code }) => code);
+    for (const code of all)
+      for (const page of pagesOf(code))
+        assert(this.#byPage.get(page)?.has(code) === true, 'stored code is found by its pages');
+    const listed = new Set([...this.#byPage.values()].flatMap((there) => [...there]));
+    assert(listed.size === all.length, 'what pages list is stored');
     assert(this.#bytes === sumOfCosts(all), 'the bytes of stored code are counted');
     assert(this.#bytes <= this.#capacity, 'stored code fits its capacity');
     assert(this.#warmBytes === sumOfCosts(this.#warm.keys()), 'the bytes of warm code are counted');
@@ -128,12 +147,25 @@ export class CodeStore {
   #forget(code: CompiledRegion): void {
     this.counters.forgotten++;
     this.#bytes -= costOf(code);
+    for (const page of pagesOf(code)) {
+      const there = this.#byPage.get(page)!;
+      there.delete(code);
+      if (there.size === 0) this.#byPage.delete(page);
+    }
     this.#cool(code);
   }
 
   #cool(code: CompiledRegion): void {
     if (this.#warm.delete(code)) this.#warmBytes -= costOf(code);
   }
+}
+
+/** Guest pages of a region's code. */
+function pagesOf({ ranges }: CompiledRegion): Set<number> {
+  const pages = new Set<number>();
+  for (const [low, high] of ranges)
+    for (let page = low - (low % PAGE_SIZE); page < high; page += PAGE_SIZE) pages.add(page);
+  return pages;
 }
 
 /** What stored code counts as, in bytes. */

@@ -57,6 +57,13 @@ export class RegionTable {
     return this.#entries.get(pc);
   }
 
+  /** Whether a region translates the instruction at a place. */
+  holds(place: number): boolean {
+    for (const { site } of this.#byPage.get(place - (place % PAGE_SIZE)) ?? [])
+      if (site.ranges.some(([low, high]) => low <= place && place < high)) return true;
+    return false;
+  }
+
   /** Where regions can be entered. */
   get entryAddresses(): number[] {
     return [...this.#entries.keys()];

@@ -46,6 +46,10 @@ export class Region {
   distrusts = 0;
   /** The region that control kept leaving for this one's code, when that is why it was made. */
   parent: Region | undefined;
+  /** It was taken from the store before control was there. */
+  prefetched = false;
+  /** Control has come here from JavaScript. */
+  entered = false;
   /** Times control has come here by the jump cache. */
   uses = 0;
   /** That many when `heat` was counted last. */

@@ -192,11 +192,11 @@ export class Translator {
     return nodes;
   }
 
-  /** The emitted code of an earlier translation from `seed` that still fits, if there is one. */
-  stored(seed: number): CompiledRegion | undefined {
+  /** The emitted code of an earlier translation from `seed` that is wanted and still fits, if there is one. */
+  stored(seed: number, isWanted: (code: CompiledRegion) => boolean = () => true): CompiledRegion | undefined {
     // Code behind address translation is made for pages, which the store does not know.
     if (!this.#code.contiguous) return undefined;
-    const found = this.#store.find(seed, this.#code.bytes, (code) => this.#fits(code));
+    const found = this.#store.find(seed, this.#code.bytes, (code) => isWanted(code) && this.#fits(code));
     if (found !== undefined) this.counters.reused++;
     return found;
   }
