@@ -15,6 +15,7 @@ const KNOWLEDGE: AccessKnowledge & LoopKnowledge = {
   around: (_, write) => ({ low: 0, high: GUEST_SIZE, write }),
   distrusted: () => false,
   turns: () => undefined,
+  wanders: () => false,
 };
 
 /**

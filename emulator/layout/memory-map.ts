@@ -5,6 +5,7 @@
  *     STATE      one vCPU state of STATE_SIZE bytes (see state.ts)
  *     0x3000     kept free for the counters page
  *     JUMP_CACHE guest page address -> decoded page, direct-mapped
+ *     PAGE_CACHES where there is address translation: what single accesses of regions went to last
  *     REGION_CACHE, REGION_USES  the jump cache of translated regions, and how they are used
  *     CODE_LINES where in pages with code the code is
  *     PERMISSION one byte a 4 KiB guest page: what may be done there
@@ -30,7 +31,7 @@ export const TLB = 0x20_0000;
  */
 export const TLB_ENTRIES = 16384;
 export const TLB_ENTRY_SIZE = 32;
-/** User mode, supervisor mode, supervisor mode that may reach user pages, machine mode. */
+/** User mode (its table is at TLB itself), supervisor mode, supervisor mode that may reach user pages, machine mode. */
 export const TLB_CONTEXTS = 4;
 /**
  * One entry, by byte offset. A tag is the address of a guest page that may be accessed so without further ado; a tag with TLB_EMPTY set
@@ -45,6 +46,15 @@ export const TlbEntry = {
 } as const;
 /** Above the bits that a test of alignment keeps, below the page number. Memory filled with ones is an empty TLB. */
 export const TLB_EMPTY = 0x800;
+/**
+ * Caches of one page each, which regions of user mode look into before the TLB (tier/region/page-cache.ts): an `i64` tag as the TLB has them and
+ * the `i32` addend. One for every place that loads, by the low bits of its guest address, then one for every place that stores.
+ */
+export const PAGE_CACHES = 0x2_0000;
+export const PAGE_CACHES_COUNT = 8192;
+export const PAGE_CACHE_SIZE = 16;
+/** `i32` how many of them are not empty, and their addresses as `i32`: whoever empties them need not look at all. */
+export const PAGE_CACHES_USED = PAGE_CACHES + PAGE_CACHES_COUNT * PAGE_CACHE_SIZE;
 /** The regions' jump cache, direct-mapped by guest address: `i64` guest address, `i32` index in the table of regions, `i32` entry number. */
 export const REGION_CACHE = 0x8_0000;
 export const REGION_CACHE_ENTRIES = 4096;

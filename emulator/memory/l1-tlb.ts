@@ -1,5 +1,8 @@
 import { assert } from '../check/assert.ts';
 import {
+  PAGE_CACHE_SIZE,
+  PAGE_CACHES,
+  PAGE_CACHES_USED,
   PAGE_SIZE,
   STATE,
   TLB,
@@ -47,6 +50,8 @@ export class L1Tlb {
   constructor(memory: WebAssembly.Memory) {
     this.#words = new Int32Array(memory.buffer as ArrayBuffer);
     this.#state = new DataView(memory.buffer as ArrayBuffer, STATE);
+    this.#words.fill(-1, PAGE_CACHES / 4, PAGE_CACHES_USED / 4);
+    this.#words[PAGE_CACHES_USED / 4] = 0;
     this.flushAll();
   }
 
@@ -118,6 +123,7 @@ export class L1Tlb {
   }
 
   flush(context: TlbContext): void {
+    if (context === TlbContext.user) this.#emptyPageCaches();
     this.#largeCount[context] = 0;
     const written = this.#writtenCount[context]!;
     this.#writtenCount[context] = 0;
@@ -135,6 +141,7 @@ export class L1Tlb {
 
   /** Forgets the page at an address in a table, and all of the large page around it. */
   flushPage(context: TlbContext, low: number, high: number): void {
+    if (context === TlbContext.user) this.#emptyPageCaches();
     const page = low >>> 12;
     const first = context * LARGE_PAGES;
     for (let i = first; i < first + this.#largeCount[context]!; i++) {
@@ -151,6 +158,7 @@ export class L1Tlb {
 
   /** Makes stores to a page of RAM, by linear address, miss: under whatever virtual address it is entered. */
   protectWrites(linear: number): void {
+    this.#emptyPageCaches();
     this.#forEachAlias(linear, (at) => {
       this.#words[at + TlbEntry.write / 4] = -1;
       this.#words[at + TlbEntry.write / 4 + 1] = -1;
@@ -166,6 +174,9 @@ export class L1Tlb {
 
   checkInvariants(): void {
     const words = this.#words;
+    const used = words.subarray(PAGE_CACHES_USED / 4 + 1).subarray(0, words[PAGE_CACHES_USED / 4]!);
+    for (let at = PAGE_CACHES; at < PAGE_CACHES_USED; at += PAGE_CACHE_SIZE)
+      if (words[at / 4] !== -1) assert(used.includes(at), 'a page cache that is not empty is known to be used');
     for (let context = 0; context < TLB_CONTEXTS; context++) {
       for (let index = 0; index < TLB_ENTRIES; index++) {
         const at = entryWord(context as TlbContext, index << 12);
@@ -179,6 +190,14 @@ export class L1Tlb {
         }
       }
     }
+  }
+
+  /** They hold translations of user mode, and do not say which. */
+  #emptyPageCaches(): void {
+    const words = this.#words;
+    const count = words[PAGE_CACHES_USED / 4]!;
+    for (let i = 1; i <= count; i++) words[words[PAGE_CACHES_USED / 4 + i]! / 4] = -1;
+    words[PAGE_CACHES_USED / 4] = 0;
   }
 
   #forEachAlias(linear: number, act: (at: number) => void): void {

@@ -207,7 +207,7 @@ test('both levels together do what a walk for every access would do', (context) 
       if (expected.update) assert.equal(readPte(expected.update.gpa), expected.update.pte, what);
     }
     mmu.checkInvariants();
-    assert.ok(translated > 500, 'many accesses succeed');
+    assert.ok(translated > 100, 'many accesses succeed');
     assert.ok(mmu.counters.l2Hits > 100 && mmu.counters.walks > 100, 'both levels are used');
   }
 });

@@ -74,7 +74,12 @@ export class TierUp {
     this.#counters = counters;
     this.#code = code;
     this.#translated = options.translated;
-    this.#addresses = new AddressSampler(isa, memory.buffer as ArrayBuffer, options.guestSize);
+    this.#addresses = new AddressSampler(
+      isa,
+      memory.buffer as ArrayBuffer,
+      options.guestSize,
+      options.translation !== undefined,
+    );
     this.store = options.store ?? new CodeStore();
     const jumpTargets = (pc: number) => this.#hotspots.jumpTargets(pc);
     this.translator = new Translator(isa, memory, this.#addresses, this.store, {

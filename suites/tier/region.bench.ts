@@ -20,6 +20,7 @@ const KNOWLEDGE: AccessKnowledge & LoopKnowledge = {
   around: (_, write) => ({ low: GUEST_SIZE / 4, high: GUEST_SIZE, write }),
   distrusted: () => false,
   turns: () => undefined,
+  wanders: () => false,
 };
 const CIRCUMSTANCES = { modes: [], inexactAccrued: true };
 

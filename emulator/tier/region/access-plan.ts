@@ -45,6 +45,8 @@ export interface AccessKnowledge {
   around(address: number, write: boolean): Assumption | undefined;
   /** Whether the instruction's assumption has failed too often. */
   distrusted(pc: number): boolean;
+  /** Whether the instruction was seen to go to another page time and again. */
+  wanders(pc: number): boolean;
 }
 
 /** What a value is: `offset` from a root, which stands for one unknown number. */

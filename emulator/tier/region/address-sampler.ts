@@ -15,6 +15,20 @@ interface Operand {
 /** Addresses whose predecessors are remembered; then they are forgotten and counted anew. */
 const MOST_ARRIVALS = 20_000;
 
+/** The pages that an instruction was seen to access. */
+interface PageSamples {
+  readonly operand: Operand | undefined;
+  page: number;
+  /** Steps from one access to the next, and those of them to another page. */
+  steps: number;
+  changes: number;
+}
+
+/** Steps before an instruction is judged by them. */
+const FEW_STEPS = 2;
+/** Instructions whose pages are noted; then they are forgotten and begun anew. */
+const MOST_NOTED = 10_000;
+
 /** Where memory instructions have been seen to go, what memory is like there, and how often loops have turned. */
 export class AddressSampler implements AccessKnowledge, LoopKnowledge {
   readonly #isa: Isa;
@@ -25,8 +39,12 @@ export class AddressSampler implements AccessKnowledge, LoopKnowledge {
   readonly #ranges: Assumption[] = [];
   /** How often, by where from, an instruction was stepped to. */
   readonly #arrivals = new Map<number, Map<number, number>>();
+  readonly #translated: boolean;
+  readonly #pages = new Map<number, PageSamples>();
 
-  constructor(isa: Isa, buffer: ArrayBuffer, guestSize: number) {
+  /** `translated`: guest addresses are, so that pages are all that is noted. */
+  constructor(isa: Isa, buffer: ArrayBuffer, guestSize: number, translated = false) {
+    this.#translated = translated;
     this.#isa = isa;
     this.#state = new DataView(buffer, STATE, STATE_SIZE);
     this.#permission = new Uint8Array(buffer, PERMISSION, guestSize / PAGE_SIZE);
@@ -34,6 +52,7 @@ export class AddressSampler implements AccessKnowledge, LoopKnowledge {
 
   /** Notes where the instruction, which is about to run at `pc`, accesses memory. */
   note(pc: number, decoded: Decoded): void {
+    if (this.#translated) return this.#notePage(pc, decoded);
     if (this.#seen.has(pc)) return;
     const operand = this.#operand(decoded);
     if (operand === undefined) return;
@@ -59,6 +78,11 @@ export class AddressSampler implements AccessKnowledge, LoopKnowledge {
       else begun += times;
     }
     return turns / Math.max(1, begun);
+  }
+
+  wanders(pc: number): boolean {
+    const samples = this.#pages.get(pc);
+    return samples !== undefined && samples.steps >= FEW_STEPS && 4 * samples.changes > samples.steps;
   }
 
   observed(pc: number): number | undefined {
@@ -106,6 +130,23 @@ export class AddressSampler implements AccessKnowledge, LoopKnowledge {
   /** Permissions have changed. */
   forget(): void {
     this.#ranges.length = 0;
+  }
+
+  #notePage(pc: number, decoded: Decoded): void {
+    let samples = this.#pages.get(pc);
+    if (samples === undefined) {
+      if (this.#pages.size >= MOST_NOTED) this.#pages.clear();
+      samples = { operand: this.#operand(decoded), page: NaN, steps: -1, changes: -1 };
+      this.#pages.set(pc, samples);
+    }
+    const { operand } = samples;
+    if (operand === undefined) return;
+    const low = this.#state.getUint32(operand.register, true);
+    const high = this.#state.getInt32(operand.register + 4, true);
+    const page = Math.floor((low + operand.displacement) / PAGE_SIZE) + high * 2 ** 20;
+    samples.steps++;
+    if (page !== samples.page) samples.changes++;
+    samples.page = page;
   }
 
   #operand(decoded: Decoded): Operand | undefined {

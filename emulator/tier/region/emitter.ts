@@ -1,7 +1,7 @@
 import { assert } from '../../check/assert.ts';
 import { FloatFlag } from '../../bits/float-format.ts';
 import { opRow } from '../../ir/op.ts';
-import { PAGE_SIZE, STATE, TLB_ENTRIES, TLB_ENTRY_SIZE, TlbEntry } from '../../layout/memory-map.ts';
+import { PAGE_SIZE, STATE, TLB, TLB_ENTRIES, TLB_ENTRY_SIZE, TlbEntry } from '../../layout/memory-map.ts';
 import { StateOffset } from '../../layout/state.ts';
 import { BranchHint, type FunctionBuilder, type Label } from '../../wasm/function.ts';
 import { ValType } from '../../wasm/type.ts';
@@ -20,7 +20,7 @@ import type { LoopGuard } from './loop-guard.ts';
 import { planAccesses, type AccessKnowledge, type Assumption } from './access-plan.ts';
 import { RegionMemoryPath } from './region-memory-path.ts';
 import { Status } from './status.ts';
-import type { Circumstances, CodePage, Exit, Refused } from './translate.ts';
+import type { Circumstances, CodePage, Exit, Present, Refused } from './translate.ts';
 
 function usesFloat(nodes: readonly RegionNode[]): boolean {
   return nodes.some(({ block }) => block.ops.some(({ name }) => opRow(name).effect === 'flags'));
@@ -71,14 +71,18 @@ export class RegionEmitter {
     knowledge: AccessKnowledge,
     runtime: Runtime,
     refused: Refused,
-    circumstances: Circumstances,
+    circumstances: Present,
     pages: readonly CodePage[],
     guards: ReadonlyMap<number, LoopGuard>,
   ) {
     this.#pages = pages;
     this.#guards = guards;
+    const { pageCaches } = circumstances;
     this.circumstances = {
-      modes: nodes.some(({ usesModes }) => usesModes) ? circumstances.modes : [],
+      modes: [
+        ...(nodes.some(({ usesModes }) => usesModes) ? circumstances.modes : []),
+        ...(pageCaches === undefined ? [] : [[StateOffset.dataTlb, TLB] as const]),
+      ],
       inexactAccrued: circumstances.inexactAccrued && usesFloat(nodes),
     };
     this.fn = fn;
@@ -90,7 +94,13 @@ export class RegionEmitter {
     this.#memory =
       memory instanceof RegionMemoryPath
         ? memory
-        : new RegionTlbPath(runtime.module, memory, { table: fn.local(ValType.i32), budget: this.#budget });
+        : new RegionTlbPath(
+            runtime.module,
+            memory,
+            { table: fn.local(ValType.i32), budget: this.#budget },
+            pageCaches,
+            (pc) => knowledge.wanders(pc),
+          );
     this.#knowledge = knowledge;
     this.#runtime = runtime;
     this.#refused = refused;

@@ -9,24 +9,20 @@ import type { Lowering } from '../lower.ts';
 import { accessOf, loadInstruction, type MemoryPath, storeInstruction } from '../memory-path.ts';
 import { SlowAccess } from '../runtime.ts';
 import { type AccessKind, compareTag, type Probe, type TlbSlowPaths } from '../tlb-path.ts';
-import { accessGroups } from './access-plan.ts';
+import { type PageCachePlaces, PageCaches } from './page-cache.ts';
+import { type AccessGroup, groupAccesses } from './tlb-groups.ts';
 
 const { i32, i64 } = ValType;
 
-/** Accesses of a block at known distances from each other, within a page's length. */
-interface Group {
-  readonly first: Op;
-  readonly last: Op;
-  /** Bytes [low, high) from the first access's address. */
-  readonly low: number;
-  readonly high: number;
-  readonly write: boolean;
-  /** The i32 local of the linear address of byte `low`, 0 when the TLB does not serve them all; set by the first access. */
+/** Accesses that one look at a page serves. */
+interface Shared {
+  readonly group: AccessGroup;
+  /** The i32 local of the linear address of the group's lowest byte, 0 when the TLB does not serve them all; set by the first access. */
   local: number;
 }
 
 interface Member {
-  readonly group: Group;
+  readonly shared: Shared;
   /** Bytes from the group's lowest. */
   readonly offset: number;
 }
@@ -41,16 +37,31 @@ export interface TlbFrame {
 
 /**
  * Guest memory behind address translation, for regions. The table is looked for once, accesses at known distances from each other are probed for
- * at once, and what the TLB does not serve is done by a function of the module that calls out.
+ * at once, regions of user mode look first where the same instruction went before, and what the TLB does not serve is done by a function of the
+ * module that calls out.
  */
 export class RegionTlbPath implements MemoryPath {
   readonly #module: ModuleBuilder;
   readonly #slow: TlbSlowPaths;
   readonly #frame: TlbFrame;
   readonly #outlined = new Map<FunctionIndex, FunctionBuilder>();
+  readonly #caches: PageCaches | undefined;
+  readonly #wanders: (pc: number) => boolean;
   #members: ReadonlyMap<Op, Member> = new Map();
 
-  constructor(module: ModuleBuilder, slow: TlbSlowPaths, frame: TlbFrame) {
+  /**
+   * `places`: present where all accesses are user mode's. `wanders`: whether the
+   * instruction at a guest address goes to another page so often that remembering the last one is of no use.
+   */
+  constructor(
+    module: ModuleBuilder,
+    slow: TlbSlowPaths,
+    frame: TlbFrame,
+    places: PageCachePlaces | undefined,
+    wanders: (pc: number) => boolean,
+  ) {
+    this.#wanders = wanders;
+    this.#caches = places && new PageCaches(module, places);
     this.#module = module;
     this.#slow = slow;
     this.#frame = frame;
@@ -71,11 +82,13 @@ export class RegionTlbPath implements MemoryPath {
   load(lowering: Lowering, op: Op): void {
     const kind = kindOf(op, TlbEntry.read);
     const member = this.#members.get(op);
-    if (member !== undefined) return this.#grouped(lowering, op, kind, member, undefined);
+    if (member !== undefined && !isAlone(member)) return this.#grouped(lowering, op, kind, member, undefined);
     lowering.scratch(['i64'], (address) => {
       lowering.push(op.args[0]!);
       lowering.fn.localSet(address);
-      this.#load(lowering, address, kind);
+      const caches = member && this.#cachesFor(member.shared);
+      if (caches === undefined) this.#load(lowering, address, kind);
+      else this.#cached(caches, lowering, address, kind, member!, undefined);
     });
   }
 
@@ -83,14 +96,18 @@ export class RegionTlbPath implements MemoryPath {
     const kind = kindOf(op, TlbEntry.write);
     const member = this.#members.get(op);
     lowering.scratch(['i64', kind.type], (address, value) => {
-      if (member === undefined || member.group.first === op) {
+      if (member === undefined || member.shared.group.first === op) {
         lowering.push(op.args[0]!);
         lowering.fn.localSet(address);
       }
       lowering.push(op.args[1]!);
       lowering.fn.localSet(value);
-      if (member === undefined) this.#store(lowering, address, kind, value);
-      else this.#grouped(lowering, op, kind, member, value, address);
+      if (member !== undefined && !isAlone(member)) this.#grouped(lowering, op, kind, member, value, address);
+      else {
+        const caches = member && this.#cachesFor(member.shared);
+        if (caches === undefined) this.#store(lowering, address, kind, value);
+        else this.#cached(caches, lowering, address, kind, member!, value);
+      }
     });
   }
 
@@ -139,14 +156,59 @@ export class RegionTlbPath implements MemoryPath {
     });
   }
 
+  #cachesFor({ group }: Shared): PageCaches | undefined {
+    return this.#caches === undefined || this.#wanders(group.pc) ? undefined : this.#caches;
+  }
+
+  /** An access on its own, by its cache. `value`: local of a store. */
+  #cached(
+    caches: PageCaches,
+    lowering: Lowering,
+    address: number,
+    kind: AccessKind,
+    { shared }: Member,
+    value: number | undefined,
+  ): void {
+    const { fn } = lowering;
+    const { write } = shared.group;
+    const bytes = kind.width / 8;
+    const cache = caches.take(write);
+    const done = fn.block(value === undefined ? ValType[kind.type] : undefined);
+    caches.pushTag(fn, cache);
+    fn.localGet(address);
+    // One comparison for page and alignment, so that what is found does not run on into the next page; misaligned accesses are probed for.
+    fn.i64Const(-PAGE_SIZE | (bytes - 1));
+    fn.op('i64.and');
+    fn.op('i64.ne');
+    const missed = fn.if(undefined, BranchHint.unlikely);
+    lowering.scratch(['i32'], (entry) => {
+      this.#compare(fn, address, entry, kind);
+      const refused = fn.if(undefined, BranchHint.unlikely);
+      if (value === undefined) this.#slowLoad(lowering, () => fn.localGet(address), kind);
+      else this.#slowStore(lowering, () => fn.localGet(address), kind, value);
+      fn.br(done);
+      fn.end(refused);
+      caches.fill(fn, cache, address, entry);
+    });
+    fn.end(missed);
+    caches.pushLinear(fn, cache, address);
+    if (value === undefined) loadInstruction(lowering, kind, 0);
+    else {
+      fn.localGet(value);
+      storeInstruction(lowering, kind, 0);
+    }
+    fn.end(done);
+  }
+
   /** `value` and `address`: locals of a store; `address` is set for the first of its group only. */
   #grouped(lowering: Lowering, op: Op, kind: AccessKind, member: Member, value: number | undefined, address?: number) {
     const { fn } = lowering;
-    const { group, offset } = member;
+    const { shared, offset } = member;
+    const { group } = shared;
     const access = (pushAddress: () => void) => {
-      fn.localGet(group.local);
+      fn.localGet(shared.local);
       const served = fn.if(value === undefined ? ValType[kind.type] : undefined, BranchHint.likely);
-      fn.localGet(group.local);
+      fn.localGet(shared.local);
       if (value === undefined) {
         loadInstruction(lowering, kind, offset);
         fn.else();
@@ -165,41 +227,77 @@ export class RegionTlbPath implements MemoryPath {
       lowering.scratch(['i64'], (own) => {
         lowering.push(op.args[0]!);
         fn.localSet(own);
-        this.#probeGroup(lowering, group, own);
+        this.#findGroup(lowering, shared, own);
         access(() => fn.localGet(own));
       });
     } else {
-      this.#probeGroup(lowering, group, address);
+      this.#findGroup(lowering, shared, address);
       access(() => fn.localGet(address));
     }
-    if (group.last === op) fn.freeLocal(group.local);
+    if (group.last === op) fn.freeLocal(shared.local);
   }
 
-  #probeGroup(lowering: Lowering, group: Group, address: number): void {
+  /** Sets the linear address of a group. `address`: the first access's. */
+  #findGroup(lowering: Lowering, shared: Shared, address: number): void {
     const { fn } = lowering;
-    group.local = fn.takeLocal(i32);
-    const probe: Probe = {
-      tag: group.write ? TlbEntry.write : TlbEntry.read,
-      bytes: group.high - group.low,
-      natural: false,
-    };
-    lowering.scratch(['i64', 'i32'], (lowest, entry) => {
+    const { group } = shared;
+    const { write } = group;
+    const caches = this.#cachesFor(shared);
+    const bytes = group.high - group.low;
+    shared.local = fn.takeLocal(i32);
+    lowering.scratch(['i64'], (lowest) => {
       fn.localGet(address);
       if (group.low !== 0) {
         fn.i64Const(group.low);
         fn.op('i64.add');
       }
       fn.localSet(lowest);
+      if (caches === undefined) return this.#probeGroup(lowering, shared, lowest);
+      const cache = caches.take(write);
+      const done = fn.block();
+      const missed = fn.block();
+      caches.pushTag(fn, cache);
+      fn.localGet(lowest);
+      fn.i64Const(-PAGE_SIZE);
+      fn.op('i64.and');
+      fn.op('i64.ne');
+      fn.brIf(missed, BranchHint.unlikely);
+      // All of it lies in the page.
+      fn.localGet(lowest);
+      fn.op('i32.wrap_i64');
+      fn.i32Const(PAGE_SIZE - 1);
+      fn.op('i32.and');
+      fn.i32Const(PAGE_SIZE - bytes);
+      fn.op('i32.gt_u');
+      fn.brIf(missed, BranchHint.unlikely);
+      caches.pushLinear(fn, cache, lowest);
+      fn.localSet(shared.local);
+      fn.br(done);
+      fn.end(missed);
+      lowering.scratch(['i32'], (entry) => {
+        fn.i32Const(0);
+        fn.localSet(shared.local);
+        compareTag(fn, lowest, entry, probeOfGroup(group), () => fn.localGet(this.#frame.table));
+        fn.brIf(done, BranchHint.unlikely);
+        caches.fill(fn, cache, lowest, entry);
+        this.#pushLinear(fn, lowest, entry);
+        fn.localSet(shared.local);
+      });
+      fn.end(done);
+    });
+  }
+
+  #probeGroup(lowering: Lowering, { group, local }: Shared, lowest: number): void {
+    const { fn } = lowering;
+    lowering.scratch(['i32', 'i32'], (entry, isRefused) => {
       fn.i32Const(0);
       // The operands of select are computed first, and a refused entry's sum does no harm.
-      compareTag(fn, lowest, entry, probe, () => fn.localGet(this.#frame.table));
-      const isRefused = lowering.fn.takeLocal(i32);
+      compareTag(fn, lowest, entry, probeOfGroup(group), () => fn.localGet(this.#frame.table));
       fn.localSet(isRefused);
       this.#pushLinear(fn, lowest, entry);
       fn.localGet(isRefused);
-      fn.freeLocal(isRefused);
       fn.select();
-      fn.localSet(group.local);
+      fn.localSet(local);
     });
   }
 
@@ -277,39 +375,19 @@ function kindOf(op: Op, tag: number): AccessKind {
   return { ...accessOf(op), flags: op.alignment === 'natural' ? SlowAccess.natural : 0, tag };
 }
 
-/** The groups of two accesses and more. */
+function probeOfGroup({ low, high, write }: AccessGroup): Probe {
+  return { tag: write ? TlbEntry.write : TlbEntry.read, bytes: high - low, natural: false };
+}
+
+function isAlone({ shared }: Member): boolean {
+  return shared.group.members.length === 1;
+}
+
 function membersOf(block: Block): ReadonlyMap<Op, Member> {
   const members = new Map<Op, Member>();
-  for (const accesses of accessGroups(block)) {
-    for (let start = 0; start < accesses.length;) {
-      let low = Infinity;
-      let high = -Infinity;
-      let end = start;
-      for (; end < accesses.length; end++) {
-        const { offset, bytes } = accesses[end]!;
-        const nextLow = Math.min(low, offset);
-        const nextHigh = Math.max(high, offset + bytes);
-        if (nextHigh - nextLow > LONGEST_GROUP) break;
-        low = nextLow;
-        high = nextHigh;
-      }
-      const part = accesses.slice(start, end);
-      start = end;
-      if (part.length < 2) continue;
-      const first = part[0]!;
-      const group: Group = {
-        first: first.op,
-        last: part.at(-1)!.op,
-        low: low - first.offset,
-        high: high - first.offset,
-        write: part.some(({ write }) => write),
-        local: -1,
-      };
-      for (const { op, offset } of part) members.set(op, { group, offset: offset - low });
-    }
+  for (const group of groupAccesses(block)) {
+    const shared: Shared = { group, local: -1 };
+    for (const { op, offset } of group.members) members.set(op, { shared, offset });
   }
   return members;
 }
-
-/** Bytes between accesses that are probed for at once: an object's, or a stack frame's. Further apart, they are seldom in one page. */
-const LONGEST_GROUP = PAGE_SIZE / 8;

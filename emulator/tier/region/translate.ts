@@ -8,6 +8,7 @@ import { importTlbSlowPaths } from '../tlb-path.ts';
 import { RegionEmitter } from './emitter.ts';
 import { analyseFlow } from './flow-graph.ts';
 import type { RegionNode } from './node.ts';
+import type { PageCachePlaces } from './page-cache.ts';
 import type { AccessKnowledge, Assumption } from './access-plan.ts';
 import { type LoopKnowledge, planGuards } from './loop-guard.ts';
 import { RegionMemoryPath } from './region-memory-path.ts';
@@ -66,6 +67,12 @@ export interface Circumstances {
   readonly inexactAccrued: boolean;
 }
 
+/** What is so when a region is made. */
+export interface Present extends Circumstances {
+  /** Given where memory is accessed as user mode: then the TLB table in force is one of the region's modes. */
+  readonly pageCaches?: PageCachePlaces;
+}
+
 /** A page of a region's code behind address translation. */
 export interface CodePage {
   /** Guest address, as a signed number. */
@@ -88,7 +95,7 @@ export function translateRegion(
   options: TranslationOptions,
   refused: Refused,
   knowledge: AccessKnowledge & LoopKnowledge,
-  circumstances: Circumstances,
+  circumstances: Present,
   pages: readonly CodePage[] = [],
 ): CompiledRegion {
   const module = new ModuleBuilder({ check: CHECK >= CheckLevel.full });

@@ -2,7 +2,7 @@ import { FloatFlag } from '../../bits/float-format.ts';
 import { assert } from '../../check/assert.ts';
 import type { Block } from '../../ir/block.ts';
 import type { Decoded, Isa } from '../../isa/instruction.ts';
-import { PAGE_SIZE, STATE, STATE_SIZE } from '../../layout/memory-map.ts';
+import { PAGE_SIZE, STATE, STATE_SIZE, TLB } from '../../layout/memory-map.ts';
 import { StateOffset } from '../../layout/state.ts';
 import { optimize, slotName, type PassCounters } from '../../pass/pipeline.ts';
 import { type CodeSpace, NOWHERE } from '../code-space.ts';
@@ -13,8 +13,9 @@ import type { AddressSampler } from './address-sampler.ts';
 import { type CodeStore, isSource, sourceOf } from './code-store.ts';
 import { Discovery, type DiscoveryLimits } from './discover.ts';
 import type { RegionNode } from './node.ts';
+import { PageCachePlaces } from './page-cache.ts';
 import type { LiftedBlock } from './straight-run.ts';
-import { type Circumstances, type CodePage, type CompiledRegion, rangesOf, translateRegion } from './translate.ts';
+import { type CodePage, type CompiledRegion, type Present, rangesOf, translateRegion } from './translate.ts';
 
 /** What translation looks at and reports to. */
 export interface TranslatorOptions extends RuntimeOptions {
@@ -101,6 +102,7 @@ export class Translator {
   readonly #env: WebAssembly.ModuleImports;
   readonly #decoded = new Map<number, Decoded>();
   readonly #blocks = new Map<number, LiftedBlock & { readonly end: number; readonly modes: string }>();
+  readonly #pageCaches = new PageCachePlaces();
   /** Instructions whose common course is refused too often. */
   readonly #refused = new Set<number>();
 
@@ -333,10 +335,11 @@ export class Translator {
     return this.#state.getInt32(offset, true);
   }
 
-  #circumstances(): Circumstances {
+  #circumstances(): Present {
     return {
       modes: (this.#isa.modes ?? []).map(({ offset }) => [offset, this.#mode(offset)] as const),
       inexactAccrued: (this.#state.getUint32(StateOffset.floatFlags, true) & FloatFlag.inexact) !== 0,
+      ...(!this.#code.contiguous && this.#mode(StateOffset.dataTlb) === TLB ? { pageCaches: this.#pageCaches } : {}),
     };
   }
 

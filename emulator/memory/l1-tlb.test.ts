@@ -1,0 +1,53 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { GUEST, PAGE_CACHE_SIZE, PAGE_CACHES, PAGE_CACHES_USED, PAGE_SIZE } from '../layout/memory-map.ts';
+import { L1Tlb, TlbContext } from './l1-tlb.ts';
+import { Access } from './regime.ts';
+
+const PAGE = 0x4_5000;
+
+/** A TLB, and two page caches filled as regions do it. */
+function filled() {
+  const memory = new WebAssembly.Memory({ initial: (GUEST + 16 * PAGE_SIZE) / 65536 });
+  const words = new Int32Array(memory.buffer);
+  const tlb = new L1Tlb(memory);
+  const caches = [PAGE_CACHES + 3 * PAGE_CACHE_SIZE, PAGE_CACHES + 700 * PAGE_CACHE_SIZE];
+  caches.forEach((at, index) => {
+    words.set([PAGE, 0, GUEST - PAGE], at / 4);
+    words[PAGE_CACHES_USED / 4 + 1 + index] = at;
+  });
+  words[PAGE_CACHES_USED / 4] = caches.length;
+  tlb.checkInvariants();
+  return { tlb, isEmpty: () => caches.every((at) => words[at / 4] === -1) && words[PAGE_CACHES_USED / 4] === 0 };
+}
+
+const EMPTYING: Readonly<Record<string, (tlb: L1Tlb) => void>> = {
+  'all tables are emptied': (tlb) => tlb.flushAll(),
+  "user mode's table is emptied": (tlb) => tlb.flush(TlbContext.user),
+  'any page of user mode is forgotten': (tlb) => tlb.flushPage(TlbContext.user, 0x7000, 0),
+  'stores to a page are to be seen': (tlb) => tlb.protectWrites(GUEST),
+};
+
+for (const [what, act] of Object.entries(EMPTYING)) {
+  test(`page caches are emptied when ${what}`, () => {
+    const { tlb, isEmpty } = filled();
+    act(tlb);
+    assert.ok(isEmpty());
+    tlb.checkInvariants();
+  });
+}
+
+test("page caches stay when other modes' translations change", () => {
+  const { tlb, isEmpty } = filled();
+  tlb.flush(TlbContext.supervisor);
+  tlb.flushPage(TlbContext.supervisor, PAGE, 0);
+  tlb.fill(TlbContext.user, 0x9000, 0, GUEST + PAGE_SIZE, Access.read, 1);
+  assert.equal(isEmpty(), false);
+});
+
+test('a page cache that nobody would empty is noticed', () => {
+  const memory = new WebAssembly.Memory({ initial: (GUEST + 16 * PAGE_SIZE) / 65536 });
+  const tlb = new L1Tlb(memory);
+  new Int32Array(memory.buffer)[PAGE_CACHES / 4] = PAGE;
+  assert.throws(() => tlb.checkInvariants(), /page cache/);
+});

@@ -1,0 +1,108 @@
+import {
+  PAGE_CACHE_SIZE,
+  PAGE_CACHES,
+  PAGE_CACHES_COUNT,
+  PAGE_CACHES_USED,
+  PAGE_SIZE,
+  TlbEntry,
+} from '../../layout/memory-map.ts';
+import { BranchHint, type FunctionBuilder } from '../../wasm/function.ts';
+import type { ModuleBuilder } from '../../wasm/module.ts';
+import { ValType } from '../../wasm/type.ts';
+
+const { i32 } = ValType;
+const EMPTY = -1;
+const ADDEND = 8;
+
+/** Gives out the caches, round and round: each place in code its own, as long as it is one of the last few thousand. */
+export class PageCachePlaces {
+  #loads = 0;
+  #stores = 0;
+
+  /** Linear address of a cache. What is found for a load may not be written, so those for stores are others. */
+  take(write: boolean): number {
+    const half = PAGE_CACHES_COUNT / 2;
+    const number = write ? half + (this.#stores++ % half) : this.#loads++ % half;
+    return PAGE_CACHES + PAGE_CACHE_SIZE * number;
+  }
+}
+
+/**
+ * The page that each place in a region's code accessed last. Pointers advance and tables are small, so most accesses go where those before went: to
+ * see that by a constant address takes half as many instructions as a look into the TLB, and none that wait for the guest's address. In locals
+ * instead, they pushed the guest's registers out of the host's.
+ *
+ * For user mode only: then one table of the first level is where all translations come from, and who empties that empties these (memory/l1-tlb.ts).
+ */
+export class PageCaches {
+  readonly #module: ModuleBuilder;
+  readonly #places: PageCachePlaces;
+  #note: FunctionBuilder | undefined;
+
+  constructor(module: ModuleBuilder, places: PageCachePlaces) {
+    this.#module = module;
+    this.#places = places;
+  }
+
+  /** See PageCachePlaces. */
+  take(write: boolean): number {
+    return this.#places.take(write);
+  }
+
+  /** Pushes the tag. */
+  pushTag(fn: FunctionBuilder, cache: number): void {
+    fn.i32Const(0);
+    fn.load('i64.load', { offset: cache });
+  }
+
+  /** Pushes the linear address of a guest address (i64 local) in the page of the cache. */
+  pushLinear(fn: FunctionBuilder, cache: number, address: number): void {
+    fn.localGet(address);
+    fn.op('i32.wrap_i64');
+    fn.i32Const(0);
+    fn.load('i32.load', { offset: cache + ADDEND });
+    fn.op('i32.add');
+  }
+
+  /** Lets a cache have the page of a guest address (i64 local) that the TLB's entry (i32 local) serves. */
+  fill(fn: FunctionBuilder, cache: number, address: number, entry: number): void {
+    fn.i32Const(0);
+    fn.load('i32.load', { offset: cache });
+    fn.i32Const(EMPTY);
+    fn.op('i32.eq');
+    const fresh = fn.if(undefined, BranchHint.unlikely);
+    fn.i32Const(cache);
+    fn.call(this.#outlineNote());
+    fn.end(fresh);
+    fn.i32Const(0);
+    fn.localGet(address);
+    fn.i64Const(-PAGE_SIZE);
+    fn.op('i64.and');
+    fn.store('i64.store', { offset: cache });
+    fn.i32Const(0);
+    fn.localGet(entry);
+    fn.load('i32.load', { offset: TlbEntry.addend });
+    fn.store('i32.store', { offset: cache + ADDEND });
+  }
+
+  /** `(cache)`: notes that it is no longer empty. */
+  #outlineNote(): FunctionBuilder {
+    if (this.#note !== undefined) return this.#note;
+    const fn = this.#module.function('note', [i32], []);
+    this.#note = fn;
+    const count = fn.local(i32);
+    fn.i32Const(0);
+    fn.i32Const(0);
+    fn.load('i32.load', { offset: PAGE_CACHES_USED });
+    fn.i32Const(1);
+    fn.op('i32.add');
+    fn.localTee(count);
+    fn.store('i32.store', { offset: PAGE_CACHES_USED });
+    fn.localGet(count);
+    fn.i32Const(2);
+    fn.op('i32.shl');
+    fn.localGet(0);
+    fn.store('i32.store', { offset: PAGE_CACHES_USED });
+    return fn;
+  }
+}
