@@ -72,6 +72,7 @@ export type OptionValue<K extends OptionKey> = (typeof OPTIONS)[K] extends Optio
 /** Variables with the prefix that are not options: set for a process, not merged. */
 export const RESERVED_VARIABLES: ReadonlyMap<string, string> = new Map([
   ['DYNO_CHECK', 'assertion level: off, cheap or full'],
+  ['DYNO_BOOTS', 'boots of Linux are measured and tested too: they take minutes'],
   ['DYNO_SEED', 'seed of property tests and random orders'],
   ['DYNO_DEBUG', '1 prints the stack of an error'],
   ['DYNO_DEBIAN_ARCHIVE', 'address of a Debian archive for the real inputs of tests, where apt has none'],

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { VirtMachine, type VirtOptions } from '../../emulator/machine/riscv-virt/machine.ts';
 import { defineBench } from '../harness/define-bench.ts';
-import { bootInput } from './boot-inputs.ts';
+import { bootInitramfs, bootInput } from './boot-inputs.ts';
 import { boot, type BootRequest, type BootRun } from './boot-run.ts';
 
 /** `jal zero, 0`: a kernel that does nothing for ever. */
@@ -78,5 +78,21 @@ if (typeof linux === 'string' && process.env['DYNO_BOOTS'] !== undefined) {
     phases: [{ name: 'kernel', until: 'Linux version' }],
     stopAfterPhases: true,
     maximumInstructions: 500e6,
+  }));
+  const initramfs = bootInitramfs();
+  defineBoot('boot/linux/power-off', 'built-in SBI, Linux and its init, up to power-off', () => ({
+    machine: {
+      kernel: file(linux),
+      initrd: file(initramfs),
+      append: 'console=ttyS0 earlycon=sbi dyno.run=boot',
+      deterministic: true,
+    },
+    phases: [
+      { name: 'firmware', until: 'Linux version' },
+      { name: 'kernel', until: 'init: started' },
+      { name: 'init', until: 'init: boot ended' },
+      { name: 'power-off', until: 'Power down' },
+    ],
+    maximumInstructions: 10e9,
   }));
 }
