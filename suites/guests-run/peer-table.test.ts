@@ -39,3 +39,18 @@ test('the table has a column for each peer, ratios of auto, and means over the g
 test('a geometric mean is the root of the product', () => {
   assert.ok(Math.abs(geometricMean([2, 8]) - 4) < 1e-12);
 });
+
+test('the evaluator has a column where it was measured', () => {
+  const row = (guest: string, evaluatorMips: number): PeerRow => ({
+    guest,
+    kind: 'integer',
+    millionInstructions: 1,
+    times: { auto: [1] },
+    cpuTimes: {},
+    evaluatorMips,
+  });
+  const [header, , a, , mean] = peerTable([row('a', 0.5), row('b', 0.125)]).split('\n');
+  assert.match(header!, /^\| guest \| M instructions \| evaluator, MIPS \| auto, ms /);
+  assert.match(a!, /^\| a \| 1\.0 \| 0\.500 \| 1\.00 /);
+  assert.match(mean!, /^\| geometric mean [^|]*\| {2}\| 0\.250 \| 1\.000 /);
+});

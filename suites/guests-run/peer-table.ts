@@ -8,6 +8,8 @@ export interface PeerRow {
   readonly times: Readonly<Record<string, readonly number[]>>;
   /** Processor time of all threads, where it is known. */
   readonly cpuTimes: Readonly<Record<string, readonly number[]>>;
+  /** Of the evaluator at the smallest scale, where it was asked for: at the others it would take hours. */
+  readonly evaluatorMips?: number;
 }
 
 /** What the last columns are ratios of: the tier that users get, and what it is held to. */
@@ -38,9 +40,12 @@ export function peerTable(rows: readonly PeerRow[]): string {
   const faster = (row: PeerRow) => time(row, QEMU) / time(row, SUBJECT);
   const longer = (row: PeerRow) => time(row, SUBJECT) / time(row, CEILING);
   const mips = (row: PeerRow) => (1000 * row.millionInstructions) / time(row, SUBJECT);
+  const withEvaluator = rows.some(({ evaluatorMips }) => evaluatorMips !== undefined);
+  const evaluator = (mipsOf: number | undefined) => (withEvaluator ? [number(mipsOf ?? NaN, 3)] : []);
   const header = [
     'guest',
     'M instructions',
+    ...(withEvaluator ? ['evaluator, MIPS'] : []),
     ...names.map((name) => `${name}, ms`),
     `${SUBJECT}, CPU ms`,
     `${SUBJECT}, MIPS`,
@@ -50,6 +55,7 @@ export function peerTable(rows: readonly PeerRow[]): string {
   const lines = rows.map((row) => [
     row.guest,
     row.millionInstructions.toFixed(1),
+    ...evaluator(row.evaluatorMips),
     ...names.map((name) => cell(row.times[name])),
     number(median(row.cpuTimes[SUBJECT] ?? []), 0),
     number(mips(row), 0),
@@ -67,6 +73,7 @@ export function peerTable(rows: readonly PeerRow[]): string {
     return [
       what,
       '',
+      ...evaluator(mean(({ evaluatorMips }) => evaluatorMips ?? NaN)),
       ...names.map(relative),
       '',
       number(mean(mips), 0),

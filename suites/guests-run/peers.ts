@@ -15,6 +15,7 @@ const USAGE = `usage: node suites/guests-run/peers.ts [options]
   --scale NAME     ${GUEST_SCALES.join(', ')} (default: quick)
   --rounds N       measured rounds, after one that is not (default: 3)
   --tiers NAMES    of ${TIERS.join(', ')}, parted by commas (default: interpreter,baseline,auto)
+  --evaluator      a column with the evaluator's speed, at scale smoke and once: it is some thousand times slower
   --guests NAMES   parted by commas (default: all that are built for WebAssembly too)
 
 Prints a Markdown table of medians in ms with half the range of the rounds in percent. Our tiers run in a new process each time, like QEMU
@@ -60,16 +61,28 @@ interface Plan {
   readonly tiers: readonly Tier[];
   readonly scale: GuestScale;
   readonly rounds: number;
+  readonly evaluator: boolean;
 }
 
-async function measure({ guests, tiers, scale, rounds }: Plan, say: (line: string) => void): Promise<PeerRow[]> {
+async function measure(
+  { guests, tiers, scale, rounds, evaluator }: Plan,
+  say: (line: string) => void,
+): Promise<PeerRow[]> {
   const rows = guests.map((guest) => ({
     guest: guest.name,
     kind: guest.kind,
     millionInstructions: 0,
     times: {} as Record<string, number[]>,
     cpuTimes: {} as Record<string, number[]>,
+    ...(evaluator ? { evaluatorMips: NaN } : {}),
   }));
+  if (evaluator) {
+    for (const [index, guest] of guests.entries()) {
+      const { instructions, milliseconds } = await runOnce(guest, 'smoke', 'reference');
+      rows[index]!.evaluatorMips = instructions / 1000 / milliseconds;
+    }
+    say('the evaluator is measured');
+  }
   const absent = new Set<string>();
   // Round 0 is not counted: files come into the page cache, builds are made, the processor wakes up.
   for (let round = 0; round <= rounds; round++) {
@@ -103,6 +116,7 @@ function plan(args: readonly string[]): Plan | undefined {
       rounds: { type: 'string', default: '3' },
       tiers: { type: 'string', default: 'interpreter,baseline,auto' },
       guests: { type: 'string' },
+      evaluator: { type: 'boolean', default: false },
       help: { type: 'boolean', default: false },
     },
   });
@@ -116,7 +130,7 @@ function plan(args: readonly string[]): Plan | undefined {
   const unknown = tiers.find((name) => !TIERS.includes(name));
   if (unknown !== undefined) throw new RangeError(`--tiers ${unknown}: there are ${TIERS.join(', ')}`);
   const guests = values.guests?.split(',').map(findGuest) ?? GUESTS.filter((guest) => isBuiltFor(guest, 'wasm32'));
-  return { guests, tiers, scale, rounds };
+  return { guests, tiers, scale, rounds, evaluator: values.evaluator };
 }
 
 async function main(args: readonly string[]): Promise<number> {
