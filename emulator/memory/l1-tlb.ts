@@ -201,19 +201,30 @@ export class L1Tlb {
   }
 
   #forEachAlias(linear: number, act: (at: number) => void): void {
-    const words = this.#words;
     for (let context = 0; context < TLB_CONTEXTS; context++) {
-      if (this.#writtenCount[context] === 0) continue;
-      for (let index = 0; index < TLB_ENTRIES; index++) {
-        const at = entryWord(context as TlbContext, index << 12);
-        for (let tagAt = at; tagAt < at + TlbEntry.addend / 4; tagAt += 2) {
-          const low = words[tagAt]!;
-          if ((low & TLB_EMPTY) !== 0 || ((low + words[at + TlbEntry.addend / 4]!) | 0) !== (linear | 0)) continue;
-          act(at);
-          break;
+      const written = this.#writtenCount[context]!;
+      if (written < FEW) {
+        for (let i = context * FEW; i < context * FEW + written; i++) {
+          const at = this.#written[i]!;
+          if (this.#leadsTo(at, linear)) act(at);
         }
+      } else {
+        const begin = this.firstWord(context as TlbContext);
+        for (let at = begin; at < begin + CONTEXT_SIZE / 4; at += WORDS) if (this.#leadsTo(at, linear)) act(at);
       }
     }
+  }
+
+  /** Whether an entry, by its first word, serves any access to the page of RAM at a linear address. */
+  #leadsTo(at: number, linear: number): boolean {
+    const words = this.#words;
+    // No page's address is that of an empty tag.
+    const page = (linear - words[at + TlbEntry.addend / 4]!) | 0;
+    return (
+      words[at + TlbEntry.read / 4] === page ||
+      words[at + TlbEntry.write / 4] === page ||
+      words[at + TlbEntry.execute / 4] === page
+    );
   }
 
   #rememberLarge(context: TlbContext, page: number, levelPages: number): void {
