@@ -20,6 +20,13 @@ export const TlbContext = { user: 0, supervisor: 1, supervisorUserMemory: 2, mac
 export type TlbContext = (typeof TlbContext)[keyof typeof TlbContext];
 
 const CONTEXT_SIZE = TLB_ENTRIES * TLB_ENTRY_SIZE;
+const CONTEXT_WORDS = CONTEXT_SIZE / 4;
+const FIRST_WORD = TLB / 4;
+const READ = TlbEntry.read / 4;
+const WRITE = TlbEntry.write / 4;
+const EXECUTE = TlbEntry.execute / 4;
+const ADDEND = TlbEntry.addend / 4;
+const CODE = TlbEntry.code / 4;
 const INDEX_MASK = TLB_ENTRIES - 1;
 const WORDS = TLB_ENTRY_SIZE / 4;
 const PAGE_MASK = -PAGE_SIZE;
@@ -63,7 +70,7 @@ export class L1Tlb {
 
   /** Index of the first 32-bit word of a table in the linear memory. */
   firstWord(context: TlbContext): number {
-    return (TLB + context * CONTEXT_SIZE) / 4;
+    return FIRST_WORD + context * CONTEXT_WORDS;
   }
 
   /**
@@ -75,12 +82,19 @@ export class L1Tlb {
     const at = entryWord(context, low);
     const page = low & PAGE_MASK;
     const addend = (linear - page) | 0;
-    const known = words[at + TlbEntry.execute / 4] === page && words[at + TlbEntry.execute / 4 + 1] === high;
-    if (!known || words[at + TlbEntry.addend / 4] !== addend) words[at + TlbEntry.code / 4] = 0;
-    tag(words, at + TlbEntry.read / 4, page, high, (allowed & Access.read) !== 0);
-    tag(words, at + TlbEntry.write / 4, page, high, (allowed & Access.write) !== 0);
-    tag(words, at + TlbEntry.execute / 4, page, high, (allowed & Access.execute) !== 0);
-    words[at + TlbEntry.addend / 4] = addend;
+    const known = words[at + EXECUTE] === page && words[at + EXECUTE + 1] === high;
+    if (!known || words[at + ADDEND] !== addend) words[at + CODE] = 0;
+    // Ones where the right is missing: an empty tag.
+    const unread = (allowed & Access.read) - 1;
+    const unwritten = ((allowed & Access.write) >> 1) - 1;
+    const unfetched = ((allowed & Access.execute) >> 2) - 1;
+    words[at + READ] = page | unread;
+    words[at + READ + 1] = high | unread;
+    words[at + WRITE] = page | unwritten;
+    words[at + WRITE + 1] = high | unwritten;
+    words[at + EXECUTE] = page | unfetched;
+    words[at + EXECUTE + 1] = high | unfetched;
+    words[at + ADDEND] = addend;
     const written = this.#writtenCount[context]!;
     if (written < FEW - 1) {
       this.#written[context * FEW + written] = at;
@@ -97,13 +111,13 @@ export class L1Tlb {
     const at = entryWord(context, low);
     const offset = access === Access.read ? TlbEntry.read : access === Access.write ? TlbEntry.write : TlbEntry.execute;
     if (words[at + offset / 4] !== (low & PAGE_MASK) || words[at + offset / 4 + 1] !== high) return 0;
-    return (low + words[at + TlbEntry.addend / 4]!) | 0;
+    return (low + words[at + ADDEND]!) | 0;
   }
 
   /** How many of `pages` pages from a page address on are known to lie one after the other from a linear address. */
   run(context: TlbContext, low: number, high: number, access: Access, linear: number, pages: number): number {
     const words = this.#words;
-    const tagAt = access === Access.read ? TlbEntry.read / 4 : TlbEntry.write / 4;
+    const tagAt = access === Access.read ? READ : WRITE;
     const base = this.firstWord(context);
     const addend = (linear - low) | 0;
     let page = low;
@@ -111,7 +125,7 @@ export class L1Tlb {
     for (let count = 0; count < pages; count++) {
       const at = base + ((page >>> 12) & INDEX_MASK) * WORDS;
       if (words[at + tagAt] !== page || words[at + tagAt + 1] !== pageHigh) return count;
-      if (words[at + TlbEntry.addend / 4] !== addend) return count;
+      if (words[at + ADDEND] !== addend) return count;
       page = (page + PAGE_SIZE) | 0;
       if (page === 0) pageHigh = (pageHigh + 1) | 0;
     }
@@ -131,12 +145,12 @@ export class L1Tlb {
       const words = this.#words;
       for (let i = context * FEW; i < context * FEW + written; i++) {
         const at = this.#written[i]!;
-        words[at + TlbEntry.read / 4] = words[at + TlbEntry.write / 4] = words[at + TlbEntry.execute / 4] = -1;
+        words[at + READ] = words[at + WRITE] = words[at + EXECUTE] = -1;
       }
       return;
     }
     const begin = this.firstWord(context);
-    this.#words.fill(-1, begin, begin + CONTEXT_SIZE / 4);
+    this.#words.fill(-1, begin, begin + CONTEXT_WORDS);
   }
 
   /** Forgets the page at an address in a table, and all of the large page around it. */
@@ -151,7 +165,7 @@ export class L1Tlb {
     }
     const words = this.#words;
     const at = entryWord(context, low);
-    for (let tagAt = at; tagAt < at + TlbEntry.addend / 4; tagAt += 2) {
+    for (let tagAt = at; tagAt < at + ADDEND; tagAt += 2) {
       if (words[tagAt] === (low & PAGE_MASK) && words[tagAt + 1] === high) words[tagAt] = words[tagAt + 1] = -1;
     }
   }
@@ -160,15 +174,15 @@ export class L1Tlb {
   protectWrites(linear: number): void {
     this.#emptyPageCaches();
     this.#forEachAlias(linear, (at) => {
-      this.#words[at + TlbEntry.write / 4] = -1;
-      this.#words[at + TlbEntry.write / 4 + 1] = -1;
+      this.#words[at + WRITE] = -1;
+      this.#words[at + WRITE + 1] = -1;
     });
   }
 
   /** Clears what the tiers noted as decoded from a page of RAM. */
   unlinkCode(linear: number): void {
     this.#forEachAlias(linear, (at) => {
-      this.#words[at + TlbEntry.code / 4] = 0;
+      this.#words[at + CODE] = 0;
     });
   }
 
@@ -180,13 +194,13 @@ export class L1Tlb {
     for (let context = 0; context < TLB_CONTEXTS; context++) {
       for (let index = 0; index < TLB_ENTRIES; index++) {
         const at = entryWord(context as TlbContext, index << 12);
-        for (let tagAt = at; tagAt < at + TlbEntry.addend / 4; tagAt += 2) {
+        for (let tagAt = at; tagAt < at + ADDEND; tagAt += 2) {
           const low = words[tagAt]!;
           if ((low & TLB_EMPTY) !== 0) continue;
           assert((low & ~PAGE_MASK) === 0, 'a tag is a page address');
           assert(((low >>> 12) & INDEX_MASK) === index, 'a page is entered where it is looked for');
           assert(this.#writtenCount[context] !== 0, 'a table with entries is known to be used');
-          assert(((low + words[at + TlbEntry.addend / 4]!) & ~PAGE_MASK) === 0, 'an addend moves whole pages');
+          assert(((low + words[at + ADDEND]!) & ~PAGE_MASK) === 0, 'an addend moves whole pages');
         }
       }
     }
@@ -210,7 +224,7 @@ export class L1Tlb {
         }
       } else {
         const begin = this.firstWord(context as TlbContext);
-        for (let at = begin; at < begin + CONTEXT_SIZE / 4; at += WORDS) if (this.#leadsTo(at, linear)) act(at);
+        for (let at = begin; at < begin + CONTEXT_WORDS; at += WORDS) if (this.#leadsTo(at, linear)) act(at);
       }
     }
   }
@@ -219,12 +233,8 @@ export class L1Tlb {
   #leadsTo(at: number, linear: number): boolean {
     const words = this.#words;
     // No page's address is that of an empty tag.
-    const page = (linear - words[at + TlbEntry.addend / 4]!) | 0;
-    return (
-      words[at + TlbEntry.read / 4] === page ||
-      words[at + TlbEntry.write / 4] === page ||
-      words[at + TlbEntry.execute / 4] === page
-    );
+    const page = (linear - words[at + ADDEND]!) | 0;
+    return words[at + READ] === page || words[at + WRITE] === page || words[at + EXECUTE] === page;
   }
 
   #rememberLarge(context: TlbContext, page: number, levelPages: number): void {
@@ -252,10 +262,5 @@ export class L1Tlb {
 
 /** Index of an entry's first word. */
 function entryWord(context: TlbContext, low: number): number {
-  return (TLB + context * CONTEXT_SIZE) / 4 + ((low >>> 12) & INDEX_MASK) * WORDS;
-}
-
-function tag(words: Int32Array<ArrayBuffer>, at: number, page: number, high: number, allowed: boolean): void {
-  words[at] = allowed ? page : -1;
-  words[at + 1] = allowed ? high : -1;
+  return FIRST_WORD + context * CONTEXT_WORDS + ((low >>> 12) & INDEX_MASK) * WORDS;
 }

@@ -12,10 +12,15 @@ export interface L2TlbOptions {
   readonly seed?: number;
 }
 
-/** Nothing there. */
+/** Nothing there: in the place of an ASID. */
 const EMPTY = -1;
+/** Of an entry: page number of the start of the page, its low 32 bits and the rest; address space; what else there is to know. */
+const FIELDS = 4;
+const TAG_HIGH = 1;
+const ASID = 2;
+const INFO = 3;
 const LEVELS = 5;
-/** Bits of `#info`, above the 8 bits of the leaf. */
+/** Bits of INFO, above the 8 bits of the leaf. */
 const LEVEL_SHIFT = 8;
 const CONTIGUOUS = 1 << 11;
 const PREFETCHED = 1 << 12;
@@ -34,11 +39,8 @@ export class L2Tlb {
   readonly #ways: number;
   readonly #setMask: number;
   readonly #replacement: Replacement;
-  /** Page number of the start of the page: low 32 bits and the rest. */
-  readonly #tagLow: Int32Array;
-  readonly #tagHigh: Int32Array;
-  readonly #asid: Int32Array;
-  readonly #info: Int32Array;
+  /** FIELDS words an entry, so that a set of four is a line of the host's cache. */
+  readonly #fields: Int32Array;
   /** Entries of each level, so that levels without any are not looked through. */
   readonly #population = new Int32Array(LEVELS);
 
@@ -51,10 +53,7 @@ export class L2Tlb {
     this.#setMask = sets - 1;
     this.#replacement = createReplacement(policy, sets, ways, seed);
     const entries = sets * ways;
-    this.#tagLow = new Int32Array(entries);
-    this.#tagHigh = new Int32Array(entries);
-    this.#asid = new Int32Array(entries).fill(EMPTY);
-    this.#info = new Int32Array(entries);
+    this.#fields = new Int32Array(FIELDS * entries).fill(EMPTY);
     this.page = new Float64Array(entries);
     this.linear = new Int32Array(entries);
     this.rights = new Int32Array(entries);
@@ -62,41 +61,58 @@ export class L2Tlb {
 
   /** The entry that translates an address (int32 halves) in an address space, or -1. */
   find(low: number, high: number, asid: number): number {
-    const ways = this.#ways;
-    for (let level = 0; level < LEVELS; level++) {
+    const page = (low >>> 12) | (high << 20);
+    const found = this.#population[0] === 0 ? EMPTY : this.#findTag(page, high >> 12, 0, asid);
+    return found >= 0 ? found : this.#findLarge(low, high, asid);
+  }
+
+  #findLarge(low: number, high: number, asid: number): number {
+    for (let level = 1; level < LEVELS; level++) {
       if (this.#population[level] === 0) continue;
-      const tagLow = levelTag(low, high, level);
-      const tagHigh = levelTagHigh(high, level);
-      const set = this.#setOf(tagLow, level);
-      const begin = set * ways;
-      for (let entry = begin; entry < begin + ways; entry++) {
-        if (this.#tagLow[entry] !== tagLow || this.#tagHigh[entry] !== tagHigh) continue;
-        const info = this.#info[entry]!;
-        if (((info >> LEVEL_SHIFT) & 7) !== level) continue;
-        const owner = this.#asid[entry]!;
-        if (owner !== asid && (owner === EMPTY || (info & Pte.global) === 0)) continue;
-        this.#replacement.touch(set, entry - begin);
-        return entry;
-      }
+      const found = this.#findTag(levelTag(low, high, level), levelTagHigh(high, level), level, asid);
+      if (found >= 0) return found;
     }
     this.#replacement.missed(this.#setOf(levelTag(low, high, 0), 0));
-    return -1;
+    return EMPTY;
+  }
+
+  #findTag(tagLow: number, tagHigh: number, level: number, asid: number): number {
+    const fields = this.#fields;
+    const set = this.#setOf(tagLow, level);
+    const begin = set * this.#ways;
+    const end = begin + this.#ways;
+    for (let entry = begin; entry < end; entry++) {
+      const at = FIELDS * entry;
+      if (fields[at] !== tagLow || fields[at + TAG_HIGH] !== tagHigh) continue;
+      const info = fields[at + INFO]!;
+      if (((info >> LEVEL_SHIFT) & 7) !== level) continue;
+      const owner = fields[at + ASID]!;
+      if (owner !== asid && (owner === EMPTY || (info & Pte.global) === 0)) continue;
+      this.#replacement.touch(set, entry - begin);
+      return entry;
+    }
+    return EMPTY;
+  }
+
+  /** Whether the entry is of one page of 4 KiB, alone, and was not prefetched. */
+  isPlain(entry: number): boolean {
+    return (this.#fields[FIELDS * entry + INFO]! & ~0xff) === 0;
   }
 
   levelOf(entry: number): number {
-    return (this.#info[entry]! >> LEVEL_SHIFT) & 7;
+    return (this.#fields[FIELDS * entry + INFO]! >> LEVEL_SHIFT) & 7;
   }
 
   /** The entry is one page of a 64 KiB range (Svnapot). */
   isContiguous(entry: number): boolean {
-    return (this.#info[entry]! & CONTIGUOUS) !== 0;
+    return (this.#fields[FIELDS * entry + INFO]! & CONTIGUOUS) !== 0;
   }
 
   /** Whether the entry had been prefetched and is used for the first time. */
   takePrefetched(entry: number): boolean {
-    const info = this.#info[entry]!;
+    const info = this.#fields[FIELDS * entry + INFO]!;
     if ((info & PREFETCHED) === 0) return false;
-    this.#info[entry] = info & ~PREFETCHED;
+    this.#fields[FIELDS * entry + INFO] = info & ~PREFETCHED;
     return true;
   }
 
@@ -120,13 +136,13 @@ export class L2Tlb {
     let chosen = EMPTY;
     for (let way = 0; way < this.#ways; way++) {
       const entry = begin + way;
-      const owner = this.#asid[entry]!;
+      const owner = this.#fields[FIELDS * entry + ASID]!;
       if (owner === EMPTY) {
         if (chosen === EMPTY) chosen = way;
         continue;
       }
-      const same = this.#tagLow[entry] === tagLow && this.#tagHigh[entry] === tagHigh;
-      const known = this.#info[entry]!;
+      const same = this.#fields[FIELDS * entry] === tagLow && this.#fields[FIELDS * entry + TAG_HIGH] === tagHigh;
+      const known = this.#fields[FIELDS * entry + INFO]!;
       if (!same || ((known >> LEVEL_SHIFT) & 7) !== level || (owner !== asid && (known & Pte.global) === 0)) continue;
       if (prefetched) return EMPTY;
       chosen = way;
@@ -135,10 +151,10 @@ export class L2Tlb {
     if (chosen === EMPTY) chosen = this.#replacement.victim(set);
     const entry = begin + chosen;
     this.#drop(entry);
-    this.#tagLow[entry] = tagLow;
-    this.#tagHigh[entry] = tagHigh;
-    this.#asid[entry] = asid;
-    this.#info[entry] =
+    this.#fields[FIELDS * entry] = tagLow;
+    this.#fields[FIELDS * entry + TAG_HIGH] = tagHigh;
+    this.#fields[FIELDS * entry + ASID] = asid;
+    this.#fields[FIELDS * entry + INFO] =
       (flags & 0xff) | (level << LEVEL_SHIFT) | (contiguous ? CONTIGUOUS : 0) | (prefetched ? PREFETCHED : 0);
     this.#population[level]!++;
     this.#replacement.entered(set, chosen);
@@ -146,14 +162,15 @@ export class L2Tlb {
   }
 
   flushAll(): void {
-    this.#asid.fill(EMPTY);
+    this.#fields.fill(EMPTY);
     this.#population.fill(0);
   }
 
   /** Forgets what belongs to an address space; global entries stay. */
   flushAsid(asid: number): void {
-    for (let entry = 0; entry < this.#asid.length; entry++) {
-      if (this.#asid[entry] === asid && (this.#info[entry]! & Pte.global) === 0) this.#drop(entry);
+    for (let entry = 0; entry < this.linear.length; entry++) {
+      if (this.#fields[FIELDS * entry + ASID] === asid && (this.#fields[FIELDS * entry + INFO]! & Pte.global) === 0)
+        this.#drop(entry);
     }
   }
 
@@ -178,15 +195,18 @@ export class L2Tlb {
   checkInvariants(): void {
     const counted = new Int32Array(LEVELS);
     const seen = new Set<string>();
-    for (let entry = 0; entry < this.#asid.length; entry++) {
-      const owner = this.#asid[entry]!;
+    for (let entry = 0; entry < this.linear.length; entry++) {
+      const owner = this.#fields[FIELDS * entry + ASID]!;
       if (owner === EMPTY) continue;
-      const info = this.#info[entry]!;
+      const info = this.#fields[FIELDS * entry + INFO]!;
       const level = (info >> LEVEL_SHIFT) & 7;
       counted[level]!++;
       const set = Math.floor(entry / this.#ways);
-      assert(this.#setOf(this.#tagLow[entry]!, level) === set, 'an entry is in the set where it is looked for');
-      const key = [this.#tagLow[entry], this.#tagHigh[entry], level, owner].join();
+      assert(
+        this.#setOf(this.#fields[FIELDS * entry]!, level) === set,
+        'an entry is in the set where it is looked for',
+      );
+      const key = [this.#fields[FIELDS * entry], this.#fields[FIELDS * entry + TAG_HIGH], level, owner].join();
       assert(!seen.has(key), 'a page is entered once in an address space');
       seen.add(key);
     }
@@ -199,18 +219,18 @@ export class L2Tlb {
   #flushTag(tagLow: number, tagHigh: number, level: number, asid: number | undefined, onlyContiguous: boolean): void {
     const begin = this.#setOf(tagLow, level) * this.#ways;
     for (let entry = begin; entry < begin + this.#ways; entry++) {
-      if (this.#tagLow[entry] !== tagLow || this.#tagHigh[entry] !== tagHigh) continue;
-      const info = this.#info[entry]!;
+      if (this.#fields[FIELDS * entry] !== tagLow || this.#fields[FIELDS * entry + TAG_HIGH] !== tagHigh) continue;
+      const info = this.#fields[FIELDS * entry + INFO]!;
       if (((info >> LEVEL_SHIFT) & 7) !== level || (onlyContiguous && (info & CONTIGUOUS) === 0)) continue;
-      if (asid !== undefined && (this.#asid[entry] !== asid || (info & Pte.global) !== 0)) continue;
+      if (asid !== undefined && (this.#fields[FIELDS * entry + ASID] !== asid || (info & Pte.global) !== 0)) continue;
       this.#drop(entry);
     }
   }
 
   #drop(entry: number): void {
-    if (this.#asid[entry] === EMPTY) return;
-    this.#population[(this.#info[entry]! >> LEVEL_SHIFT) & 7]!--;
-    this.#asid[entry] = EMPTY;
+    if (this.#fields[FIELDS * entry + ASID] === EMPTY) return;
+    this.#population[(this.#fields[FIELDS * entry + INFO]! >> LEVEL_SHIFT) & 7]!--;
+    this.#fields[FIELDS * entry + ASID] = EMPTY;
   }
 
   #setOf(tagLow: number, level: number): number {

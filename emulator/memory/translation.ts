@@ -315,7 +315,16 @@ export class AddressTranslation {
     }
     const entry = l2.find(low, high, regime.asid);
     if (entry >= 0) {
-      if (l2.takePrefetched(entry)) counters.prefetchHits++;
+      if (l2.isPlain(entry)) {
+        const start = l2.linear[entry]!;
+        const allowed = (l2.rights[entry]! >>> (RIGHTS * context)) & ALL;
+        if (start !== NO_RAM && (allowed & access) !== 0) {
+          counters.l2Hits++;
+          this.whole = true;
+          this.l1.fill(context, low, high, start, this.#withoutCode(start, allowed), 1);
+          return start + (low & ~PAGE_MASK);
+        }
+      } else if (l2.takePrefetched(entry)) counters.prefetchHits++;
       // An entry that does not permit the access may be stale: the page table has the last word.
       if (((l2.rights[entry]! >>> (RIGHTS * context)) & access) !== 0) {
         counters.l2Hits++;
@@ -452,9 +461,9 @@ function rightsOf(flags: number, executableReadable: boolean): number {
   return all | ((read | write) << (2 * RIGHTS));
 }
 
-/** Which page of guest RAM a linear address is in, as the permission bytes count. */
+/** Which page of guest RAM a linear address (modulo 2^32) is in, as the permission bytes count. */
 function pageIndex(linear: number): number {
-  return ((linear >>> 0) - GUEST) >>> 12;
+  return ((linear - GUEST) | 0) >>> 12;
 }
 
 function contextOf(privilege: number, supervisorUserMemory: boolean): TlbContext {
