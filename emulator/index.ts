@@ -8,7 +8,7 @@ export { riscv64 } from './isa/riscv/index.ts';
 export { x86_64 } from './isa/x86/index.ts';
 export { ExitReason, FaultKind } from './layout/state.ts';
 export { parseMount, type Mount } from './linux-user/filesystem.ts';
-export type { GuestFault, Outcome } from './linux-user/kernel.ts';
+export type { GuestFault, Outcome } from './linux-user/outcome.ts';
 export { ByteSink, ByteSource, HostStream } from './linux-user/stdio.ts';
 export { parseElf, type ElfImage } from './loader/elf.ts';
 export { runBare, type BareOptions, type BareResult } from './machine/bare.ts';

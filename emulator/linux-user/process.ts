@@ -1,3 +1,4 @@
+import type { GuestFault } from './outcome.ts';
 import type { ExitReason } from '../layout/state.ts';
 import type { FlatMemory } from '../memory/flat.ts';
 import type { AddressSpace } from './address-space.ts';
@@ -127,4 +128,6 @@ export interface Process {
   alarm: { due: bigint; interval: bigint } | undefined;
   /** Guest address of the signal trampoline. */
   trampoline: number;
+  /** Its last fault or trap. */
+  fault: GuestFault | undefined;
 }

@@ -5,7 +5,7 @@ import { Privilege, PRIVILEGE } from '../isa/riscv/registers.ts';
 import { causeOfFault, deliverInterrupt, deliverTrap } from '../isa/riscv/trap.ts';
 import { GUEST, PAGE_SIZE, Permission, STATE, STATE_SIZE } from '../layout/memory-map.ts';
 import { ExitReason, FaultKind } from '../layout/state.ts';
-import type { GuestFault, Outcome } from '../linux-user/kernel.ts';
+import type { GuestFault, Outcome } from '../linux-user/outcome.ts';
 import { ElfMachine, parseElf, type ElfImage } from '../loader/elf.ts';
 import { Bus } from '../memory/bus.ts';
 import { FlatMemory } from '../memory/flat.ts';

@@ -4,7 +4,7 @@ import path from 'node:path';
 import { Command, Option } from 'commander';
 import { ConfigError, HostError } from '../../emulator/check/errors.ts';
 import { parseMount } from '../../emulator/linux-user/filesystem.ts';
-import type { GuestFault, Outcome } from '../../emulator/linux-user/kernel.ts';
+import type { GuestFault, Outcome } from '../../emulator/linux-user/outcome.ts';
 import { InstructionTrace } from '../../emulator/machine/instruction-trace.ts';
 import { TIERS, type Tier } from '../../emulator/machine/tier.ts';
 import { COMPILATIONS, runUser, type Compilation } from '../../emulator/machine/user.ts';
