@@ -45,9 +45,14 @@ export class Hotspots {
     return this.#awaitedArrivals.get(pc) ?? 0;
   }
 
-  /** A region gave the instruction at `pc` back. */
+  /** A region gave the instruction at `pc` back; how often since that was heeded. */
   refused(pc: number): number {
     return count(this.#refusals, pc);
+  }
+
+  /** Its region is made anew for it. */
+  refusalHeeded(pc: number): void {
+    this.#refusals.delete(pc);
   }
 
   /** The indirect jump at `pc` went to `target`. */

@@ -101,7 +101,7 @@ export class TierUp {
       ...(options.now ? { now: options.now } : {}),
     });
     const { translator, store } = this;
-    this.#cost = new TranslationCost(policy, translator.counters);
+    this.#cost = new TranslationCost(policy, translator.counters, counters);
     this.#stepper = new Stepper({
       state,
       interpreter,
@@ -258,7 +258,7 @@ export class TierUp {
     const { hotExits, exitCost } = this.#policy;
     this.#hotspots.jumped(exit.pc, readPc(this.#state));
     this.#background?.client.jumped(exit.pc);
-    if (++region.exitCounts[number - 1]! === this.#cost.worthwhile(region, hotExits, exitCost)) this.renew(region);
+    if (++region.exitCounts[number - 1]! >= this.#cost.worthwhile(region, hotExits, exitCost)) this.renew(region);
   }
 
   /** A region gave the instruction at pc back: when that keeps happening it is made anew to suit it. */
@@ -266,7 +266,8 @@ export class TierUp {
     if (region.renewing) return;
     const { manyRefusals, refusalCost } = this.#policy;
     const times = this.#hotspots.refused(pc);
-    if (times % this.#cost.worthwhile(region, manyRefusals, refusalCost) !== 0) return;
+    if (times < this.#cost.worthwhile(region, manyRefusals, refusalCost)) return;
+    this.#hotspots.refusalHeeded(pc);
     if (!this.#addresses.distrusted(pc)) {
       // A function that is called with addresses of another kind has more such instructions; and when one was not enough, so have others.
       for (const [low, high] of region.code.ranges)
