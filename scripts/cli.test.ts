@@ -115,6 +115,7 @@ test('usage and environment errors: exit code 2 and one line that says what to d
     [['run', '-C', 'PROJECT', '--no-store', '--save-baseline', 'x'], /--save-baseline: needs a stored result/],
     [['run', '-C', 'PROJECT', '--baseline', 'absent'], /'absent' is neither a file, a baseline, a commit nor a result/],
     [['run', '-C', '/no/such/place'], /\/no\/such\/place: no such directory/],
+    [['run', '-C', 'PLAIN'], /plain: is no checkout of this project: it has no scripts\/trial\.ts; name one with -C/],
     [
       ['run', '--set', 'harness.quick.sample=3'],
       /unknown option 'harness\.quick\.sample'; did you mean 'harness\.quick\.samples'\?/,

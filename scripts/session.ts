@@ -8,7 +8,7 @@ import type { OptionKey } from '../emulator/config/option.ts';
 import type { Settings } from '../emulator/config/settings.ts';
 import { openStore } from '../reports/store/open-store.ts';
 import type { ResultStore } from '../reports/store/result-store.ts';
-import { pinnedCpu } from '../suites/harness/trial-process.ts';
+import { pinnedCpu, trialScript } from '../suites/harness/trial-process.ts';
 import type { TrialPlace } from '../suites/harness/trial-process.ts';
 
 /** Flags of every such command. */
@@ -53,8 +53,13 @@ export async function openSession(
   return { directory, suites: join(directory, 'suites'), settings, signal: stopSignal() };
 }
 
-/** Where and how measuring processes run for this session. */
+/** Where and how measuring processes run for this session. @throws ConfigError when the directory cannot measure itself. */
 export function placeOf(session: Session, flags: readonly string[] = [], directory = session.directory): TrialPlace {
+  if (!existsSync(trialScript(directory)))
+    throw new ConfigError('is no checkout of this project: it has no scripts/trial.ts', {
+      where: directory,
+      mend: 'name one with -C, or none for the checkout that dyno is in',
+    });
   return {
     directory,
     flags,
