@@ -240,7 +240,8 @@ export class L1Tlb {
   #rememberLarge(context: TlbContext, page: number, levelPages: number): void {
     // Only the low 32 bits of page numbers are kept: at worst too much is taken away.
     const whole = levelPages >= 2 ** 20;
-    const first = whole ? 0 : page - (page % levelPages);
+    // A power of two; page numbers of 20 bits are not negative as int32.
+    const first = whole ? 0 : page & -levelPages;
     const last = whole ? 2 ** 20 : first + levelPages - 1;
     const begin = context * LARGE_PAGES;
     const count = this.#largeCount[context]!;

@@ -157,7 +157,8 @@ const LEAVES = [
 
 for (const { name: format, levels } of FORMATS) {
   for (const { name: leaf, level } of LEAVES) {
-    const stride = level === 0 ? CONFLICT : 4096n << BigInt(9 * level);
+    const size = 4096n << BigInt(9 * level);
+    const stride = size < CONFLICT ? CONFLICT : size;
     defineBench<Lookups>({
       ...COMMON,
       id: `memory/tlb/walk/${format}/${leaf}`,
