@@ -8,7 +8,7 @@ import { fingerprint } from '../suites/harness/fingerprint.ts';
 import { formatDuration, Progress } from '../suites/harness/progress.ts';
 import { listBenchmarks, runBenchmarks } from '../suites/harness/runner.ts';
 import { samplingFor } from '../suites/harness/sampling.ts';
-import { selectBenchmarks, shardOf } from '../suites/harness/select.ts';
+import { selectBenchmarks, shardOf, THOROUGH, withoutThorough } from '../suites/harness/select.ts';
 import { Interrupted } from './exit.ts';
 import { note, writeWhole } from './output.ts';
 import { Repository } from './repository.ts';
@@ -46,7 +46,10 @@ export async function takeRun(session: Session, request: RunRequest): Promise<Re
   const place = placeOf(session);
   const counted = request.profile === 'counters';
   const chosen = selectBenchmarks(await listBenchmarks(place, session.suites), request.filters);
-  const selected = counted ? chosen.filter(({ counts }) => counts) : chosen;
+  const thinned = request.profile === 'quick' && request.filters.length === 0 ? withoutThorough(chosen) : chosen;
+  if (thinned.length < chosen.length)
+    note(`${chosen.length - thinned.length} benchmarks tagged '${THOROUGH}' are left to filters and 'dyno run --full'`);
+  const selected = counted ? chosen.filter(({ counts }) => counts) : thinned;
   const benches = request.shard === undefined ? selected : shardOf(selected, request.shard.index, request.shard.count);
   if (benches.length === 0) {
     if (selected.length === 0)

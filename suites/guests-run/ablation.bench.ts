@@ -1,8 +1,10 @@
 import { GUESTS, isBuiltFor } from '../guests/guests.ts';
 import { defineBench } from '../harness/define-bench.ts';
+import { THOROUGH } from '../harness/select.ts';
 import { ABLATIONS, translationWithout, type Sizes } from './ablation.ts';
 
 const SCALE = 'quick';
+const QUICK = ['dhry', 'nbody'];
 
 for (const guest of GUESTS.filter((each) => isBuiltFor(each, 'wasm32'))) {
   defineBench<ReadonlyMap<string, Sizes>>({
@@ -12,7 +14,7 @@ for (const guest of GUESTS.filter((each) => isBuiltFor(each, 'wasm32'))) {
     kind: 'counter',
     direction: 'lower',
     engine: 'counters',
-    tags: ['riscv64', guest.kind],
+    tags: ['riscv64', guest.kind, ...(QUICK.includes(guest.name) ? [] : [THOROUGH])],
     inputs: ['ablation.ts', 'guest-run.ts', `../guests/riscv64/${guest.name}`],
     setup: () => new Map(['', ...ABLATIONS].map((pass) => [pass, translationWithout(guest, SCALE, pass)])),
     counters: (sizes) => {

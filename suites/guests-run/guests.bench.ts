@@ -1,8 +1,11 @@
 import { isBuiltFor, GUESTS, type Guest } from '../guests/guests.ts';
 import { defineBench } from '../harness/define-bench.ts';
+import { THOROUGH } from '../harness/select.ts';
 import { checkGuestRun, emulateGuest, readGuest, type EmulatedRun } from './guest-run.ts';
 
 const SCALE = 'quick';
+/** One of each sort: loops over memory, calls and strings, floating point, branches. */
+const QUICK = ['sieve', 'dhry', 'nbody', 'lz'];
 
 interface Prepared {
   readonly program: Uint8Array;
@@ -35,7 +38,7 @@ for (const guest of GUESTS.filter((each) => isBuiltFor(each, 'wasm32'))) {
     kind: 'throughput',
     direction: 'higher',
     engine: 'tinybench',
-    tags: ['riscv64', guest.kind],
+    tags: ['riscv64', guest.kind, ...(QUICK.includes(guest.name) ? [] : [THOROUGH])],
     inputs: ['guest-run.ts', `../guests/riscv64/${guest.name}`],
     ...target,
     setup: () => prepare(guest),

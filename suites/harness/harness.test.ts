@@ -14,7 +14,7 @@ import type { Side } from './paired.ts';
 import { formatDuration, Progress } from './progress.ts';
 import { seededRandom, shuffled } from './random.ts';
 import { listBenchmarks, runBenchmarks } from './runner.ts';
-import { selectBenchmarks, shardOf } from './select.ts';
+import { selectBenchmarks, shardOf, THOROUGH, withoutThorough } from './select.ts';
 import { hashSources } from './source-hash.ts';
 import type { TrialPlace } from './trial-process.ts';
 import type { Listing } from './trial-protocol.ts';
@@ -181,6 +181,14 @@ test('filters: glob, leading part, alias and tag; nothing chosen is an error wit
   } catch (error) {
     assert.match((error as ConfigError).line(), /did you mean 'isa\/riscv\/decode'/);
   }
+});
+
+test('quick runs of everything leave out what is tagged as thorough', () => {
+  const all = [selectable('a/b/c'), selectable('a/b/d', [], ['riscv64', THOROUGH]), selectable('a/b/e', [], ['x'])];
+  assert.deepEqual(
+    withoutThorough(all).map(({ id }) => id),
+    ['a/b/c', 'a/b/e'],
+  );
 });
 
 test('shards partition every list, whatever its order', () => {

@@ -29,6 +29,14 @@ export function selectBenchmarks<T extends Selectable>(all: readonly T[], filter
   return all.filter((one) => chosen.has(one));
 }
 
+/** Benchmarks between others that say nearly the same: quick runs of everything leave them out. */
+export const THOROUGH = 'thorough';
+
+/** What a quick run without filters measures. */
+export function withoutThorough<T extends Selectable>(all: readonly T[]): T[] {
+  return all.filter(({ tags }) => !tags.includes(THOROUGH));
+}
+
 /** Part `index` of `count`, from 1: each benchmark is in exactly one part, whatever the machine and the order given. */
 export function shardOf<T extends Selectable>(all: readonly T[], index: number, count: number): T[] {
   const ids = all.map(({ id }) => id).sort();

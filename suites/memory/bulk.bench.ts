@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import type { Mmu } from '../../emulator/memory/mmu.ts';
 import { defineBench } from '../harness/define-bench.ts';
+import { THOROUGH } from '../harness/select.ts';
 import { mappedMachine, pageAddresses } from './mapped.ts';
 
 const KIB = 1024;
@@ -47,8 +48,10 @@ const verify = ({ mmu, low, high, buffer }: State, moved: unknown): void => {
 };
 
 for (const [name, bytes] of SIZES) {
+  const sizes = ['4-kib', '16-mib'].includes(name) ? { tags: [THOROUGH] } : {};
   defineBench<State>({
     ...COMMON,
+    ...sizes,
     id: `memory/bulk/read/${name}`,
     title: `read ${name.replace('-', ' ')} of guest memory`,
     setup: () => state(bytes),
@@ -58,6 +61,7 @@ for (const [name, bytes] of SIZES) {
   });
   defineBench<State>({
     ...COMMON,
+    ...sizes,
     id: `memory/bulk/write/${name}`,
     title: `write ${name.replace('-', ' ')} of guest memory`,
     setup: () => state(bytes),
@@ -67,6 +71,7 @@ for (const [name, bytes] of SIZES) {
   });
   defineBench<State>({
     ...COMMON,
+    ...sizes,
     id: `memory/bulk/mixed/${name}`,
     title: `read ${name.replace('-', ' ')} of guest memory and write them back`,
     setup: () => state(bytes),
@@ -79,6 +84,7 @@ for (const [name, bytes] of SIZES) {
   });
   defineBench<{ from: Uint8Array; to: Uint8Array }>({
     ...COMMON,
+    ...sizes,
     id: `memory/bulk/host/${name}`,
     title: `copy ${name.replace('-', ' ')} of the host's memory: what the others are held against`,
     setup: () => ({ from: new Uint8Array(bytes).fill(7), to: new Uint8Array(bytes) }),

@@ -3,6 +3,7 @@ import { MemoryDisk, OverlayDisk, SparseDisk } from '../../emulator/device/virti
 import { VirtioBlock } from '../../emulator/device/virtio/block.ts';
 import { TestMachine } from '../../emulator/device/virtio/driver.test-support.ts';
 import { defineBench } from '../harness/define-bench.ts';
+import { THOROUGH } from '../harness/select.ts';
 import { blockLoad, failures } from './block-load.ts';
 import { serveRound } from './ring-load.ts';
 import type { RingLoad } from './ring-load.ts';
@@ -56,6 +57,7 @@ for (const [name, type] of [
       kind: 'throughput',
       direction: 'higher',
       engine: 'mitata',
+      ...([1, 100, 1000].includes(sectors) ? {} : { tags: [THOROUGH] }),
       inputs,
       setup: () => blockLoad({ backend: disk(), type, sectors, sectorOf: () => 0, count }),
       work: serveRound,
@@ -72,6 +74,7 @@ for (const [name, type] of [
       kind: 'throughput',
       direction: 'higher',
       engine: 'mitata',
+      ...([0, 5000].includes(offset) ? {} : { tags: [THOROUGH] }),
       inputs,
       setup: () => blockLoad({ backend: disk(), type, sectors: 8, sectorOf: () => offset, count: 64 }),
       work: serveRound,
