@@ -12,6 +12,7 @@ import { FlatMemory } from '../memory/flat.ts';
 import { Mmu } from '../memory/mmu.ts';
 import type { MmuCounters } from '../memory/translation.ts';
 import { governTranslation } from './riscv-translation.ts';
+import { type InstructionTrace, translatedFetch } from './instruction-trace.ts';
 import { codeBytesOf, createTranslatedCpu, sumCounters, type Tier } from './tier.ts';
 
 export interface BareOptions {
@@ -26,6 +27,8 @@ export interface BareOptions {
   readonly timeout?: number;
   /** Where console bytes go. */
   readonly output?: (chunk: Uint8Array) => void;
+  /** See UserOptions. */
+  readonly trace?: InstructionTrace;
 }
 
 export interface BareResult {
@@ -69,6 +72,7 @@ export function runBare(options: BareOptions): BareResult {
   memory.protect(FINISHER, PAGE_SIZE, Permission.read | Permission.write);
   load(elf, memory, ram);
   const { cpu, mmu, hooks } = hartBehindMmu(memory, ram, options.tier ?? 'auto');
+  options.trace?.attach(cpu, riscv64, translatedFetch(riscv64, mmu, memory.memory));
   const trapped = hooks.translationChanged;
   cpu.state.setUint32(PRIVILEGE.offset, Privilege.machine, true);
   trapped();

@@ -14,7 +14,7 @@ import type { FlatMemory } from '../memory/flat.ts';
 import { CodeStore } from '../tier/region/code-store.ts';
 import { BackgroundCompiler } from './background-compiler.ts';
 import { CodeCache, type CodeCacheCounters } from './code-cache.ts';
-import type { InstructionTrace } from './instruction-trace.ts';
+import { flatFetch, type InstructionTrace } from './instruction-trace.ts';
 import { createCpu, policyOf, sumCounters, type Tier } from './tier.ts';
 import {
   sumTranslation,
@@ -108,7 +108,7 @@ export function runUser(options: UserOptions): UserResult {
     });
     const user = Object.assign(cpu, { instructions: () => cpu.counters.instructions });
     cpus.set(user, cpu);
-    return options.trace === undefined ? user : options.trace.attach(user, isa, memory);
+    return options.trace === undefined ? user : options.trace.attach(user, isa, flatFetch(isa, memory));
   };
   const kernel: Kernel = new Kernel({
     abi,

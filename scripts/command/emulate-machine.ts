@@ -5,6 +5,7 @@ import { ConfigError, HostError } from '../../emulator/check/errors.ts';
 import { encodePng } from '../../emulator/device/virtio/image/png.ts';
 import { parseDrive } from '../../emulator/machine/drive-option.ts';
 import { parseNetwork } from '../../emulator/machine/network-option.ts';
+import type { InstructionTrace } from '../../emulator/machine/instruction-trace.ts';
 import { VirtMachine, type MachineOutcome } from '../../emulator/machine/riscv-virt/machine.ts';
 import type { BootFile } from '../../emulator/machine/riscv-virt/boot.ts';
 import { parseShare } from '../../emulator/machine/share-option.ts';
@@ -17,6 +18,7 @@ import type { MachineFlags } from './machine-options.ts';
 /** What the other kinds of guest have too. */
 export interface RunFlags {
   readonly tier: Tier;
+  readonly trace?: InstructionTrace;
   readonly deterministic: boolean;
   readonly memorySize: number;
   readonly maximumInstructions?: number;
@@ -38,6 +40,7 @@ export async function emulateMachine(flags: MachineFlags, run: RunFlags): Promis
     ...attachments(flags),
     memorySize: run.memorySize,
     tier: run.tier,
+    ...(run.trace === undefined ? {} : { trace: run.trace }),
     deterministic: run.deterministic,
     ...(flags.virtio === undefined ? {} : { transport: flags.virtio }),
     ...(flags.mmu === undefined ? {} : { mmu: flags.mmu }),

@@ -152,7 +152,16 @@ test('--trace writes each instruction in order, and the program does what it doe
   const refused = emulate('--trace', path.join(root, 'none', 'trace'), '--user', file);
   assert.equal(refused.code, 2);
   assert.match(refused.errors, /none\/trace: cannot be written \(ENOENT\)/);
-  assert.match(emulate('--trace', trace, '--bare', file).errors, /--trace: is for programs only/);
+  const bare = path.join(import.meta.dirname, '..', '..', 'suites', 'guests', 'bare', 'riscv64', 'hello');
+  for (const how of [
+    ['--bare', bare],
+    ['--machine', 'virt', '--kernel', bare],
+  ]) {
+    emulate('--trace', trace, '--max-insns', '50', ...how);
+    const lines = fs.readFileSync(trace, 'utf8').trimEnd().split('\n');
+    assert.equal(lines.length, 50, how.join(' '));
+    assert.match(lines[0]!, /^1 0x80000000: [0-9a-f]{4,8} +\S/);
+  }
 });
 
 test('--stats holds what the contract names, for programs and bare metal', () => {

@@ -106,7 +106,7 @@ export function command(): Command {
     .option('--stats [file]', 'write counters as JSON; - for standard error; a table there without a file')
     .option('--timeline', 'list on standard error when what was translated, and why')
     .option('--dump <what:address>', 'show on standard error the region that holds a guest address: regions, ir, wasm')
-    .option('--trace <file>', 'write every instruction of a program; runs it one by one, not in regions')
+    .option('--trace <file>', 'write every instruction; they are run one by one, not in regions')
     .option('--cache-dir <dir>', 'keep translations there for the next start of the same program')
     .passThroughOptions()
     .addHelpText('after', EXAMPLES)
@@ -125,12 +125,13 @@ async function emulate(args: readonly string[], flags: Flags): Promise<number> {
   const whole = flags.machine !== undefined;
   const memorySize = parseSize(flags.memory ?? (whole ? MACHINE_MEMORY : '1G'), '--memory');
   if (whole) {
-    if (flags.trace !== undefined)
-      throw new ConfigError('is for programs only', { where: '--trace', mend: 'give --user' });
     if (args.length > 0) throw new ConfigError('a machine takes no arguments', { where: args[0]! });
-    const { tier, deterministic = false } = flags;
+    const { deterministic = false } = flags;
     const { emulateMachine } = await import('./emulate-machine.ts');
-    const { code, seconds, counters } = await emulateMachine(flags, { tier, deterministic, memorySize, ...limits });
+    const tracing = openTrace(flags);
+    const run = { ...tracing.options, deterministic, memorySize, ...limits };
+    const { code, seconds, counters } = await emulateMachine(flags, run);
+    tracing.close();
     writeStatistics(flags, seconds, counters);
     return code;
   }
@@ -140,7 +141,7 @@ async function emulate(args: readonly string[], flags: Flags): Promise<number> {
     const dumping = flags.dump === undefined ? undefined : await import('../region-dump.ts');
     const dump = dumping?.parseDump(flags.dump!);
     const log = dump || flags.timeline ? new TranslationLog(dump?.address) : undefined;
-    const tracing = flags.trace === undefined ? undefined : openTrace(flags.trace);
+    const tracing = openTrace(flags);
     const latin1 = (text: string) => Buffer.from(text, 'utf8').toString('latin1');
     const result = runUser({
       isa: flags.isa,
@@ -150,15 +151,14 @@ async function emulate(args: readonly string[], flags: Flags): Promise<number> {
       mounts: flags.mount.map(parseMount),
       directory: latin1(flags.cwd),
       memorySize,
-      tier: tracing === undefined || flags.tier === 'reference' ? flags.tier : 'interpreter',
+      ...tracing.options,
       deterministic: flags.deterministic ?? false,
       compilation: compilationOf(flags),
-      ...(tracing === undefined ? {} : { trace: tracing.trace }),
       ...(log === undefined ? {} : { log }),
       ...(flags.cacheDir === undefined ? {} : { cacheDirectory: flags.cacheDir }),
       ...limits,
     });
-    tracing?.close();
+    tracing.close();
     const { seconds, vcpu, counters, translation, cache } = result;
     if (result.compilerFailure !== undefined)
       note(`dyno: compiling in the background ended early: ${result.compilerFailure}`);
@@ -178,7 +178,7 @@ async function emulate(args: readonly string[], flags: Flags): Promise<number> {
     return exitCode(result.outcome);
   }
   if (flags.bare !== undefined) {
-    for (const flag of ['dump', 'timeline', 'trace', 'cacheDir'] as const)
+    for (const flag of ['dump', 'timeline', 'cacheDir'] as const)
       if (flags[flag] !== undefined)
         throw new ConfigError('is for programs only', {
           where: `--${flag === 'cacheDir' ? 'cache-dir' : flag}`,
@@ -186,21 +186,28 @@ async function emulate(args: readonly string[], flags: Flags): Promise<number> {
         });
     if (args.length > 0) throw new ConfigError('a bare-metal program takes no arguments', { where: args[0]! });
     const { runBare } = await import('../../emulator/machine/bare.ts');
+    const tracing = openTrace(flags);
     const result = runBare({
       isa: flags.isa,
       image: { origin: flags.bare, bytes: readImage(flags.bare) },
       memorySize: Math.min(memorySize, 2 ** 30),
-      tier: flags.tier,
+      ...tracing.options,
       output: (chunk) => fs.writeSync(1, chunk),
       ...limits,
     });
+    tracing.close();
     writeStatistics(flags, result.seconds, { ...result.counters, tlb: result.tlb });
     return exitCode(result.outcome);
   }
   throw new ConfigError('nothing to run', { where: 'emulate', mend: 'give --user ELF, --bare ELF or --machine virt' });
 }
 
-function openTrace(file: string): { trace: InstructionTrace; close: () => void } {
+/** The tier, and what takes note of instructions where that is asked for: then they are run one by one, not in regions. */
+function openTrace({ trace: file, tier }: Flags): {
+  readonly options: { readonly tier: Tier; readonly trace?: InstructionTrace };
+  readonly close: () => void;
+} {
+  if (file === undefined) return { options: { tier }, close: () => {} };
   const failed = (error: unknown): never => {
     throw new HostError(`cannot be written (${(error as NodeJS.ErrnoException).code ?? (error as Error).message})`, {
       where: file,
@@ -218,7 +225,7 @@ function openTrace(file: string): { trace: InstructionTrace; close: () => void }
   const descriptor = attempt(() => fs.openSync(file, 'w'));
   const trace = new InstructionTrace((text) => attempt(() => fs.writeSync(descriptor, text)));
   return {
-    trace,
+    options: { tier: tier === 'reference' ? tier : 'interpreter', trace },
     close: () => {
       trace.close();
       fs.closeSync(descriptor);

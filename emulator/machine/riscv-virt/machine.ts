@@ -13,6 +13,7 @@ import { REGISTERS, StateOffset } from '../../layout/state.ts';
 import { Bus } from '../../memory/bus.ts';
 import { Mmu } from '../../memory/mmu.ts';
 import type { Vcpu } from '../../cpu/vcpu.ts';
+import { type InstructionTrace, translatedFetch } from '../instruction-trace.ts';
 import { RiscvHart } from '../riscv-hart.ts';
 import { governTranslation } from '../riscv-translation.ts';
 import { DETERMINISTIC_EPOCH, hostRandom, seededRandom } from '../surroundings.ts';
@@ -42,6 +43,8 @@ export interface VirtOptions extends BootFiles, AttachmentOptions {
   readonly output?: (bytes: Uint8Array) => void;
   /** A disk's file failed. */
   readonly report?: (error: unknown) => void;
+  /** Takes note of every instruction, which is then run alone: for the interpreter or the reference. */
+  readonly trace?: InstructionTrace;
 }
 
 export interface RunLimits {
@@ -162,6 +165,7 @@ export class VirtMachine {
       ...(end > beyond.begin + RECORDS_SIZE ? { records: beyond } : {}),
     };
     this.engine = createTranslatedCpu(options.tier ?? 'auto', riscv64, memory, ramSize, translation, time);
+    options.trace?.attach(this.engine, riscv64, translatedFetch(riscv64, this.mmu, memory));
     this.hart = new RiscvHart(this.engine, this.#hooks, time, this.#supervisorCalls(output));
     this.#powerOn();
   }
