@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'node:test';
+import { RUNTIME_FLAGS } from '../emulator/machine/runtime-flags.ts';
 
 const SIEVE = join(import.meta.dirname, '..', 'suites', 'guests', 'riscv64', 'sieve');
 
@@ -23,4 +24,10 @@ test('programs run alike before functions are kept, when they are, and when they
   assert.equal(sieve(cache), expected);
   assert.notDeepEqual(readdirSync(cache), []);
   assert.equal(sieve(cache), expected);
+});
+
+test('the command line starts the runtime as measurements do', () => {
+  const script = readFileSync(join(import.meta.dirname, 'dyno'), 'utf8');
+  assert.ok(script.includes(`exec "$NODE" ${RUNTIME_FLAGS.join(' ')} `));
+  assert.equal(execFileSync(process.execPath, [...RUNTIME_FLAGS, '-p', '1'], { encoding: 'utf8' }), '1\n');
 });

@@ -7,6 +7,7 @@ import fs from 'node:fs';
 import { promisify, parseArgs } from 'node:util';
 import type { Isa } from '../../emulator/isa/instruction.ts';
 import { GUEST, PAGE_SIZE } from '../../emulator/layout/memory-map.ts';
+import { RUNTIME_FLAGS } from '../../emulator/machine/runtime-flags.ts';
 import { TIERS, type Tier } from '../../emulator/machine/tier.ts';
 import { TranslationLog } from '../../emulator/machine/translation-log.ts';
 import type { TranslationEvent } from '../../emulator/tier/engine-options.ts';
@@ -37,7 +38,7 @@ export function overheadOf({ peak, guest, runtime }: MemoryUse): number {
 /** Runs a program in a process of its own. */
 export async function memoryUse(name: string, scale: GuestScale, tier: Tier): Promise<MemoryUse> {
   // As `dyno emulate` runs them.
-  const args = ['--max-semi-space-size=4', import.meta.filename, '--scale', scale, '--tier', tier, name];
+  const args = [...RUNTIME_FLAGS, import.meta.filename, '--scale', scale, '--tier', tier, name];
   const { stdout } = await promisify(execFile)(process.execPath, args, { timeout: 600_000 });
   return JSON.parse(stdout) as MemoryUse;
 }
