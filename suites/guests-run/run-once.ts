@@ -26,7 +26,16 @@ const ROOT = path.join(import.meta.dirname, '..', '..');
 /** Runs a guest in a new process. Throws when it does not print what it must. */
 export async function runOnce(guest: Guest, scale: GuestScale, tier: Tier): Promise<OnceRun> {
   const wholeFunctions = path.join(ROOT, 'emulator', 'machine', 'whole-functions.ts');
-  const args = [...process.execArgv, ...RUNTIME_FLAGS, '--import', wholeFunctions, import.meta.filename, guest.name, scale, tier];
+  const args = [
+    ...process.execArgv,
+    ...RUNTIME_FLAGS,
+    '--import',
+    wholeFunctions,
+    import.meta.filename,
+    guest.name,
+    scale,
+    tier,
+  ];
   const env = { ...process.env, NODE_COMPILE_CACHE: path.join(ROOT, '.cache', 'compiled') };
   const { stdout } = await promisify(execFile)(process.execPath, args, { timeout: 300_000, env });
   return JSON.parse(stdout) as OnceRun;
