@@ -1,7 +1,7 @@
 import { assert } from '../../check/assert.ts';
 import { FloatFlag } from '../../bits/float-format.ts';
 import { opRow } from '../../ir/op.ts';
-import { PAGE_SIZE, STATE, TLB, TLB_ENTRIES, TLB_ENTRY_SIZE, TlbEntry } from '../../layout/memory-map.ts';
+import { STATE, TLB } from '../../layout/memory-map.ts';
 import { StateOffset } from '../../layout/state.ts';
 import { BranchHint, type FunctionBuilder, type Label } from '../../wasm/function.ts';
 import { ValType } from '../../wasm/type.ts';
@@ -15,7 +15,8 @@ import type { RegionNode, Target } from './node.ts';
 import { RegisterLocals } from './register-locals.ts';
 import { RegionSite } from './region-site.ts';
 import { emitSwitch } from './switch.ts';
-import { writeGuard } from './guard-code.ts';
+import { writeEntryCheck } from './entry-check.ts';
+import { GuardedLoops } from './guarded-loops.ts';
 import type { LoopGuard } from './loop-guard.ts';
 import { planAccesses, type AccessKnowledge, type Assumption } from './access-plan.ts';
 import { RegionMemoryPath } from './region-memory-path.ts';
@@ -56,11 +57,7 @@ export class RegionEmitter {
   readonly longest: number;
   readonly #loops = new Map<number, Label>();
   readonly #labels = new Map<number, Label>();
-  readonly #guards: ReadonlyMap<number, LoopGuard>;
-  /** Where to leave from loops with guards, by header, and where they are checked anew. */
-  readonly #guardLabels = new Map<number, { readonly exit: Label; readonly again: Label }>();
-  /** Local: what guards keep back of the budget within their loops. */
-  readonly #rest: number;
+  readonly #guarded: GuardedLoops;
   #exit: Label = 0;
 
   constructor(
@@ -76,7 +73,6 @@ export class RegionEmitter {
     guards: ReadonlyMap<number, LoopGuard>,
   ) {
     this.#pages = pages;
-    this.#guards = guards;
     const { pageCaches } = circumstances;
     this.circumstances = {
       modes: [
@@ -89,7 +85,6 @@ export class RegionEmitter {
     this.#nodes = nodes;
     this.#graph = graph;
     this.#budget = fn.local(ValType.i32);
-    this.#rest = guards.size === 0 ? this.#budget : fn.local(ValType.i32);
     this.#slowPaths = !(memory instanceof RegionMemoryPath);
     this.#memory =
       memory instanceof RegionMemoryPath
@@ -109,12 +104,25 @@ export class RegionEmitter {
     this.#target = fn.local(ValType.i64);
     this.#registers = new RegisterLocals(fn, nodes);
     this.longest = nodes.reduce((sum, { instructions }) => sum + instructions, 0);
+    this.#guarded = new GuardedLoops(fn, graph, guards, {
+      budget: this.#budget,
+      guestSize: runtime.options.guestSize,
+      longest: this.longest,
+      leaveWhenSpent: (header) => this.#leaveWhenSpent(() => fn.i32Const(graph.entryOf[header]!)),
+      refuseIf: (header) => {
+        fn.i32Const(this.#newExit({ pc: nodes[header]!.pc, refund: 0, kind: 'interpret' }));
+        fn.localSet(this.#status);
+        fn.brIf(this.#exit, BranchHint.unlikely);
+      },
+    });
+    for (const { pointers } of guards.values())
+      for (const { range } of pointers) if (range !== undefined) this.assumptions.add(range);
   }
 
   write(): void {
     const { fn } = this;
     const { root } = this.#graph;
-    this.#refuseOthers();
+    writeEntryCheck(fn, this.circumstances, this.#pages, this.#status);
     this.#registers.load();
     fn.i32Const(0);
     fn.load('i32.load', { offset: Frame.budget });
@@ -137,50 +145,6 @@ export class RegionEmitter {
     this.#registers.store();
     this.#storeBudget();
     fn.localGet(this.#status);
-  }
-
-  /** Returns at once when modes or flags are not those that the region was made for. */
-  #refuseOthers(): void {
-    const { fn } = this;
-    for (const [offset, value] of this.circumstances.modes) {
-      fn.i32Const(0);
-      fn.load('i32.load', { offset: STATE + offset });
-      fn.i32Const(value | 0);
-      fn.op('i32.ne');
-      this.#refuse();
-    }
-    // The dispatcher has looked at the page that it enters.
-    for (const { pc, records } of this.#pages.length > 1 ? this.#pages : []) {
-      fn.i32Const(0);
-      fn.load('i32.load', { offset: STATE + StateOffset.fetchTlb });
-      fn.localTee(this.#status);
-      const entry = ((pc / PAGE_SIZE) & (TLB_ENTRIES - 1)) * TLB_ENTRY_SIZE;
-      fn.load('i64.load', { offset: entry + TlbEntry.execute });
-      fn.i64Const(pc);
-      fn.op('i64.ne');
-      fn.localGet(this.#status);
-      fn.load('i32.load', { offset: entry + TlbEntry.code });
-      fn.i32Const(records);
-      fn.op('i32.ne');
-      fn.op('i32.or');
-      this.#refuse();
-    }
-    if (!this.circumstances.inexactAccrued) return;
-    fn.i32Const(0);
-    fn.load('i32.load', { offset: STATE + StateOffset.floatFlags });
-    fn.i32Const(FloatFlag.inexact);
-    fn.op('i32.and');
-    fn.op('i32.eqz');
-    this.#refuse();
-  }
-
-  /** Pops a condition and, when it holds, returns before anything is done. */
-  #refuse(): void {
-    const { fn } = this;
-    const unsuited = fn.if(undefined, BranchHint.unlikely);
-    fn.i32Const(Status.unsuited);
-    fn.return();
-    fn.end(unsuited);
   }
 
   /** Leaves with the entry that `push` pushes when the budget may not last to the next look. */
@@ -265,13 +229,13 @@ export class RegionEmitter {
     const { loopHeaders, hops, entryOf } = this.#graph;
     const node = this.#nodes[index]!;
     const isLoop = loopHeaders[index] === 1;
-    const guard = this.#guards.get(index);
-    if (guard !== undefined) this.#beginGuarded(guard);
+    const guard = this.#guarded.at(index);
+    if (guard !== undefined) this.#guarded.begin(guard, this.#registers);
     if (isLoop) this.#loops.set(index, fn.loop());
     const merges = this.#openMerges(index);
     const table = hops.get(index);
     if (table !== undefined) this.#dispatch(table, entryOf[index]!);
-    if (guard !== undefined) this.#checkAgainWhenSpent(guard);
+    if (guard !== undefined) this.#guarded.check(guard);
     else if (isLoop) this.#leaveWhenSpent(() => fn.i32Const(entryOf[index]!));
     if (entryOf[index] !== 0) {
       fn.i32Const(0);
@@ -284,7 +248,7 @@ export class RegionEmitter {
       fn.localSet(this.#budget);
     }
     const site = new RegionSite(fn, node, this.#registers, this.#refused, {
-      exit: this.#exitOf(index),
+      exit: this.#guarded.exit(index) ?? this.#exit,
       status: this.#status,
       inexactAccrued: this.circumstances.inexactAccrued,
       slowPaths: this.#slowPaths,
@@ -294,7 +258,7 @@ export class RegionEmitter {
       end: () => this.#writeEnding(node),
     });
     if (this.#memory instanceof RegionMemoryPath) {
-      const plan = planAccesses(node.block, this.#knowledge, this.#guardAround(index)?.covered);
+      const plan = planAccesses(node.block, this.#knowledge, this.#guarded.around(index)?.covered);
       for (const check of plan.values()) if (check.kind === 'range') this.assumptions.add(check.range);
       this.#memory.follow(plan);
     } else {
@@ -306,74 +270,7 @@ export class RegionEmitter {
       fn.end(this.#loops.get(index)!);
       this.#loops.delete(index);
     }
-    if (guard !== undefined) this.#endGuarded(guard);
-  }
-
-  #guardAround(index: number): LoopGuard | undefined {
-    return this.#guards.get(this.#graph.innermost[index]!);
-  }
-
-  /** Where a node leaves the region to. */
-  #exitOf(index: number): Label {
-    const guard = this.#guardAround(index);
-    return guard === undefined ? this.#exit : this.#guardLabels.get(guard.header)!.exit;
-  }
-
-  #beginGuarded(guard: LoopGuard): void {
-    const { fn } = this;
-    const { header } = guard;
-    const exit = fn.block();
-    const again = fn.loop();
-    this.#leaveWhenSpent(() => fn.i32Const(this.#graph.entryOf[header]!));
-    writeGuard(fn, guard, this.#registers, this.#runtime.options.guestSize, {
-      budget: this.#budget,
-      rest: this.#rest,
-      longest: this.longest,
-      refuseIf: () => {
-        fn.i32Const(this.#newExit({ pc: this.#nodes[header]!.pc, refund: 0, kind: 'interpret' }));
-        fn.localSet(this.#status);
-        fn.brIf(this.#exit, BranchHint.unlikely);
-      },
-    });
-    this.#guardLabels.set(header, { exit, again });
-    for (const { range } of guard.pointers) if (range !== undefined) this.assumptions.add(range);
-  }
-
-  /** Goes back to the guard when what was checked, or the budget, does not last for another turn. */
-  #checkAgainWhenSpent({ header }: LoopGuard): void {
-    const { fn } = this;
-    fn.localGet(this.#budget);
-    fn.i32Const(this.longest);
-    fn.op('i32.lt_s');
-    const spent = fn.if(undefined, BranchHint.unlikely);
-    this.#takeRest();
-    fn.br(this.#guardLabels.get(header)!.again);
-    fn.end(spent);
-  }
-
-  #endGuarded({ header }: LoopGuard): void {
-    const { fn } = this;
-    const { exit, again } = this.#guardLabels.get(header)!;
-    fn.end(again);
-    fn.end(exit);
-    this.#takeRest();
-    fn.br(this.#exit);
-    this.#guardLabels.delete(header);
-  }
-
-  #takeRest(): void {
-    const { fn } = this;
-    fn.localGet(this.#budget);
-    fn.localGet(this.#rest);
-    fn.op('i32.add');
-    fn.localSet(this.#budget);
-  }
-
-  /** Whether going there leaves a loop with a guard for another place of the region, or to come back by way of it. */
-  #leavesGuard(from: RegionNode, to: number): boolean {
-    const { innermost } = this.#graph;
-    if (this.#guardAround(from.index) === undefined) return false;
-    return innermost[to] !== innermost[from.index] || this.#isDispatched(from, to);
+    if (guard !== undefined) this.#guarded.end(guard, this.#exit);
   }
 
   /** Goes on towards the entry wished for, if there is one and it is not this node. */
@@ -413,7 +310,7 @@ export class RegionEmitter {
         }
         fn.i32Const(this.#newExit({ pc: ending.pc, refund: 0, kind: 'unheld' }));
         fn.localSet(this.#status);
-        fn.br(this.#exitOf(node.index));
+        fn.br(this.#guarded.exit(node.index) ?? this.#exit);
         break;
       case 'jump':
         this.#jump(node);
@@ -442,7 +339,7 @@ export class RegionEmitter {
     const flags = ending.isReturn ? Status.dynamic : Status.dynamic | Status.indirect;
     fn.i32Const(flags | this.#newExit({ pc: lastInstruction(node), refund: 0, kind }));
     fn.localSet(this.#status);
-    fn.br(this.#exitOf(node.index));
+    fn.br(this.#guarded.exit(node.index) ?? this.#exit);
   }
 
   /** Pops a condition. */
@@ -469,7 +366,9 @@ export class RegionEmitter {
 
   /** The label that going there is a plain branch to, if it is one. */
   #label(from: RegionNode, to: Target): Label | undefined {
-    if (!('node' in to) || this.#isDispatched(from, to.node) || this.#leavesGuard(from, to.node)) return undefined;
+    if (!('node' in to)) return undefined;
+    const isDispatched = this.#isDispatched(from, to.node);
+    if (isDispatched || this.#guarded.leaves(from.index, to.node, isDispatched)) return undefined;
     return this.#plainLabel(from, to.node);
   }
 
@@ -487,11 +386,12 @@ export class RegionEmitter {
       fn.store('i64.store', { offset: STATE + StateOffset.pc });
       fn.i32Const(Status.left);
       fn.localSet(this.#status);
-      fn.br(this.#exitOf(from.index));
+      fn.br(this.#guarded.exit(from.index) ?? this.#exit);
       return;
     }
-    if (this.#leavesGuard(from, to.node)) this.#takeRest();
-    if (this.#isDispatched(from, to.node)) return this.#dispatchTo(to.node);
+    const isDispatched = this.#isDispatched(from, to.node);
+    if (this.#guarded.leaves(from.index, to.node, isDispatched)) this.#guarded.takeRest();
+    if (isDispatched) return this.#dispatchTo(to.node);
     const label = this.#plainLabel(from, to.node);
     if (label === undefined) this.#writeNode(to.node);
     else fn.br(label);

@@ -1,0 +1,55 @@
+import { FloatFlag } from '../../bits/float-format.ts';
+import { PAGE_SIZE, STATE, TLB_ENTRIES, TLB_ENTRY_SIZE, TlbEntry } from '../../layout/memory-map.ts';
+import { StateOffset } from '../../layout/state.ts';
+import { BranchHint, type FunctionBuilder } from '../../wasm/function.ts';
+import { Status } from './status.ts';
+import type { Circumstances, CodePage } from './translate.ts';
+
+/**
+ * Code that returns at once when modes, flags or pages are not those that the region was made for. `scratch`: an i32 local.
+ */
+export function writeEntryCheck(
+  fn: FunctionBuilder,
+  { modes, inexactAccrued }: Circumstances,
+  pages: readonly CodePage[],
+  scratch: number,
+): void {
+  for (const [offset, value] of modes) {
+    fn.i32Const(0);
+    fn.load('i32.load', { offset: STATE + offset });
+    fn.i32Const(value | 0);
+    fn.op('i32.ne');
+    refuse(fn);
+  }
+  // The dispatcher has looked at the page that it enters.
+  for (const { pc, records } of pages.length > 1 ? pages : []) {
+    fn.i32Const(0);
+    fn.load('i32.load', { offset: STATE + StateOffset.fetchTlb });
+    fn.localTee(scratch);
+    const entry = ((pc / PAGE_SIZE) & (TLB_ENTRIES - 1)) * TLB_ENTRY_SIZE;
+    fn.load('i64.load', { offset: entry + TlbEntry.execute });
+    fn.i64Const(pc);
+    fn.op('i64.ne');
+    fn.localGet(scratch);
+    fn.load('i32.load', { offset: entry + TlbEntry.code });
+    fn.i32Const(records);
+    fn.op('i32.ne');
+    fn.op('i32.or');
+    refuse(fn);
+  }
+  if (!inexactAccrued) return;
+  fn.i32Const(0);
+  fn.load('i32.load', { offset: STATE + StateOffset.floatFlags });
+  fn.i32Const(FloatFlag.inexact);
+  fn.op('i32.and');
+  fn.op('i32.eqz');
+  refuse(fn);
+}
+
+/** Pops a condition and, when it holds, returns before anything is done. */
+function refuse(fn: FunctionBuilder): void {
+  const unsuited = fn.if(undefined, BranchHint.unlikely);
+  fn.i32Const(Status.unsuited);
+  fn.return();
+  fn.end(unsuited);
+}
