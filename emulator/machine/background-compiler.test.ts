@@ -11,7 +11,7 @@ import { BackgroundCompiler } from './background-compiler.ts';
 
 const SIZE = 1 << 22;
 const CODE = 0x1_0000;
-const POLICY = { ...AUTO, backgroundAfter: 0, backgroundCost: 20_000 };
+const POLICY = { ...AUTO, backgroundAfter: 0, backgroundWork: 0, backgroundCost: 20_000 };
 const SUBJECT = { isa: 'riscv64', guestSize: SIZE, policy: POLICY, disabledPasses: [] };
 /** Begins with nothing to wait for, so the thread has all the time that a loaded machine gives it. */
 const MOST_ROUNDS = 3_000;

@@ -40,8 +40,9 @@ export class BackgroundCompiler implements RegionCompilers {
   readonly #inboxes = new Map<number, { readonly connection: Connection; readonly number: number }>();
   #current: Connection | undefined;
   #received = 0;
-  /** Instructions that guests have retired. */
+  /** Instructions that guests have retired, and those that they have translated for themselves. */
   #retired = 0;
+  #translated = 0;
   #next = 1;
   #failure: string | undefined;
 
@@ -67,10 +68,12 @@ export class BackgroundCompiler implements RegionCompilers {
     this.#port = port1;
   }
 
-  /** Some guest has retired so many more instructions. */
-  ran(instructions: number): void {
+  /** Some guest has retired so many more instructions, and translated so many more. */
+  ran(instructions: number, translated: number): void {
+    const { backgroundAfter, backgroundWork } = this.#subject.policy;
     this.#retired += instructions;
-    if (this.#retired > this.#subject.policy.backgroundAfter) this.start();
+    this.#translated += translated;
+    if (this.#retired > backgroundAfter && this.#translated >= backgroundWork) this.start();
   }
 
   get ready(): boolean {
@@ -130,8 +133,9 @@ export class BackgroundCompiler implements RegionCompilers {
 
 class Connection implements CompilerConnection {
   readonly inbox: CompileReply[] = [];
-  /** Instructions that the guest has retired, as far as told. */
+  /** Instructions that the guest has retired and translated, as far as told. */
   #ran = 0;
+  #translated = 0;
   readonly #compiler: BackgroundCompiler;
 
   constructor(compiler: BackgroundCompiler) {
@@ -150,9 +154,10 @@ class Connection implements CompilerConnection {
     return this.#compiler.failure !== undefined;
   }
 
-  ran(instructions: number): void {
-    this.#compiler.ran(instructions - this.#ran);
+  ran(instructions: number, translated: number): void {
+    this.#compiler.ran(instructions - this.#ran, translated - this.#translated);
     this.#ran = instructions;
+    this.#translated = translated;
   }
 
   post(request: CompileRequest): void {

@@ -157,12 +157,12 @@ export function runUser(options: UserOptions): UserResult {
 function startCompiler(options: UserOptions, guestSize: number, isa: Isa): BackgroundCompiler | undefined {
   const policy = policyOf(options.tier ?? 'auto');
   if (options.compilation !== 'background' || policy === undefined || policy.eager) return undefined;
-  const { limits, passes, guardGain, backgroundAfter } = policy;
+  const { limits, passes, guardGain, backgroundAfter, backgroundWork } = policy;
   const disabledPasses = [...(options.disabledPasses ?? [])];
   return new BackgroundCompiler({
     isa: isa.name,
     guestSize,
-    policy: { limits, passes, guardGain, backgroundAfter },
+    policy: { limits, passes, guardGain, backgroundAfter, backgroundWork },
     disabledPasses,
   });
 }

@@ -24,6 +24,8 @@ export interface TierPolicy {
   readonly backgroundCost: number;
   /** Instructions of all processes before the thread that translates in the background is begun: about as many as run in the time that takes. */
   readonly backgroundAfter: number;
+  /** Instructions that must have been translated by then, by all processes: those that need little are done before the thread is of use to them. */
+  readonly backgroundWork: number;
   /** What leaving a region to the interpreter costs, in the same unit. */
   readonly exitCost: number;
   /** What giving an instruction to the interpreter and coming back costs. */
@@ -60,6 +62,7 @@ export const AUTO: TierPolicy = {
   coldCost: 10_000,
   backgroundCost: 60_000,
   backgroundAfter: 40_000_000,
+  backgroundWork: 3000,
   exitCost: 1500,
   refusalCost: 6000,
   chainCost: 15,

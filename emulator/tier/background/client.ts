@@ -95,8 +95,8 @@ export class CompilerClient {
     return this.#sent.size < MOST_PENDING;
   }
 
-  ran(instructions: number): void {
-    this.#connection.ran(instructions);
+  ran(instructions: number, translated: number): void {
+    this.#connection.ran(instructions, translated);
   }
 
   /** Whether replies cannot be expected any more at so many retired instructions. */

@@ -10,7 +10,7 @@ export const TRACED_REGISTERS = 36;
 export interface CompilerSubject {
   readonly isa: string;
   readonly guestSize: number;
-  readonly policy: Pick<TierPolicy, 'limits' | 'passes' | 'guardGain' | 'backgroundAfter'>;
+  readonly policy: Pick<TierPolicy, 'limits' | 'passes' | 'guardGain' | 'backgroundAfter' | 'backgroundWork'>;
   readonly disabledPasses: readonly string[];
 }
 
@@ -100,8 +100,8 @@ export interface CompilerConnection {
   readonly remembered: boolean;
   /** Nobody is there any more: no reply will come. */
   readonly lost: boolean;
-  /** The guest has retired so many instructions, and has others translate for it if that is worth while by now. */
-  ran(instructions: number): void;
+  /** The guest has retired so many instructions and waited for the translation of so many; others translate for it if that is worth while by now. */
+  ran(instructions: number, translated: number): void;
   post(request: CompileRequest): void;
   /** The next reply, if there is one; asked between slices of the guest, so it costs next to nothing when there is none. */
   take(): CompileReply | undefined;

@@ -108,8 +108,9 @@ export class BackgroundTranslation {
   take(): 'lost' | undefined {
     const { client } = this;
     for (let answer = client.take(); answer !== undefined; answer = client.take()) this.#settle(answer);
-    const { instructions } = this.#engine.interpreter.counters;
-    if (!client.ready) client.ran(instructions);
+    const { interpreter, translator } = this.#engine;
+    const { instructions } = interpreter.counters;
+    if (!client.ready) client.ran(instructions, translator.counters.guestInstructions);
     if (!client.lost(instructions)) return undefined;
     for (const { reason, regions } of client.pending)
       if (reason === 'renewed') for (const region of regions) region.renewing = false;
