@@ -26,10 +26,21 @@ export function sampledPolicy(random: Random): TierPolicy {
 }
 
 /** Who answers at random times, and has been told of another guest before. */
-function compilersFor(policy: TierPolicy, random: Random): DeferredCompilers {
-  const subject = { isa: riscv64.name, guestSize: GUEST_SIZE, policy, disabledPasses: [] };
+function compilersFor(policy: TierPolicy, random: Random, guestSize: number, translated: boolean): DeferredCompilers {
+  const subject = { isa: riscv64.name, guestSize, translated, policy, disabledPasses: [] };
   const longest = 1 + random.below(3) ** 4;
   return new DeferredCompilers(riscv64, subject, () => random.below(longest));
+}
+
+/** A policy that has others translate, and them. */
+export function besidePolicy(
+  sampled: TierPolicy,
+  random: Random,
+  guestSize: number,
+  translated: boolean,
+): { policy: TierPolicy; compilers: DeferredCompilers } {
+  const policy: TierPolicy = { ...sampled, backgroundCost: random.below(100), exitCost: 1 + random.below(50) };
+  return { policy, compilers: compilersFor(policy, random, guestSize, translated) };
 }
 
 /** Policies that translate early and in odd shapes. */
@@ -42,19 +53,13 @@ export function randomPolicies(random: Random): Record<string, Tiers> {
     observedSteps: random.below(20),
   };
   const sampled = sampledPolicy(random);
-  const beside: TierPolicy = {
-    ...sampled,
-    backgroundCost: random.below(100),
-
-    exitCost: 1 + random.below(50),
-  };
   const without = random.pick(PASSES).name;
   return {
     optimized: { policy: OPTIMIZED },
     baseline: { policy: BASELINE },
     shaped: { policy: shaped },
     sampled: { policy: sampled },
-    background: { policy: beside, compilers: compilersFor(beside, random) },
+    background: besidePolicy(sampled, random, GUEST_SIZE, false),
     [`without ${without}`]: { policy: shaped, disabledPasses: new Set([without]) },
   };
 }

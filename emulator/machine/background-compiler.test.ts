@@ -1,18 +1,22 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { riscv64 } from '../isa/riscv/index.ts';
-import { X } from '../isa/riscv/registers.ts';
-import { PAGE_SIZE, Permission } from '../layout/memory-map.ts';
+import { Privilege, PRIVILEGE, X } from '../isa/riscv/registers.ts';
+import { GUEST, PAGE_SIZE, Permission, STATE, STATE_SIZE } from '../layout/memory-map.ts';
 import { ExitReason } from '../layout/state.ts';
+import { Bus } from '../memory/bus.ts';
 import { FlatMemory } from '../memory/flat.ts';
+import { Mmu } from '../memory/mmu.ts';
 import { Vcpu } from '../cpu/vcpu.ts';
+import type { TranslationOptions } from '../tier/interpreter/interpreter.ts';
 import { AUTO } from '../tier/policy.ts';
 import { BackgroundCompiler } from './background-compiler.ts';
+import { governTranslation } from './riscv-translation.ts';
 
 const SIZE = 1 << 22;
 const CODE = 0x1_0000;
 const POLICY = { ...AUTO, backgroundAfter: 0, backgroundWork: 0, backgroundCost: 20_000 };
-const SUBJECT = { isa: 'riscv64', guestSize: SIZE, policy: POLICY, disabledPasses: [] };
+const SUBJECT = { isa: 'riscv64', guestSize: SIZE, translated: false, policy: POLICY, disabledPasses: [] };
 /** Begins with nothing to wait for, so the thread has all the time that a loaded machine gives it. */
 const MOST_ROUNDS = 3_000;
 
@@ -30,13 +34,26 @@ function load(): FlatMemory {
   return memory;
 }
 
-function start(compilers?: BackgroundCompiler): Vcpu {
-  const memory = load();
+/** The same memory as RAM of a machine: from there on, guest addresses and places are different. */
+const RAM = 0x8000_0000;
+
+function start(compilers?: BackgroundCompiler, translated = false): Vcpu {
+  const { memory } = load();
   const tiers = compilers === undefined ? {} : { tiers: { policy: POLICY, compilers } };
-  const vcpu = new Vcpu(riscv64, memory.memory, { guestSize: SIZE, ...tiers });
-  vcpu.pc = BigInt(CODE);
+  const translation = translated ? { translation: machineMode(memory) } : {};
+  const vcpu = new Vcpu(riscv64, memory, { guestSize: SIZE, ...translation, ...tiers });
+  vcpu.pc = BigInt(CODE + (translated ? RAM : 0));
   vcpu.setRegister(X, 11, 1n << 40n);
   return vcpu;
+}
+
+function machineMode(memory: WebAssembly.Memory): TranslationOptions {
+  const bus = new Bus(memory);
+  bus.addRam('RAM', RAM, SIZE, GUEST);
+  const mmu = new Mmu(memory, bus);
+  const state = new DataView(memory.buffer as ArrayBuffer, STATE, STATE_SIZE);
+  state.setUint32(PRIVILEGE.offset, Privilege.machine, true);
+  return { mmu, hooks: governTranslation(state, mmu) };
 }
 
 /** Runs until something is so, and gives how far it got. */
@@ -56,8 +73,12 @@ function registersAfter(instructions: number): bigint[] {
   return [10, 11, 12].map((index) => vcpu.getRegister(X, index));
 }
 
-test('a thread compiles what is hot while the guest goes on, with the same result', async () => {
-  const compiler = new BackgroundCompiler(SUBJECT);
+for (const translated of [false, true])
+  test(`a thread compiles what is hot while the guest goes on, with the same result${translated ? ', behind an MMU' : ''}`, () =>
+    compilesBeside(translated));
+
+async function compilesBeside(translated: boolean): Promise<void> {
+  const compiler = new BackgroundCompiler({ ...SUBJECT, translated });
   try {
     compiler.start();
     // Nothing runs before, so that no region is made by the guest's own thread.
@@ -67,7 +88,7 @@ test('a thread compiles what is hot while the guest goes on, with the same resul
       Atomics.wait(sleeper, 0, 0, 1);
     }
     assert.ok(compiler.ready, compiler.failure ?? 'it gets ready');
-    const vcpu = start(compiler);
+    const vcpu = start(compiler, translated);
     const { translation } = vcpu.tiers!;
     const instructions = runUntil(vcpu, () => (vcpu.tiers?.counters.regionInstructions ?? 0) > 0);
     assert.deepEqual([translation.translated, translation.compilersLost], [1, 0]);
@@ -78,7 +99,7 @@ test('a thread compiles what is hot while the guest goes on, with the same resul
   } finally {
     await compiler.close();
   }
-});
+}
 
 test('a thread that cannot work says why, and the guest compiles for itself', async () => {
   const compiler = new BackgroundCompiler({ ...SUBJECT, isa: 'pdp11' });

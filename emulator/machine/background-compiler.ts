@@ -97,8 +97,10 @@ export class BackgroundCompiler implements RegionCompilers {
     this.#current = connection;
     const number = this.#next++;
     this.#inboxes.set(number, { connection, number: request.number });
-    const { pages, state, permission, trace } = request.news;
+    const { pages, mapping, state, permission, trace } = request.news;
     const buffers = [
+      request.elsewhere.buffer,
+      mapping.buffer,
       state.buffer,
       permission.buffer,
       ...pages.flatMap((page) => [page.bytes.buffer, page.executed.buffer]),

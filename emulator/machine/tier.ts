@@ -5,6 +5,7 @@ import type { FlatMemory } from '../memory/flat.ts';
 import type { TranslationOptions as AddressTranslation } from '../tier/interpreter/interpreter.ts';
 import { AUTO, AUTO_TRANSLATED, BASELINE, OPTIMIZED, type TierPolicy } from '../tier/policy.ts';
 import type { TieredOptions } from '../tier/engine-options.ts';
+import type { TranslationCounters } from '../tier/region/translator.ts';
 import { SystemReference } from './system-reference.ts';
 
 /** How guest code can be executed. `auto` interprets and translates what is hot; `optimized` and `baseline` translate from the first instruction on. */
@@ -16,6 +17,11 @@ const POLICIES = { auto: AUTO, optimized: OPTIMIZED, baseline: BASELINE } as con
 /** What a tier translates by; undefined when it translates nothing. */
 export function policyOf(tier: Tier): TierPolicy | undefined {
   return tier === 'interpreter' || tier === 'reference' ? undefined : POLICIES[tier];
+}
+
+/** The same behind address translation. */
+export function translatedPolicyOf(tier: Tier): TierPolicy | undefined {
+  return tier === 'auto' ? AUTO_TRANSLATED : policyOf(tier);
 }
 
 /** What tiers that translate can be given. */
@@ -50,15 +56,16 @@ export function createTranslatedCpu(
   ramSize: number,
   translation: AddressTranslation,
   time?: () => bigint,
+  tiers: TranslationOptions = {},
 ): Vcpu | SystemReference {
   const { mmu, hooks } = translation;
   if (tier === 'reference') return new SystemReference(isa, memory, mmu, { hooks, ...(time ? { time } : {}) });
-  const policy = tier === 'auto' ? AUTO_TRANSLATED : policyOf(tier);
+  const policy = translatedPolicyOf(tier);
   return new Vcpu(isa, memory, {
     guestSize: ramSize,
     translation,
     ...(time ? { time } : {}),
-    ...(policy ? { tiers: { policy } } : {}),
+    ...(policy ? { tiers: { ...tiers, policy } } : {}),
   });
 }
 
@@ -75,4 +82,9 @@ export function sumCounters(cpus: readonly { readonly counters: object }[]): Rec
 /** WebAssembly of the regions that are alive, in bytes; 0 for tiers that translate nothing. */
 export function codeBytesOf(cpu: object): number {
   return cpu instanceof Vcpu ? (cpu.tiers?.liveBytes ?? 0) : 0;
+}
+
+/** What has been translated; undefined for tiers that translate nothing. */
+export function translationOf(cpu: object): Readonly<TranslationCounters> | undefined {
+  return cpu instanceof Vcpu && cpu.tiers !== undefined ? { ...cpu.tiers.translation } : undefined;
 }

@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import { testSeed } from '../bits/float-operands.ts';
 import { CODE, CODE_SIZE, PAGES, type randomImage } from '../cpu/random-code.test-support.ts';
 import { randomImage as anyImage } from '../cpu/random-code.test-support.ts';
-import { sampledPolicy } from '../cpu/random-policy.test-support.ts';
+import { besidePolicy, sampledPolicy, type Tiers } from '../cpu/random-policy.test-support.ts';
 import { randomProgram, randomSpaghetti } from '../cpu/random-program.test-support.ts';
 import { Vcpu } from '../cpu/vcpu.ts';
 import { Random } from '../ir/random.ts';
@@ -15,7 +15,8 @@ import { GUEST, PAGE_SIZE, Permission, STATE, STATE_SIZE } from '../layout/memor
 import { ExitReason, REGISTERS, StateOffset } from '../layout/state.ts';
 import { Bus } from '../memory/bus.ts';
 import { Mmu } from '../memory/mmu.ts';
-import { BASELINE, OPTIMIZED, type TierPolicy } from '../tier/policy.ts';
+import { DeferredCompilers } from '../tier/background/deferred-compilers.test-support.ts';
+import { AUTO, BASELINE, OPTIMIZED, type TierPolicy } from '../tier/policy.ts';
 import { governTranslation } from './riscv-translation.ts';
 import { SystemReference } from './system-reference.ts';
 
@@ -152,7 +153,9 @@ function run(seed: number, start: Start, layout: Layout, budget: number, make: M
       flags: state.getUint32(StateOffset.floatFlags, true),
       ram: createHash('sha256').update(withoutAccessed()).digest('hex'),
     },
-    counters: { ...cpu.counters } as Readonly<Partial<Record<string, number>>>,
+    counters: { ...cpu.counters, ...(cpu instanceof Vcpu ? cpu.tiers?.translation : undefined) } as Readonly<
+      Partial<Record<string, number>>
+    >,
   };
 
   /** Another address space, two pages of code swapped, or code overwritten from outside. */
@@ -184,21 +187,21 @@ function run(seed: number, start: Start, layout: Layout, budget: number, make: M
   }
 }
 
+function translating(tiers?: Tiers): Make {
+  return (mmu, hooks) =>
+    new Vcpu(riscv64, memory, { guestSize: RAM_SIZE, translation: { mmu, hooks }, ...(tiers ? { tiers } : {}) });
+}
+
 function engines(random: Random): Record<string, Make> {
-  const translating =
-    (policy?: TierPolicy): Make =>
-    (mmu, hooks) =>
-      new Vcpu(riscv64, memory, {
-        guestSize: RAM_SIZE,
-        translation: { mmu, hooks },
-        ...(policy ? { tiers: { policy } } : {}),
-      });
   return {
     interpreter: translating(),
-    optimized: translating(OPTIMIZED),
-    baseline: translating(BASELINE),
-    shaped: translating({ ...OPTIMIZED, limits: { instructions: 1 + random.below(80), inlined: random.below(40) } }),
-    sampled: translating(sampledPolicy(random)),
+    optimized: translating({ policy: OPTIMIZED }),
+    baseline: translating({ policy: BASELINE }),
+    shaped: translating({
+      policy: { ...OPTIMIZED, limits: { instructions: 1 + random.below(80), inlined: random.below(40) } },
+    }),
+    sampled: translating({ policy: sampledPolicy(random) }),
+    background: translating(besidePolicy(sampledPolicy(random), random, RAM_SIZE, true)),
   };
 }
 
@@ -297,6 +300,65 @@ test('a store over the instruction behind it is seen by that, in every tier', ()
   for (const [name, make] of Object.entries(engines(random))) assert.deepEqual(end(make), [25n * 257n, 50n], name);
 });
 
+test('a region that comes back when its code has changed, or other code has its records, is left', () => {
+  const random = new Random(base);
+  const start = anyImage(random);
+  const layout = { spaces: layoutOf(random).spaces, hardwareDirty: false };
+  const page = CODE / PAGE_SIZE;
+  const loop = (step: number): Uint8Array =>
+    Buffer.concat(
+      [`addi t0,t0,${step}`, 'addi t1,t1,1', 'addi t2,t2,1', `jal zero,0x${CODE.toString(16)}`].map((line, index) => {
+        const bytes = riscv64.assemble(line, BigInt(CODE + 4 * index));
+        assert.ok(bytes instanceof Uint8Array, line);
+        return bytes;
+      }),
+    );
+  const loops = [loop(1), loop(256)] as const;
+  const policy: TierPolicy = { ...AUTO, sampleInterval: 20, hotSamples: 1, backgroundCost: 20, warmUp: 0 };
+  for (const how of ['store', 'records', 'nothing'] as const) {
+    start.guest.fill(0, CODE, CODE + CODE_SIZE);
+    start.guest.set(loops[0], CODE);
+    setUp(start, layout);
+    const [here, there] = layout.spaces.map((places) => places[page]! * PAGE_SIZE);
+    ramBytes.set(loops[1], there!);
+    const subject = { isa: riscv64.name, guestSize: RAM_SIZE, translated: true, policy, disabledPasses: [] };
+    // By then the change has been made, and its code has run.
+    const compilers = new DeferredCompilers(riscv64, subject, () => 10);
+    const { cpu, bus, hooks, state } = userHart(false, translating({ policy, compilers }));
+    assert.ok(cpu instanceof Vcpu);
+    const counters = cpu.tiers!.translation;
+    cpu.pc = BigInt(CODE);
+    for (const index of [5, 6, 7]) state.setBigUint64(X.offset + 8 * index, 0n, true);
+    for (let rounds = 0; compilers.requests === 0; rounds++) {
+      assert.ok(rounds < 1000, 'a region is asked for');
+      cpu.run(50);
+    }
+    const before = cpu.counters.instructions;
+    assert.equal(cpu.pc, BigInt(CODE + 4 * (before % 4)));
+    if (how === 'store') {
+      bus.view(RAM + here!, loops[1].length)!.set(loops[1]);
+      bus.written(RAM + here!, loops[1].length);
+    } else if (how === 'records') {
+      // Long enough for the page to be dropped; what is decoded next takes its records.
+      bus.written(RAM + here!, PAGE_SIZE);
+      mapPage(0, page, there! / PAGE_SIZE, PAGES[page]!, true);
+      hooks.fence(undefined, undefined);
+    }
+    const end = before + 4000;
+    while (cpu.counters.instructions < end) cpu.run(end - cpu.counters.instructions);
+    const step = how === 'nothing' ? 1 : 256;
+    const rounds = Math.ceil(before / 4);
+    assert.equal(
+      state.getBigUint64(X.offset + 8 * 5, true),
+      BigInt(rounds + step * (Math.ceil(cpu.counters.instructions / 4) - rounds)),
+      how,
+    );
+    assert.equal(counters.outdated, how === 'nothing' ? 0 : 1, how);
+    assert.ok(cpu.tiers!.counters.regionInstructions > 0, 'in the end there is a region');
+    cpu.checkInvariants();
+  }
+});
+
 for (const [kind, image, budget] of [
   ['code', anyImage, 3000],
   ['programs', randomProgram, 6000],
@@ -305,6 +367,7 @@ for (const [kind, image, budget] of [
   test(`random ${kind} behind scattered and changing pages ends alike in every tier`, (context) => {
     context.diagnostic(`SEED=${base}`);
     let inRegions = 0;
+    const beside = { regions: 0, outdated: 0 };
     for (let seed = base; seed < base + ROUNDS; seed++) {
       const random = new Random(seed);
       const start = image(random);
@@ -315,9 +378,13 @@ for (const [kind, image, budget] of [
         const { end, counters } = run(seed, start, layout, budget, make);
         assert.deepEqual(end, expected.end, `seed ${seed}, ${name}`);
         inRegions += counters['regionInstructions'] ?? 0;
+        if (name !== 'background') continue;
+        beside.regions += counters['regions'] ?? 0;
+        beside.outdated += counters['outdated'] ?? 0;
       }
     }
-    context.diagnostic(`${inRegions} instructions in regions`);
+    context.diagnostic(`${inRegions} instructions in regions, beside the guest ${JSON.stringify(beside)}`);
+    assert.ok(beside.regions > 0, 'regions are made beside the guest');
     assert.ok(inRegions > 100 * ROUNDS, 'regions run');
   });
 }

@@ -12,8 +12,8 @@ import { HostStream } from '../linux-user/stdio.ts';
 import type { Isa } from '../isa/instruction.ts';
 import type { FlatMemory } from '../memory/flat.ts';
 import { CodeStore } from '../tier/region/code-store.ts';
-import { BackgroundCompiler } from './background-compiler.ts';
 import { CodeCache, type CodeCacheCounters } from './code-cache.ts';
+import { backgroundCompiler, type Compilation } from './compilation.ts';
 import { flatFetch, type InstructionTrace } from './instruction-trace.ts';
 import { createCpu, policyOf, sumCounters, type Tier } from './tier.ts';
 import {
@@ -56,9 +56,6 @@ export interface UserOptions {
   readonly trace?: InstructionTrace;
 }
 
-export const COMPILATIONS = ['synchronous', 'background'] as const;
-export type Compilation = (typeof COMPILATIONS)[number];
-
 export interface UserResult {
   readonly outcome: Outcome;
   readonly counters: KernelCounters;
@@ -97,7 +94,13 @@ export function runUser(options: UserOptions): UserResult {
   // Processes are mostly forks, and run the same code.
   const store = cache?.store ?? new CodeStore();
   const { log } = options;
-  const compiler = startCompiler(options, memorySize, isa);
+  const compiler = backgroundCompiler(options.compilation, {
+    isa,
+    guestSize: memorySize,
+    translated: false,
+    policy: policyOf(tier),
+    ...passes,
+  });
   const makeCpu = (memory: FlatMemory): UserCpu => {
     const cpu = createCpu(tier, isa, memory, () => kernel.monotonic(), {
       ...passes,
@@ -152,19 +155,6 @@ export function runUser(options: UserOptions): UserResult {
     // Nobody waits for it: a thread that is ended holds nothing of the guest's.
     void compiler?.close();
   }
-}
-
-function startCompiler(options: UserOptions, guestSize: number, isa: Isa): BackgroundCompiler | undefined {
-  const policy = policyOf(options.tier ?? 'auto');
-  if (options.compilation !== 'background' || policy === undefined || policy.eager) return undefined;
-  const { limits, passes, guardGain, backgroundAfter, backgroundWork } = policy;
-  const disabledPasses = [...(options.disabledPasses ?? [])];
-  return new BackgroundCompiler({
-    isa: isa.name,
-    guestSize,
-    policy: { limits, passes, guardGain, backgroundAfter, backgroundWork },
-    disabledPasses,
-  });
 }
 
 function openCache(options: UserOptions, guestSize: number, isa: Isa): CodeCache | undefined {

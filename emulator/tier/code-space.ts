@@ -64,6 +64,9 @@ export interface CodeSpace {
   checkLinks(recordsOf: (page: number) => number | undefined): void;
 }
 
+/** What translating guest code needs to know of where it lies. */
+export type CodeSource = Pick<CodeSpace, 'bytes' | 'contiguous' | 'placeOf'>;
+
 /** Notes that there is code in the line of a place (layout/memory-map.ts). Lines are never unmarked: others may have the same number. */
 export function markLine(linear: Uint8Array, place: number): void {
   linear[lineOf(place)] = 1;

@@ -110,7 +110,7 @@ export class TierUp {
       hotspots: this.#hotspots,
       regions,
     });
-    if (options.compilers !== undefined && !policy.eager && options.translation === undefined) {
+    if (options.compilers !== undefined && !policy.eager) {
       const connection = options.compilers.connect();
       this.#background = new BackgroundTranslation(
         new CompilerClient(isa, memory, options.guestSize, interpreter, jumpTargets, connection),

@@ -3,6 +3,7 @@ import fs from 'node:fs';
 import { deflateSync } from 'node:zlib';
 import { ConfigError, HostError } from '../../emulator/check/errors.ts';
 import { encodePng } from '../../emulator/device/virtio/image/png.ts';
+import type { Compilation } from '../../emulator/machine/compilation.ts';
 import { parseDrive } from '../../emulator/machine/drive-option.ts';
 import { parseNetwork } from '../../emulator/machine/network-option.ts';
 import type { InstructionTrace } from '../../emulator/machine/instruction-trace.ts';
@@ -20,6 +21,7 @@ export interface RunFlags {
   readonly tier: Tier;
   readonly trace?: InstructionTrace;
   readonly deterministic: boolean;
+  readonly compilation: Compilation;
   readonly memorySize: number;
   readonly maximumInstructions?: number;
   /** Seconds. */
@@ -42,6 +44,7 @@ export async function emulateMachine(flags: MachineFlags, run: RunFlags): Promis
     tier: run.tier,
     ...(run.trace === undefined ? {} : { trace: run.trace }),
     deterministic: run.deterministic,
+    compilation: run.compilation,
     ...(flags.virtio === undefined ? {} : { transport: flags.virtio }),
     ...(flags.mmu === undefined ? {} : { mmu: flags.mmu }),
     output: (bytes) => output.add(bytes),
@@ -53,6 +56,8 @@ export async function emulateMachine(flags: MachineFlags, run: RunFlags): Promis
     output.flush();
     const seconds = (performance.now() - begin) / 1000;
     if (flags.screenshot !== undefined) takeScreenshot(machine, flags.screenshot);
+    const { compilerFailure } = machine;
+    if (compilerFailure !== undefined) note(`dyno: compiling in the background ended early: ${compilerFailure}`);
     return { code: exitCode(outcome), seconds, counters: machine.counters };
   } finally {
     machine.close();

@@ -1,6 +1,7 @@
 /**
- * Real firmware and kernels on the machine: `scripts/with-runtime scripts/conformance/boots.ts [NAME…] [--tier TIER] [--verbose]` boots
- * each, checks what it printed, and prints a line with counters. What is not on this machine is skipped with its reason.
+ * Real firmware and kernels on the machine: `scripts/with-runtime scripts/conformance/boots.ts [NAME…] [--tier TIER] [--background] [--verbose]`
+ * boots each, checks what it printed, and prints a line with counters. What is not on this machine is skipped with its reason. They are deterministic,
+ * unless translation is in the background.
  */
 import { execFileSync, spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -49,12 +50,14 @@ export const SCENARIOS: readonly BootScenario[] = [
 export async function runScenario(
   scenario: BootScenario,
   tier: Tier = 'auto',
+  background = false,
 ): Promise<{ run: BootRun; complaints: readonly string[] } | Absent> {
   const prepared = await scenario.prepare();
   if ('absent' in prepared) return prepared;
   try {
     const { request } = prepared;
-    const run = await boot({ ...request, machine: { ...request.machine, tier } });
+    const when = background ? ({ deterministic: false, compilation: 'background' } as const) : {};
+    const run = await boot({ ...request, machine: { ...request.machine, tier, ...when } });
     return { run, complaints: prepared.judge(run) };
   } finally {
     prepared.cleanUp?.();
@@ -245,18 +248,22 @@ function missing(transcript: string, patterns: readonly RegExp[]): string[] {
 async function main(): Promise<number> {
   const { values, positionals } = parseArgs({
     allowPositionals: true,
-    options: { tier: { type: 'string', default: 'auto' }, verbose: { type: 'boolean', default: false } },
+    options: {
+      tier: { type: 'string', default: 'auto' },
+      background: { type: 'boolean', default: false },
+      verbose: { type: 'boolean', default: false },
+    },
   });
   const names = SCENARIOS.map(({ name }) => name);
   const unknown = positionals.find((name) => !names.includes(name));
   if (unknown !== undefined || !isTier(values.tier)) {
-    console.error(`usage: boots.ts [${names.join('|')}]… [--tier ${TIERS.join('|')}] [--verbose]`);
+    console.error(`usage: boots.ts [${names.join('|')}]… [--tier ${TIERS.join('|')}] [--background] [--verbose]`);
     return 2;
   }
   let status = 0;
   for (const scenario of SCENARIOS) {
     if (positionals.length > 0 && !positionals.includes(scenario.name)) continue;
-    const result = await runScenario(scenario, values.tier);
+    const result = await runScenario(scenario, values.tier, values.background);
     if ('absent' in result) {
       console.log(`skipped ${scenario.name}: ${result.absent}`);
       continue;

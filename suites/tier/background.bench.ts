@@ -64,14 +64,19 @@ function guest(): Guest {
   interpreter.run(EXECUTED);
   const memo = new Memo();
   const client = new CompilerClient(riscv64, memory.memory, memory.size, interpreter, () => [], memo);
-  const subject = { isa: riscv64.name, guestSize: memory.size, policy: AUTO, disabledPasses: [] };
+  const subject = { isa: riscv64.name, guestSize: memory.size, translated: false, policy: AUTO, disabledPasses: [] };
   return { subject, interpreter, client, memo };
 }
 
 /** Asks for the loop after a trace, and gives what was sent. */
 function ask({ client, memo }: Guest): CompileRequest {
   for (let step = 0; step < traceLength + observedSteps; step++) client.trace(LOOP);
-  client.ask({ reason: 'sampled', wishes: WISHES, choose: true, regions: [], refusal: false }, EXECUTED, [], []);
+  client.ask(
+    { reason: 'sampled', wishes: WISHES, choose: true, regions: [], refusal: false },
+    EXECUTED,
+    new Float64Array(),
+    [],
+  );
   const request = memo.last!;
   const counters = {} as CompileReply['counters'];
   memo.reply = { number: request.number, outcome: { kind: 'nothing' }, counters, passCounters: {} };

@@ -13,12 +13,14 @@ import { REGISTERS, StateOffset } from '../../layout/state.ts';
 import { Bus } from '../../memory/bus.ts';
 import { Mmu } from '../../memory/mmu.ts';
 import type { Vcpu } from '../../cpu/vcpu.ts';
+import type { BackgroundCompiler } from '../background-compiler.ts';
+import { backgroundCompiler, type Compilation } from '../compilation.ts';
 import { type InstructionTrace, translatedFetch } from '../instruction-trace.ts';
 import { RiscvHart } from '../riscv-hart.ts';
 import { governTranslation } from '../riscv-translation.ts';
 import { DETERMINISTIC_EPOCH, hostRandom, seededRandom } from '../surroundings.ts';
 import type { SystemReference } from '../system-reference.ts';
-import { codeBytesOf, createTranslatedCpu, type Tier } from '../tier.ts';
+import { codeBytesOf, createTranslatedCpu, translatedPolicyOf, translationOf, type Tier } from '../tier.ts';
 import { Attachments, type AttachmentOptions } from './attachments.ts';
 import { hartWires, VirtBoard } from './board.ts';
 import { planBoot, type BootFiles, type BootPlan } from './boot.ts';
@@ -43,6 +45,8 @@ export interface VirtOptions extends BootFiles, AttachmentOptions {
   readonly output?: (bytes: Uint8Array) => void;
   /** A disk's file failed. */
   readonly report?: (error: unknown) => void;
+  /** Whether the guest waits for translations (as unless given, and when deterministic), or a thread makes them beside it. */
+  readonly compilation?: Compilation;
   /** Takes note of every instruction, which is then run alone: for the interpreter or the reference. */
   readonly trace?: InstructionTrace;
 }
@@ -99,6 +103,7 @@ export class VirtMachine {
   readonly #clock: AlarmClock;
   readonly #attachments: Attachments;
   readonly #deterministic: boolean;
+  readonly #compiler: BackgroundCompiler | undefined;
   /** Ticks that passed while the hart waited, deterministic machines only. */
   #skipped = 0;
   #finish: Finish | undefined;
@@ -164,7 +169,17 @@ export class VirtMachine {
       hooks: this.#hooks,
       ...(end > beyond.begin + RECORDS_SIZE ? { records: beyond } : {}),
     };
-    this.engine = createTranslatedCpu(options.tier ?? 'auto', riscv64, memory, ramSize, translation, time);
+    const tier = options.tier ?? 'auto';
+    this.#compiler = backgroundCompiler(deterministic ? 'synchronous' : options.compilation, {
+      isa: riscv64,
+      guestSize: ramSize,
+      translated: true,
+      policy: translatedPolicyOf(tier),
+    });
+    this.engine = createTranslatedCpu(tier, riscv64, memory, ramSize, translation, time, {
+      ...(deterministic ? {} : { now: () => performance.now() }),
+      ...(this.#compiler === undefined ? {} : { compilers: this.#compiler }),
+    });
     options.trace?.attach(this.engine, riscv64, translatedFetch(riscv64, this.mmu, memory));
     this.hart = new RiscvHart(this.engine, this.#hooks, time, this.#supervisorCalls(output));
     this.#powerOn();
@@ -244,6 +259,7 @@ export class VirtMachine {
       exceptions: Object.fromEntries(hart.counters.exceptions),
       interrupts: Object.fromEntries(hart.counters.interrupts),
       codeBytes: codeBytesOf(engine),
+      translation: translationOf(engine),
       tlb: { ...mmu.counters },
       virtio: this.#attachments.devices.map((device) => ({
         name: device.name,
@@ -252,9 +268,16 @@ export class VirtMachine {
     };
   }
 
+  /** Why compiling in the background ended before the machine did; it went on as synchronous. */
+  get compilerFailure(): string | undefined {
+    return this.#compiler?.failure;
+  }
+
   /** Closes files of disks and captures. */
   close(): void {
     this.#attachments.close();
+    // Nobody waits for it: a thread that is ended holds nothing of the guest's.
+    void this.#compiler?.close();
   }
 
   #retiredTicks(): number {

@@ -1,6 +1,7 @@
 import type { Isa } from '../../isa/instruction.ts';
-import { GUEST, PAGE_SIZE, PERMISSION, STATE, STATE_SIZE } from '../../layout/memory-map.ts';
+import { PAGE_SIZE, PERMISSION, STATE, STATE_SIZE } from '../../layout/memory-map.ts';
 import { REGISTERS } from '../../layout/state.ts';
+import { NOWHERE } from '../code-space.ts';
 import type { Interpreter } from '../interpreter/interpreter.ts';
 import type { Region } from '../region/region.ts';
 import type { TranslationReason } from '../engine-options.ts';
@@ -39,7 +40,7 @@ interface Sent {
 export interface Answer {
   readonly pending: Pending;
   readonly reply: CompileReply;
-  /** Whether code in the ranges [low, high) has changed since it was asked for. */
+  /** Whether code at places in the ranges [low, high) has changed since it was asked for. */
   readonly outdated: (ranges: Ranges) => boolean;
 }
 
@@ -51,7 +52,7 @@ export class CompilerClient {
   readonly #interpreter: Interpreter;
   readonly #connection: CompilerConnection;
   readonly #sent = new Map<number, Sent>();
-  /** Guest bytes [gva, gva + length) whose code has changed while requests are on their way: pairs. */
+  /** Bytes [place, place + length) whose code has changed while requests are on their way: pairs. */
   readonly #changes: number[] = [];
   /** Changes that have been let go of. */
   #changesBefore = 0;
@@ -137,21 +138,23 @@ export class CompilerClient {
     this.#refused.push(pc);
   }
 
-  changed(gva: number, length: number): void {
-    if (this.#sent.size > 0 && this.#changes.length <= 2 * MOST_CHANGES) this.#changes.push(gva, length);
+  changed(place: number, length: number): void {
+    if (this.#sent.size > 0 && this.#changes.length <= 2 * MOST_CHANGES) this.#changes.push(place, length);
   }
 
-  ask(pending: Pending, instructions: number, elsewhere: readonly number[], stored: readonly number[]): void {
+  ask(pending: Pending, instructions: number, elsewhere: Float64Array<ArrayBuffer>, stored: readonly number[]): void {
     const anew = !this.#connection.remembered;
     const { wishes, choose } = pending;
+    const { contiguous } = this.#interpreter.code;
     for (const pc of this.#newJumps) this.#jumps.add(pc);
     const jumps = anew ? this.#jumps : this.#newJumps;
     const number = this.#next++;
     const news = {
       anew,
+      mapping: this.#mapping(wishes),
       pages: this.#interpreter.takeTouched(anew).map((page) => this.#page(page)),
       state: this.#linear.slice(STATE, STATE + STATE_SIZE),
-      permission: this.#linear.slice(PERMISSION, PERMISSION + this.#guestSize / PAGE_SIZE),
+      permission: this.#linear.slice(PERMISSION, contiguous ? PERMISSION + this.#guestSize / PAGE_SIZE : PERMISSION),
       trace: this.#takeTrace(),
       jumps: [...jumps].map((pc) => [pc, this.#jumpTargets(pc)] as const),
       distrusted: this.#distrusted.slice(anew ? 0 : this.#distrustedSent),
@@ -182,9 +185,26 @@ export class CompilerClient {
   }
 
   #page(page: number): CodePage {
-    const begin = GUEST + page;
-    const end = Math.min(begin + PAGE_SIZE + this.#isa.maximumLength, GUEST + this.#guestSize);
-    return { page, bytes: this.#linear.slice(begin, end), executed: this.#interpreter.decodedIn(page) };
+    const { bytes, contiguous } = this.#interpreter.code;
+    const length = contiguous ? PAGE_SIZE + this.#isa.maximumLength : PAGE_SIZE;
+    return { page, bytes: bytes.slice(page, page + length), executed: this.#interpreter.decodedIn(page) };
+  }
+
+  /** See GuestNews. Of code under several addresses there are the last one, and those that matter to the wishes. */
+  #mapping(wishes: readonly Wish[]): Float64Array<ArrayBuffer> {
+    const interpreter = this.#interpreter;
+    const { code } = interpreter;
+    const found: number[] = [];
+    if (code.contiguous) return new Float64Array();
+    for (const [place, gva] of interpreter.guestPages())
+      if (code.placeOf(gva) === place) found.push(gva, place, interpreter.recordsOf(place));
+    const near = [...this.#traced, ...wishes.flatMap(({ seed, holding = seed }) => [seed, holding])];
+    for (const gva of new Set(near.map((pc) => Math.floor(pc / PAGE_SIZE) * PAGE_SIZE))) {
+      const place = code.placeOf(gva);
+      const records = place === NOWHERE ? 0 : interpreter.recordsOf(place);
+      if (records !== 0) found.push(gva, place, records);
+    }
+    return Float64Array.from(found);
   }
 
   #takeTrace() {
@@ -198,9 +218,9 @@ export class CompilerClient {
 
 function touch(changes: readonly number[], ranges: Ranges): boolean {
   for (let at = 0; at < changes.length; at += 2) {
-    const gva = changes[at]!;
-    const end = gva + changes[at + 1]!;
-    if (ranges.some(([low, high]) => low < end && gva < high)) return true;
+    const place = changes[at]!;
+    const end = place + changes[at + 1]!;
+    if (ranges.some(([low, high]) => low < end && place < high)) return true;
   }
   return false;
 }

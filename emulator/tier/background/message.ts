@@ -10,12 +10,15 @@ export const TRACED_REGISTERS = 36;
 export interface CompilerSubject {
   readonly isa: string;
   readonly guestSize: number;
+  /** Guest memory is behind address translation. */
+  readonly translated: boolean;
   readonly policy: Pick<TierPolicy, 'limits' | 'passes' | 'guardGain' | 'backgroundAfter' | 'backgroundWork'>;
   readonly disabledPasses: readonly string[];
 }
 
-/** A guest page with code. Addresses are guest addresses. */
+/** A page with code. */
 export interface CodePage {
+  /** Its place (tier/code-space.ts). */
   readonly page: number;
   /** Its bytes, and behind them those that an instruction at its end may have. */
   readonly bytes: Uint8Array<ArrayBuffer>;
@@ -35,9 +38,14 @@ export interface GuestNews {
   /** Nothing that was known before holds. */
   readonly anew: boolean;
   readonly pages: readonly CodePage[];
+  /**
+   * Behind address translation, where the guest's code is now as far as that is known: guest address, place and address of the decoded records of
+   * a page, then the next one's. Else empty.
+   */
+  readonly mapping: Float64Array<ArrayBuffer>;
   /** The vCPU state, whole. */
   readonly state: Uint8Array<ArrayBuffer>;
-  /** The pages' permission bytes. */
+  /** The pages' permission bytes; none behind address translation, where nothing is assumed of memory. */
   readonly permission: Uint8Array<ArrayBuffer>;
   readonly trace: Trace | undefined;
   /** Indirect jumps and where they went, most frequent first. */
@@ -62,8 +70,8 @@ export interface CompileRequest {
   readonly wishes: readonly Wish[];
   /** The seed is just somewhere in hot code: the region is to begin where its loop does. */
   readonly choose: boolean;
-  /** Guest addresses where other regions begin, to be left to them. */
-  readonly elsewhere: readonly number[];
+  /** Guest addresses where other regions begin, to be left to them: often a thousand, and as an array five times as long on their way. */
+  readonly elsewhere: Float64Array<ArrayBuffer>;
   /** Seeds whose code is at hand: they are only to be named. */
   readonly stored: readonly number[];
   readonly news: GuestNews;

@@ -1,13 +1,14 @@
 import type { Isa } from '../../isa/instruction.ts';
-import { GUEST, PAGE_SIZE, PERMISSION, STATE, STATE_SIZE } from '../../layout/memory-map.ts';
+import { GUEST, PAGE_CACHES_COUNT, PAGE_SIZE, PERMISSION, STATE, STATE_SIZE } from '../../layout/memory-map.ts';
 import { REGISTERS } from '../../layout/state.ts';
-import { FlatCode } from '../code-space.ts';
+import { type CodeSource, FlatCode, NOWHERE } from '../code-space.ts';
 import { Hotspots } from '../hotspots.ts';
 import { AddressSampler } from '../region/address-sampler.ts';
-import { CodeStore, sourceOf } from '../region/code-store.ts';
+import { CodeStore } from '../region/code-store.ts';
 import { chooseEntry } from '../region/entry.ts';
 import type { RegionNode } from '../region/node.ts';
 import { Translator, type TranslationCounters } from '../region/translator.ts';
+import { CopiedCode } from './copied-code.ts';
 import {
   TRACED_REGISTERS,
   type CodePage,
@@ -31,6 +32,9 @@ export class RegionCompiler {
   readonly #now: (() => number) | undefined;
   readonly #memory: WebAssembly.Memory;
   readonly #linear: Uint8Array<ArrayBuffer>;
+  readonly #code: CodeSource;
+  /** The same, where addresses are translated. */
+  readonly #copied: CopiedCode | undefined;
   /** A byte for every place that an instruction may begin at, by page. */
   readonly #executed = new Map<number, Uint8Array>();
   readonly #jumps = new Map<number, readonly number[]>();
@@ -47,6 +51,9 @@ export class RegionCompiler {
     this.#now = now;
     this.#memory = new WebAssembly.Memory({ initial: pages, maximum: pages });
     this.#linear = new Uint8Array(this.#memory.buffer as ArrayBuffer);
+    const { buffer } = this.#linear;
+    this.#copied = subject.translated ? new CopiedCode(this.#linear) : undefined;
+    this.#code = this.#copied ?? new FlatCode(buffer, subject.guestSize, isa.alignment);
     this.#addresses = this.#newSampler();
     this.#translator = this.#newTranslator();
   }
@@ -75,7 +82,7 @@ export class RegionCompiler {
       const begin = this.#now?.() ?? 0;
       const module = new WebAssembly.Module(code.bytes);
       if (this.#now !== undefined) this.#translator.counters.compileMilliseconds += this.#now() - begin;
-      const source = sourceOf(this.#linear.subarray(GUEST), code.ranges);
+      const source = this.#translator.sourceOf(code);
       return { kind: 'compiled', wish, code, source, module };
     }
     return { kind: 'nothing' };
@@ -93,6 +100,7 @@ export class RegionCompiler {
   #learn({ news }: CompileRequest): void {
     if (news.anew) this.#forgetAll();
     for (const page of news.pages) this.#takePage(page);
+    this.#copied?.map(news.mapping);
     this.#linear.set(news.permission, PERMISSION);
     this.#addresses.forget();
     if (news.trace !== undefined) this.#follow(news.trace);
@@ -104,10 +112,9 @@ export class RegionCompiler {
   }
 
   #takePage({ page, bytes, executed }: CodePage): void {
-    const begin = GUEST + page;
     const isKnown = this.#executed.has(page) || this.#executed.has(page - PAGE_SIZE);
-    if (isKnown && !equal(this.#linear, begin, bytes)) this.#translator.forget();
-    this.#linear.set(bytes, begin);
+    if (isKnown && !equal(this.#code.bytes, page, bytes)) this.#translator.forget();
+    this.#code.bytes.set(bytes, page);
     const marks = new Uint8Array(PAGE_SIZE);
     for (const offset of executed) marks[offset] = 1;
     this.#executed.set(page, marks);
@@ -137,21 +144,31 @@ export class RegionCompiler {
   }
 
   #newSampler(): AddressSampler {
-    return new AddressSampler(this.#isa, this.#linear.buffer, this.#subject.guestSize);
+    const { guestSize, translated } = this.#subject;
+    return new AddressSampler(this.#isa, this.#linear.buffer, guestSize, translated);
   }
 
   #newTranslator(): Translator {
-    const { guestSize, policy, disabledPasses } = this.#subject;
+    const { guestSize, translated, policy, disabledPasses } = this.#subject;
+    const code = this.#code;
     // What is made is kept where it runs.
     return new Translator(this.#isa, this.#memory, this.#addresses, new CodeStore(0), {
       guestSize,
-      code: new FlatCode(this.#linear.buffer, guestSize, this.#isa.alignment),
-      recordsOf: runsElsewhere,
+      translated,
+      code,
+      recordsOf: (place) => this.#copied?.recordsOf(place) ?? runsElsewhere(),
+      // Regions hold calls of helpers only where there is something to call.
+      ...(translated ? { helper: runsElsewhere } : {}),
+      // The first are those of what the guest has translated for itself.
+      firstPageCache: PAGE_CACHES_COUNT / 4,
       limits: policy.limits,
       passes: policy.passes,
       guardGain: policy.guardGain,
       disabledPasses: new Set(disabledPasses),
-      mayTranslate: (pc) => this.#executed.get(pc - (pc % PAGE_SIZE))?.[pc % PAGE_SIZE] === 1,
+      mayTranslate: (pc) => {
+        const place = code.placeOf(pc);
+        return place !== NOWHERE && this.#executed.get(place - (place % PAGE_SIZE))?.[place % PAGE_SIZE] === 1;
+      },
       jumpTargets: (pc) => [...new Set([...(this.#jumps.get(pc) ?? []), ...this.#hotspots.jumpTargets(pc)])],
       codeWritten: runsElsewhere,
       floatCalled: runsElsewhere,

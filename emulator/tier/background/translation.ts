@@ -3,7 +3,7 @@ import type { Hotspots } from '../hotspots.ts';
 import type { Interpreter } from '../interpreter/interpreter.ts';
 import type { TierPolicy } from '../policy.ts';
 import type { CodeStore } from '../region/code-store.ts';
-import type { Region } from '../region/region.ts';
+import { type Region, sitesOf } from '../region/region.ts';
 import type { RegionTable } from '../region/region-table.ts';
 import type { CompiledRegion } from '../region/translate.ts';
 import type { Translator } from '../region/translator.ts';
@@ -57,7 +57,8 @@ export class BackgroundTranslation {
     hotspots.wait(pc, 2 * samples);
     const seen = new Map<number, number>();
     let seed: number | undefined;
-    const longest = policy.traceLength + policy.observedSteps;
+    // Behind address translation, where accesses go is looked up when they do.
+    const longest = policy.traceLength + (interpreter.code.contiguous ? policy.observedSteps : 0);
     for (let step = 0; step < longest && interpreter.counters.instructions < end; step++) {
       const from = readPc(state);
       if (regions.entryAt(from) !== undefined) break;
@@ -119,7 +120,7 @@ export class BackgroundTranslation {
 
   #ask(pending: Pending, useStored = true): void {
     const { regions, store, interpreter } = this.#engine;
-    const elsewhere = pending.reason === 'arrivals' ? regions.entryAddresses : [];
+    const elsewhere = Float64Array.from(pending.reason === 'arrivals' ? regions.entryAddresses : []);
     const stored = pending.reason === 'renewed' || !useStored ? [] : [...store.seeds()];
     this.client.ask(pending, interpreter.counters.instructions, elsewhere, stored);
   }
@@ -140,7 +141,7 @@ export class BackgroundTranslation {
     const { code, source, module, wish } = outcome;
     const replaced = reason === 'renewed' ? regions[wish] : undefined;
     const isThere = replaced === undefined && table.entryAt(code.seed)?.region.holds(wishes[wish]!.seed) === true;
-    if (isThere || replaced?.live === false || outdated(code.ranges) || !translator.adopt(code, source)) {
+    if (isThere || replaced?.live === false || outdated(sitesOf(code).ranges) || !translator.adopt(code, source)) {
       translator.counters.outdated++;
       return;
     }

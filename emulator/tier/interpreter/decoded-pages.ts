@@ -41,6 +41,8 @@ export class DecodedPages {
   readonly #space: RecordSpace;
   /** Linear-memory address of the records of each decoded page, by the page's place; in the order they were decoded. */
   readonly #bases = new Map<number, number>();
+  /** By a decoded page's place, the guest address that it was decoded at last; only where the two can differ. */
+  readonly #guestPages = new Map<number, number>();
   /** Where translated code begins that has not been decoded here: it came from another run or process. */
   readonly #awaited = new Set<number>();
   /** How many translated regions begin in a page. */
@@ -91,6 +93,7 @@ export class DecodedPages {
     const record = base + (offset << shift);
     if (this.#view.getUint16(record + RecordField.op, true) === NOT_DECODED) {
       this.#touched.add(page);
+      if (!this.#code.contiguous) this.#guestPages.set(page, (low >>> 0) - offset + 2 ** 32 * high);
       if (!this.#decodeRun(page, base, offset)) return false;
     }
     this.pointAt(record, (low - offset) | 0, high, base >>> shift);
@@ -130,6 +133,11 @@ export class DecodedPages {
     return pages;
   }
 
+  /** Of decoded pages behind address translation: place, and a guest address that led there. */
+  guestPages(): IterableIterator<[number, number]> {
+    return this.#guestPages.entries();
+  }
+
   /** Lets stores to [place, place + length) be seen as if instructions had been decoded from there. */
   guard(place: number, length: number): void {
     for (let page = place - (place & PAGE_MASK); page < place + length; page += PAGE_SIZE) this.#markCode(page);
@@ -145,7 +153,7 @@ export class DecodedPages {
     const { alignment } = this.#isa;
     for (let at = 0; at < offsets.length; at++) {
       const op = this.#view.getUint16(base! + at * RECORD_SIZE + RecordField.op, true);
-      if (op >= FIRST_CASE) offsets[count++] = at * alignment;
+      if (op >= CROSSING) offsets[count++] = at * alignment;
     }
     return offsets.slice(0, count);
   }
@@ -291,6 +299,7 @@ export class DecodedPages {
     this.#touched.add(page);
     this.#codePageDropped(page);
     this.#bases.delete(page);
+    this.#guestPages.delete(page);
     this.#entries.delete(page);
     this.#free.push(base);
     this.#code.unmarkCode(page);

@@ -331,6 +331,11 @@ export class Interpreter {
   }
 
   /** See DecodedPages. */
+  guestPages(): IterableIterator<[number, number]> {
+    return this.#pages.guestPages();
+  }
+
+  /** See DecodedPages. */
   guard(place: number, length: number): void {
     this.#pages.guard(place, length);
   }

@@ -16,8 +16,14 @@ const ADDEND = 8;
 
 /** Gives out the caches, round and round: each place in code its own, as long as it is one of the last few thousand. */
 export class PageCachePlaces {
-  #loads = 0;
-  #stores = 0;
+  #loads: number;
+  #stores: number;
+
+  /** `first`: of each kind, the one to begin with. */
+  constructor(first = 0) {
+    this.#loads = first;
+    this.#stores = first;
+  }
 
   /** Linear address of a cache. What is found for a load may not be written, so those for stores are others. */
   take(write: boolean): number {

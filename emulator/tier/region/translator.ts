@@ -5,7 +5,7 @@ import type { Decoded, Isa } from '../../isa/instruction.ts';
 import { PAGE_SIZE, STATE, STATE_SIZE, TLB } from '../../layout/memory-map.ts';
 import { StateOffset } from '../../layout/state.ts';
 import { optimize, slotName, type PassCounters } from '../../pass/pipeline.ts';
-import { type CodeSpace, NOWHERE } from '../code-space.ts';
+import { type CodeSource, NOWHERE } from '../code-space.ts';
 import { exactFloat } from '../host-imports.ts';
 import type { RuntimeOptions } from '../runtime.ts';
 import type { TlbImports } from '../tlb-path.ts';
@@ -14,12 +14,13 @@ import { type CodeStore, isSource, sourceOf } from './code-store.ts';
 import { Discovery, type DiscoveryLimits } from './discover.ts';
 import type { RegionNode } from './node.ts';
 import { PageCachePlaces } from './page-cache.ts';
+import { sitesOf } from './region.ts';
 import type { LiftedBlock } from './straight-run.ts';
 import { type CodePage, type CompiledRegion, type Present, rangesOf, translateRegion } from './translate.ts';
 
 /** What translation looks at and reports to. */
 export interface TranslatorOptions extends RuntimeOptions {
-  readonly code: CodeSpace;
+  readonly code: CodeSource;
   /** The slow paths behind address translation. */
   readonly tlb?: TlbImports;
   /** Calls helper `index` of the ISA; regions leave such instructions to the interpreter unless given. */
@@ -37,6 +38,8 @@ export interface TranslatorOptions extends RuntimeOptions {
   /** Guest bytes [address, address + bytes) in a page with decoded code were written. */
   readonly codeWritten: (address: number, bytes: number) => void;
   readonly floatCalled: () => void;
+  /** See PageCachePlaces; 0 unless given. */
+  readonly firstPageCache?: number;
   /** Milliseconds; without it no times are taken. */
   readonly now?: () => number;
 }
@@ -96,13 +99,13 @@ export class Translator {
   readonly #options: TranslatorOptions;
   readonly #addresses: AddressSampler;
   readonly #store: CodeStore;
-  readonly #code: CodeSpace;
+  readonly #code: CodeSource;
   readonly #state: DataView<ArrayBuffer>;
   /** What regions import. */
   readonly #env: WebAssembly.ModuleImports;
   readonly #decoded = new Map<number, Decoded>();
   readonly #blocks = new Map<number, LiftedBlock & { readonly end: number; readonly modes: string }>();
-  readonly #pageCaches = new PageCachePlaces();
+  readonly #pageCaches: PageCachePlaces;
   /** Instructions whose common course is refused too often. */
   readonly #refused = new Set<number>();
 
@@ -119,6 +122,7 @@ export class Translator {
     this.#store = store;
     this.#options = options;
     this.#code = options.code;
+    this.#pageCaches = new PageCachePlaces(options.firstPageCache);
     this.#state = new DataView(buffer, STATE, STATE_SIZE);
     const { codeWritten, helper = noHelper, tlb } = options;
     this.#env = { memory, helper, float: noFloat, codeWritten, ...tlb };
@@ -203,6 +207,11 @@ export class Translator {
     return found;
   }
 
+  /** The guest bytes that a region was made of, range after range. */
+  sourceOf(code: CompiledRegion): Uint8Array<ArrayBuffer> {
+    return sourceOf(this.#code.bytes, sitesOf(code).ranges);
+  }
+
   /** Emits the code of a region. */
   translate(nodes: readonly RegionNode[]): CompiledRegion {
     const { now } = this.#options;
@@ -223,13 +232,17 @@ export class Translator {
     counters.wasmOps += code.counters.wasmOps;
     counters.wasmBytes += code.bytes.length;
     if (now !== undefined) counters.milliseconds += now() - begin;
-    if (this.#code.contiguous) this.#store.add(code, sourceOf(this.#code.bytes, code.ranges));
+    if (this.#code.contiguous) this.#store.add(code, this.sourceOf(code));
     return code;
   }
 
   /** Takes up code made elsewhere of `source`; false when it does not fit any more. */
   adopt(code: CompiledRegion, source: Uint8Array): boolean {
-    if (!isSource(this.#code.bytes, code.ranges, source) || !this.#fits(code)) return false;
+    if (!isSource(this.#code.bytes, sitesOf(code).ranges, source)) return false;
+    // It looks itself where its pages are and what the modes are: the guest may just be in its kernel, or in another process.
+    if (!this.#code.contiguous)
+      return code.pages.every(({ place, records }) => this.#options.recordsOf(place) === records);
+    if (!this.#fits(code)) return false;
     this.#store.add(code, source);
     return true;
   }
@@ -268,7 +281,7 @@ export class Translator {
 
   #moduleOf(code: CompiledRegion, compiled: WebAssembly.Module | undefined): WebAssembly.Module {
     // Code behind address translation is not stored.
-    if (!this.#code.contiguous) return new WebAssembly.Module(code.bytes);
+    if (!this.#code.contiguous) return compiled ?? new WebAssembly.Module(code.bytes);
     if (compiled === undefined) return this.#store.moduleOf(code);
     this.#store.keepWarm(code, compiled);
     return compiled;
