@@ -79,6 +79,9 @@ const MOST_BLOCKS = 10_000;
 /** Pages of code of a region behind address translation: each is looked up at every entry. */
 const MOST_PAGES = 4;
 
+/** Switches guards of loops off by name, as passes are. */
+export const LOOP_GUARDS = 'loop-guards';
+
 /** Makes regions of guest code. */
 export class Translator {
   readonly counters: TranslationCounters = {
@@ -219,7 +222,9 @@ export class Translator {
     const code = translateRegion(
       this.#isa,
       nodes,
-      this.#options,
+      this.#options.disabledPasses?.has(LOOP_GUARDS) === true
+        ? { ...this.#options, guardGain: Infinity }
+        : this.#options,
       this.#refused,
       this.#addresses,
       this.#circumstances(),
