@@ -165,7 +165,9 @@ test('both levels together do what a walk for every access would do', (context) 
     const readPte = (gpa: bigint): bigint | undefined =>
       gpa >= BigInt(RAM) && gpa + 8n <= BigInt(RAM + size) ? machine.readPte(Number(gpa)) : undefined;
     let translated = 0;
-    for (let i = 0; i < 6000; i++) {
+    const enough = () => translated > 500 && mmu.counters.l2Hits > 100 && mmu.counters.walks > 100;
+    // Some seeds begin with mappings that little can be reached by, until they are changed.
+    for (let i = 0; i < 6000 || (i < 60_000 && !enough()); i++) {
       if (random.chance(4)) {
         remap(random.pick(addresses));
         mmu.fence(undefined);
@@ -207,7 +209,7 @@ test('both levels together do what a walk for every access would do', (context) 
       if (expected.update) assert.equal(readPte(expected.update.gpa), expected.update.pte, what);
     }
     mmu.checkInvariants();
-    assert.ok(translated > 100, 'many accesses succeed');
+    assert.ok(translated > 500, 'many accesses succeed');
     assert.ok(mmu.counters.l2Hits > 100 && mmu.counters.walks > 100, 'both levels are used');
   }
 });
