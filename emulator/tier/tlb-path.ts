@@ -152,6 +152,24 @@ export interface AccessKind extends Transfer {
   readonly tag: number;
 }
 
+/** The load of an atomic. */
+export function loadKindForUpdate(width: number, access: 'update' | 'reserve'): AccessKind {
+  const update = access === 'update';
+  return {
+    type: 'i64',
+    width,
+    signed: true,
+    flags: SlowAccess.natural | (update ? SlowAccess.update : 0),
+    // No page may be written but not read.
+    tag: update ? TlbEntry.write : TlbEntry.read,
+  };
+}
+
+/** The store of an atomic. */
+export function storeKindForUpdate(width: number): AccessKind {
+  return { type: 'i64', width, signed: false, flags: SlowAccess.natural, tag: TlbEntry.write };
+}
+
 /**
  * Guest memory behind address translation: the first-level TLB is probed inline, and JavaScript is called for what it does not serve.
  * The table that is probed is the one whose address is in the state, so one piece of code serves every privilege mode.
@@ -190,19 +208,11 @@ export class TlbMemoryPath implements MemoryPath {
   }
 
   loadForUpdate(lowering: Lowering, address: number, width: number, access: 'update' | 'reserve'): void {
-    const update = access === 'update';
-    this.#load(lowering, address, {
-      type: 'i64',
-      width,
-      signed: true,
-      flags: SlowAccess.natural | (update ? SlowAccess.update : 0),
-      // No page may be written but not read.
-      tag: update ? TlbEntry.write : TlbEntry.read,
-    });
+    this.#load(lowering, address, loadKindForUpdate(width, access));
   }
 
   storeForUpdate(lowering: Lowering, address: number, width: number, value: number): void {
-    const kind: AccessKind = { type: 'i64', width, signed: false, flags: SlowAccess.natural, tag: TlbEntry.write };
+    const kind = storeKindForUpdate(width);
     if (lowering.site.inline) this.#storeInline(lowering, address, kind, () => lowering.fn.localGet(value));
     else this.#storeOrLeave(lowering, address, kind, value);
   }

@@ -248,7 +248,7 @@ export class RegionEmitter {
       fn.localSet(this.#budget);
     }
     const site = new RegionSite(fn, node, this.#registers, this.#refused, {
-      exit: this.#guarded.exit(index) ?? this.#exit,
+      exit: this.#exitOf(index),
       status: this.#status,
       inexactAccrued: this.circumstances.inexactAccrued,
       slowPaths: this.#slowPaths,
@@ -271,6 +271,11 @@ export class RegionEmitter {
       this.#loops.delete(index);
     }
     if (guard !== undefined) this.#guarded.end(guard, this.#exit);
+  }
+
+  /** Where a node leaves the region to. */
+  #exitOf(index: number): Label {
+    return this.#guarded.exit(index) ?? this.#exit;
   }
 
   /** Goes on towards the entry wished for, if there is one and it is not this node. */
@@ -310,7 +315,7 @@ export class RegionEmitter {
         }
         fn.i32Const(this.#newExit({ pc: ending.pc, refund: 0, kind: 'unheld' }));
         fn.localSet(this.#status);
-        fn.br(this.#guarded.exit(node.index) ?? this.#exit);
+        fn.br(this.#exitOf(node.index));
         break;
       case 'jump':
         this.#jump(node);
@@ -339,7 +344,7 @@ export class RegionEmitter {
     const flags = ending.isReturn ? Status.dynamic : Status.dynamic | Status.indirect;
     fn.i32Const(flags | this.#newExit({ pc: lastInstruction(node), refund: 0, kind }));
     fn.localSet(this.#status);
-    fn.br(this.#guarded.exit(node.index) ?? this.#exit);
+    fn.br(this.#exitOf(node.index));
   }
 
   /** Pops a condition. */
@@ -386,7 +391,7 @@ export class RegionEmitter {
       fn.store('i64.store', { offset: STATE + StateOffset.pc });
       fn.i32Const(Status.left);
       fn.localSet(this.#status);
-      fn.br(this.#guarded.exit(from.index) ?? this.#exit);
+      fn.br(this.#exitOf(from.index));
       return;
     }
     const isDispatched = this.#isDispatched(from, to.node);

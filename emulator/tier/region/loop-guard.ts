@@ -41,7 +41,7 @@ const POINTER_COST = 8;
 const MOST_POINTERS = 6;
 /** In a loop of more instructions for each check, what the guard keeps in registers costs as much as it saves. */
 const LARGEST_TURN = 16;
-/** Extents of accesses from one pointer further apart than this are hardly one object; without a range a page is all that is looked at. */
+/** Accesses from one pointer that are further apart are not looked up by their pages. */
 const PAGE = 4096;
 
 /** The loops of a region that are worth a guard, by header: those that save `gain` times what it costs. All of them when that is 0, none when it is infinite. */

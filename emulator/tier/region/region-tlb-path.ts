@@ -8,7 +8,14 @@ import { Frame } from '../interpreter/frame.ts';
 import type { Lowering } from '../lower.ts';
 import { accessOf, loadInstruction, type MemoryPath, storeInstruction } from '../memory-path.ts';
 import { SlowAccess } from '../runtime.ts';
-import { type AccessKind, compareTag, type Probe, type TlbSlowPaths } from '../tlb-path.ts';
+import {
+  type AccessKind,
+  compareTag,
+  loadKindForUpdate,
+  type Probe,
+  storeKindForUpdate,
+  type TlbSlowPaths,
+} from '../tlb-path.ts';
 import { type PageCachePlaces, PageCaches } from './page-cache.ts';
 import { type AccessGroup, groupAccesses } from './tlb-groups.ts';
 
@@ -50,8 +57,8 @@ export class RegionTlbPath implements MemoryPath {
   #members: ReadonlyMap<Op, Member> = new Map();
 
   /**
-   * `places`: present where all accesses are user mode's. `wanders`: whether the
-   * instruction at a guest address goes to another page so often that remembering the last one is of no use.
+   * `places`: present where all accesses are user mode's. `wanders`: whether the instruction at a guest address goes to another page so often
+   * that remembering the last one is of no use.
    */
   constructor(
     module: ModuleBuilder,
@@ -112,20 +119,11 @@ export class RegionTlbPath implements MemoryPath {
   }
 
   loadForUpdate(lowering: Lowering, address: number, width: number, access: 'update' | 'reserve'): void {
-    const update = access === 'update';
-    this.#load(lowering, address, {
-      type: 'i64',
-      width,
-      signed: true,
-      flags: SlowAccess.natural | (update ? SlowAccess.update : 0),
-      // No page may be written but not read.
-      tag: update ? TlbEntry.write : TlbEntry.read,
-    });
+    this.#load(lowering, address, loadKindForUpdate(width, access));
   }
 
   storeForUpdate(lowering: Lowering, address: number, width: number, value: number): void {
-    const kind: AccessKind = { type: 'i64', width, signed: false, flags: SlowAccess.natural, tag: TlbEntry.write };
-    this.#store(lowering, address, kind, value);
+    this.#store(lowering, address, storeKindForUpdate(width), value);
   }
 
   #load(lowering: Lowering, address: number, kind: AccessKind): void {
