@@ -116,3 +116,23 @@ test('a thread that cannot work says why, and the guest compiles for itself', as
     await compiler.close();
   }
 });
+
+test('the thread is begun when guests have run and translated enough, all together', async () => {
+  const policy = { ...POLICY, backgroundAfter: 1000, backgroundWork: 100 };
+  const compiler = new BackgroundCompiler({ ...SUBJECT, policy });
+  const [first, second] = [compiler.connect(), compiler.connect()];
+  try {
+    first.ran(5000, 60);
+    // A guest tells its own sums, so this is no more than before.
+    first.ran(6000, 60);
+    assert.equal(compiler.begun, false, 'little has been translated');
+    second.ran(1, 40);
+    assert.equal(compiler.begun, true);
+  } finally {
+    await compiler.close();
+  }
+  const other = new BackgroundCompiler({ ...SUBJECT, policy });
+  other.connect().ran(900, 5000);
+  assert.equal(other.begun, false, 'little has been run');
+  await other.close();
+});

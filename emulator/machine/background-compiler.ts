@@ -76,6 +76,11 @@ export class BackgroundCompiler implements RegionCompilers {
     if (this.#retired > backgroundAfter && this.#translated >= backgroundWork) this.start();
   }
 
+  /** Whether the thread has been begun. */
+  get begun(): boolean {
+    return this.#worker !== undefined;
+  }
+
   get ready(): boolean {
     return this.#failure === undefined && Atomics.load(this.#signal, Signal.ready) !== 0;
   }
