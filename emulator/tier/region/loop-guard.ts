@@ -121,6 +121,9 @@ function extentsOf(
   motions: readonly Motion[],
 ): ReadonlyMap<number, readonly Extent[]> {
   const extents = new Map<number, Extent[]>();
+  // Each takes a look at all blocks, and most accesses count from few registers.
+  const travelOf = remembered((register) => travel(register, motions));
+  const sources = remembered((register) => sourcesOf(register, motions));
   const add = (register: number, extent: Extent) => {
     const members = extents.get(register);
     if (members === undefined) extents.set(register, [extent]);
@@ -129,13 +132,13 @@ function extentsOf(
   body.forEach((node, at) => {
     for (const access of motions[at]!.accesses) {
       const { register, low, high } = access;
-      const all = travel(register, motions);
+      const all = travelOf(register);
       if (all === undefined) {
         // Until it is set it holds what it held at the head.
-        const sources = sourcesOf(register, motions);
-        if (sources === undefined) continue;
+        const setFrom = sources(register);
+        if (setFrom === undefined) continue;
         add(register, { access, low, high });
-        for (const { source, travel: own, low: from, high: to } of sources)
+        for (const { source, travel: own, low: from, high: to } of setFrom)
           add(source, { access, low: low + from + own.down, high: high + to + own.up });
         continue;
       }
@@ -149,6 +152,14 @@ function extentsOf(
     }
   });
   return extents;
+}
+
+function remembered<T>(compute: (register: number) => T): (register: number) => T {
+  const known = new Map<number, T>();
+  return (register) => {
+    if (!known.has(register)) known.set(register, compute(register));
+    return known.get(register)!;
+  };
 }
 
 function pointerOf(
