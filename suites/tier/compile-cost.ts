@@ -1,20 +1,20 @@
 /**
  * What translating a region costs, with the passes and without, our own work and V8's apart: `node suites/tier/compile-cost.ts [ROUNDS]` prints a
- * table of medians of processor time. Kinds take turns, so that what the machine does meanwhile falls on all.
+ * table of means of processor time, for the kernel counts a thread's in ticks of some milliseconds: a median of samples as short as these would
+ * be a multiple of one, or zero. Kinds take turns, so that what the machine does meanwhile falls on all.
  */
-import { median } from '../guests-run/peer-table.ts';
 import { discover, emit, marked, prepare } from './region-making.ts';
 
 const SIZES = [60, 400, 1500];
-/** Regions of a sample: threadCpuUsage tells whole microseconds. */
+/** Regions of a turn. */
 const BATCH: Readonly<Record<number, number>> = { 60: 32, 400: 8, 1500: 2 };
 
-/** Microseconds of processor time of this thread that one of `count` calls takes. */
+/** Microseconds of processor time of this thread that `count` calls take. */
 function cost(count: number, work: () => unknown): number {
   const before = process.threadCpuUsage();
   for (let call = 0; call < count; call++) work();
   const { user, system } = process.threadCpuUsage(before);
-  return (user + system) / count;
+  return user + system;
 }
 
 function measure(size: number, rounds: number): readonly number[] {
@@ -28,15 +28,15 @@ function measure(size: number, rounds: number): readonly number[] {
     () => new WebAssembly.Module(optimized()),
     () => new WebAssembly.Module(baseline()),
   ];
-  const samples = kinds.map((): number[] => []);
+  const totals = kinds.map(() => 0);
   // Half as many rounds first, for V8 to compile the translator.
   for (let round = -Math.ceil(rounds / 2); round < rounds; round++) {
     for (const [kind, work] of kinds.entries()) {
-      const each = cost(BATCH[size]!, work);
-      if (round >= 0) samples[kind]!.push(each);
+      const spent = cost(BATCH[size]!, work);
+      if (round >= 0) totals[kind]! += spent;
     }
   }
-  return [instructions, ...samples.map(median)];
+  return [instructions, ...totals.map((total) => total / (rounds * BATCH[size]!))];
 }
 
 function main(rounds: number): void {
