@@ -43,6 +43,7 @@ test('order does not matter, and every figure lies where it must', () => {
       assert.ok(summary.ci95.low <= summary.median && summary.median <= summary.ci95.high);
       assert.ok(summary.sd >= 0 && summary.mad >= 0);
     }),
+    { examples: [[[-0, 0]], [[0, -0]]] },
   );
 });
 

@@ -33,7 +33,8 @@ export interface Summary {
  */
 export function summarize(samples: readonly number[]): Summary | undefined {
   if (samples.length === 0) return undefined;
-  const sorted = samples.toSorted((a, b) => a - b);
+  // Adding 0 makes -0 into 0: the two compare as equal, so which of them came first would otherwise show.
+  const sorted = samples.map((value) => value + 0).toSorted((a, b) => a - b);
   const { mean, sd } = moments(samples);
   const median = quantile(sorted, 0.5);
   const outliers = sorted.filter((value) => Math.abs(value - mean) > 3 * sd).length;
