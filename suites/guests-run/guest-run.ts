@@ -5,8 +5,10 @@ import type { Tier } from '../../emulator/machine/tier.ts';
 import { runUser, type UserOptions, type UserResult } from '../../emulator/machine/user.ts';
 import { elfPath, expectedOutput, guestArguments, type Guest, type GuestScale } from '../guests/guests.ts';
 
-/** 64 MiB of address space: the list of `chase` takes half. */
-const MEMORY_SIZE = 1 << 26;
+/** 64 MiB of address space: the list of `chase` takes half. At the long scale the message of `sha256` alone has 56. */
+function memorySize(scale: GuestScale): number {
+  return scale === 'long' ? 1 << 28 : 1 << 26;
+}
 
 export interface EmulatedRun {
   readonly result: UserResult;
@@ -31,7 +33,7 @@ export function emulateGuest(
     program: { path: `/${guest.name}`, bytes: program },
     argv: [guest.name, ...guestArguments(guest, scale)],
     stdio: [new ByteSource(new Uint8Array()), output, output],
-    memorySize: MEMORY_SIZE,
+    memorySize: memorySize(scale),
     tier,
     deterministic: true,
     ...more,

@@ -31,7 +31,7 @@ export async function runGuest(guest: Guest, isa: GuestIsa, scale: GuestScale): 
 
 /** The argument of a module's `run`: `guest.h` takes 0 for the smoke scale and -1 for the default one. */
 export function moduleScale(guest: Guest, scale: GuestScale): number {
-  if (scale === 'quick') return guest.quick;
+  if (scale === 'quick' || scale === 'long') return guest[scale];
   return scale === 'smoke' ? 0 : -1;
 }
 
