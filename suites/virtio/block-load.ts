@@ -5,12 +5,14 @@ import type { Segment, TestDriver } from '../../emulator/device/virtio/driver.te
 import { ringLoad } from './ring-load.ts';
 import type { RingLoad } from './ring-load.ts';
 
+/** Aligned, as drivers have it: a structure of theirs. */
 export function blockHeader(driver: TestDriver, type: number, sector: number): Segment {
-  const bytes = new Uint8Array(16);
-  const view = new DataView(bytes.buffer);
+  const header: Segment = { address: driver.allocate(16, 16), length: 16, write: false };
+  const { buffer, byteOffset } = driver.contents(header);
+  const view = new DataView(buffer, byteOffset, 16);
   view.setUint32(0, type, true);
   view.setBigUint64(8, BigInt(sector), true);
-  return driver.readable(bytes);
+  return header;
 }
 
 export interface BlockLoadOptions {

@@ -57,8 +57,7 @@ export class BlockRequest {
   parse(chain: Chain): BlockStatus {
     this.dataLength = 0;
     if (chain.readableLength < HEADER_SIZE || chain.writableLength === 0) return BlockStatus.unanswerable;
-    const last = chain.count - 1;
-    this.statusOffset = chain.offsets[last]! + chain.lengths[last]! - 1;
+    this.statusOffset = chain.end - 1;
     // Drivers give the header a segment of its own; one spread over several is gathered first.
     const whole = chain.lengths[0]! >= HEADER_SIZE;
     if (!whole) chain.read(0, this.scratch.subarray(0, HEADER_SIZE));

@@ -308,6 +308,7 @@ export class SplitQueue {
     let readableCount = 0;
     let readableLength = 0;
     let writableLength = 0;
+    let end = 0;
     for (;;) {
       if (steps-- === 0) return QueueFault.loop;
       this.counters.descriptors++;
@@ -335,6 +336,7 @@ export class SplitQueue {
       chain.addresses[count] = address;
       chain.offsets[count] = offset;
       chain.lengths[count] = length;
+      end = offset + length;
       count++;
       if ((flags & DescriptorFlag.write) !== 0) {
         writableLength += length;
@@ -352,6 +354,7 @@ export class SplitQueue {
     chain.count = count;
     chain.readableLength = readableLength;
     chain.writableLength = writableLength;
+    chain.end = end;
     return undefined;
   }
 
