@@ -1,4 +1,4 @@
-import { assert } from '../check/assert.ts';
+import { assert, CHECK, CheckLevel } from '../check/assert.ts';
 import {
   PAGE_CACHE_SIZE,
   PAGE_CACHES,
@@ -30,8 +30,8 @@ const CODE = TlbEntry.code / 4;
 const INDEX_MASK = TLB_ENTRIES - 1;
 const WORDS = TLB_ENTRY_SIZE / 4;
 const PAGE_MASK = -PAGE_SIZE;
-/** One more entry than are remembered one by one. */
-const FEW = 4096;
+/** One more entry than are remembered one by one: as many as take as long to empty as the whole table. */
+const FEW = 16384;
 /** Entries that a table may take from large pages before it no longer remembers them one by one. */
 const LARGE_PAGES = 16;
 
@@ -52,14 +52,24 @@ export class L1Tlb {
    */
   readonly #written = new Int32Array(TLB_CONTEXTS * FEW);
   /** How many those are; FEW when nobody knows. */
-  readonly #writtenCount = new Int32Array(TLB_CONTEXTS).fill(FEW);
+  readonly #writtenCount = new Int32Array(TLB_CONTEXTS);
 
+  /** `memory`: as it was made, or one that another TLB had. */
   constructor(memory: WebAssembly.Memory) {
     this.#words = new Int32Array(memory.buffer as ArrayBuffer);
     this.#state = new DataView(memory.buffer as ArrayBuffer, STATE);
     this.#words.fill(-1, PAGE_CACHES / 4, PAGE_CACHES_USED / 4);
     this.#words[PAGE_CACHES_USED / 4] = 0;
-    this.flushAll();
+    // Zeros are no page's tag but that of page 0, so tables need not be written to, nor be in the host's memory, before they are used. Page 0 is
+    // looked for in the first entry, and in the last by an access that runs on to address 0.
+    for (let context = 0; context < TLB_CONTEXTS; context++) {
+      const begin = this.firstWord(context as TlbContext);
+      const last = begin + CONTEXT_WORDS - WORDS;
+      if (this.#words[last + READ] !== 0) this.#words.fill(-1, begin, begin + CONTEXT_WORDS);
+      this.#clear(begin);
+      this.#clear(last);
+    }
+    if (CHECK >= CheckLevel.full) this.checkInvariants();
   }
 
   /** Puts tables in force. */
@@ -142,11 +152,7 @@ export class L1Tlb {
     const written = this.#writtenCount[context]!;
     this.#writtenCount[context] = 0;
     if (written < FEW) {
-      const words = this.#words;
-      for (let i = context * FEW; i < context * FEW + written; i++) {
-        const at = this.#written[i]!;
-        words[at + READ] = words[at + WRITE] = words[at + EXECUTE] = -1;
-      }
+      for (let i = context * FEW; i < context * FEW + written; i++) this.#clear(this.#written[i]!);
       return;
     }
     const begin = this.firstWord(context);
@@ -197,6 +203,8 @@ export class L1Tlb {
         for (let tagAt = at; tagAt < at + ADDEND; tagAt += 2) {
           const low = words[tagAt]!;
           if ((low & TLB_EMPTY) !== 0) continue;
+          const isZero = low === 0 && words[tagAt + 1] === 0;
+          if (isZero && index !== 0 && index !== TLB_ENTRIES - 1) continue;
           assert((low & ~PAGE_MASK) === 0, 'a tag is a page address');
           assert(((low >>> 12) & INDEX_MASK) === index, 'a page is entered where it is looked for');
           assert(this.#writtenCount[context] !== 0, 'a table with entries is known to be used');
@@ -204,6 +212,12 @@ export class L1Tlb {
         }
       }
     }
+  }
+
+  /** Leaves an entry, by its first word, without tags. */
+  #clear(at: number): void {
+    const words = this.#words;
+    words[at + READ] = words[at + WRITE] = words[at + EXECUTE] = -1;
   }
 
   /** They hold translations of user mode, and do not say which. */

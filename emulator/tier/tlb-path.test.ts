@@ -302,3 +302,15 @@ test('an inline access is served once the page is known, and only in its mode', 
   machine.mmu.fence(undefined);
   assert.equal(generated.run(load, true, WINDOW, 0n), BAILED);
 });
+
+test('tables that nothing has been entered in serve no address, not even those that run on to 0', () => {
+  const generated = new Generated(machineWithWindow());
+  ACCESSES.forEach((access, which) => {
+    for (const page of [0n, 0xfffn, 0xffff_f000n, 0x1_0000_0000n, WINDOW, 2n ** 64n - 4096n]) {
+      for (const offset of [0n, 8n, 4080n, 4089n, 4095n]) {
+        const status = generated.run(which, true, page + offset, 0n);
+        assert.equal(status, BAILED, `${JSON.stringify(access)} at ${page + offset}`);
+      }
+    }
+  });
+});
