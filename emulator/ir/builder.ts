@@ -1,7 +1,10 @@
 import type { Attributes, JumpHint, Order, Rmw } from './attributes.ts';
 import type { Block, Op, Value } from './block.ts';
+import { accessOp, attributedOp, constant, insnOp, makeOp, plainOp, registerOp } from './make-op.ts';
 import type { OpName } from './op.ts';
 import { isField, type Operand, type RegisterFile, type Type } from './type.ts';
+
+const NO_ARGS: readonly Value[] = [];
 
 /** What a memory access is like; a plain, unaligned, zero-extending access unless said otherwise. */
 export interface Access {
@@ -27,27 +30,27 @@ export class Builder {
   beginInstruction(pc: bigint | undefined, length: number): void {
     this.#pc = pc;
     this.#length = length;
-    this.#push({ name: 'insn', type: 'none', args: [], pc: pc ?? 0n, length });
+    this.#push(insnOp(pc ?? 0n, length));
   }
 
   /** Any op that needs no attributes. */
   op(name: OpName, type: Type, ...args: Value[]): Value {
-    return this.#push({ name, type, args });
+    return this.#push(plainOp(name, type, args));
   }
 
   /** Any op with its attributes. */
   emit(name: OpName, type: Type | 'none', args: readonly Value[], attributes: Attributes): Value {
-    return this.#push({ name, type, args, ...attributes });
+    return this.#push(makeOp({ name, type, args, ...attributes }));
   }
 
   const(type: Type, bits: bigint | number): Value {
     const width = type === 'v128' ? 128 : type.endsWith('32') ? 32 : 64;
-    return this.#push({ name: 'const', type, args: [], bits: BigInt.asUintN(width, BigInt(bits)) });
+    return this.#push(constant(type, BigInt.asUintN(width, BigInt(bits))));
   }
 
   /** An immediate operand as a value of `type`; sign-extended unless `signed` is false. */
   immediate(type: 'i32' | 'i64', operand: Operand, signed = true): Value {
-    if (isField(operand)) return this.#push({ name: 'field', type, args: [], field: operand, signed });
+    if (isField(operand)) return this.#push(attributedOp('field', type, NO_ARGS, { field: operand, signed }));
     return this.const(type, operand);
   }
 
@@ -62,25 +65,23 @@ export class Builder {
   }
 
   get(file: RegisterFile, index: Operand, type: Type = file.type): Value {
-    return this.#push({ name: 'get', type, args: [], slot: { file, index: isField(index) ? index : Number(index) } });
+    return this.#push(registerOp('get', type, NO_ARGS, { file, index: isField(index) ? index : Number(index) }));
   }
 
   set(file: RegisterFile, index: Operand, value: Value, type: Type = file.type): void {
-    this.#push({ name: 'set', type, args: [value], slot: { file, index: isField(index) ? index : Number(index) } });
+    this.#push(registerOp('set', type, [value], { file, index: isField(index) ? index : Number(index) }));
   }
 
   load(type: Type, width: number, address: Value, access: Access = {}): Value {
-    const { signed = false, alignment = 'any', order = 'none' } = access;
-    return this.#push({ name: 'load', type, args: [address], width, signed, alignment, order });
+    return this.#push(accessOp('load', type, [address], width, access.signed ?? false, access));
   }
 
   store(type: Type, width: number, address: Value, value: Value, access: Access = {}): void {
-    const { alignment = 'any', order = 'none' } = access;
-    this.#push({ name: 'store', type, args: [address, value], width, alignment, order });
+    this.#push(accessOp('store', type, [address, value], width, undefined, access));
   }
 
   atomicRmw(rmw: Rmw, width: number, address: Value, operand: Value, order: Order): Value {
-    return this.#push({ name: 'atomic_rmw', type: 'i64', args: [address, operand], width, rmw, order });
+    return this.#push(attributedOp('atomic_rmw', 'i64', [address, operand], { width, rmw, order }));
   }
 
   select(type: Type, condition: Value, then: Value, otherwise: Value): Value {
@@ -89,27 +90,27 @@ export class Builder {
 
   /** Calls a helper of the ISA; arguments are i64. */
   call(helper: string, args: readonly Value[], result: 'i64' | 'none' = 'none'): Value {
-    return this.#push({ name: 'call', type: result, args, helper });
+    return this.#push(attributedOp('call', result, args, { helper }));
   }
 
   trapIf(condition: Value, cause: number, value: Value): void {
-    this.#push({ name: 'trap_if', type: 'none', args: [condition, value], cause });
+    this.#push(attributedOp('trap_if', 'none', [condition, value], { cause }));
   }
 
   trap(cause: number, value: Value): void {
-    this.#push({ name: 'trap', type: 'none', args: [value], cause });
+    this.#push(attributedOp('trap', 'none', [value], { cause }));
   }
 
   jump(target: Value, hint: JumpHint = 'none'): void {
-    this.#push({ name: 'jump', type: 'none', args: [target], hint });
+    this.#push(attributedOp('jump', 'none', [target], { hint }));
   }
 
   jumpRelative(displacement: Operand, hint: JumpHint = 'none'): void {
-    this.#push({ name: 'jump_rel', type: 'none', args: [], displacement: asDisplacement(displacement), hint });
+    this.#push(attributedOp('jump_rel', 'none', NO_ARGS, { displacement: asDisplacement(displacement), hint }));
   }
 
   branch(condition: Value, displacement: Operand): void {
-    this.#push({ name: 'branch', type: 'none', args: [condition], displacement: asDisplacement(displacement) });
+    this.#push(attributedOp('branch', 'none', [condition], { displacement: asDisplacement(displacement) }));
   }
 
   #push(op: Op): Value {

@@ -4,6 +4,7 @@ import * as fc from 'fast-check';
 import { SHAPES, type Shape, type Type, WIDTH } from './type.ts';
 import type { Attributes } from './attributes.ts';
 import type { Op } from './block.ts';
+import { makeOp } from './make-op.ts';
 import { argumentType, OP_NAMES, type OpName, opRow, resultType, wasmInstruction } from './op.ts';
 import { EDGE_VALUES, Random, randomBits } from './random.ts';
 import { ModuleBuilder } from '../wasm/module.ts';
@@ -23,16 +24,18 @@ function variants(name: OpName): Op[] {
         for (const signed of has('signed') ? (narrow ? [false, true] : [false]) : [undefined]) {
           const last = shape === undefined ? 0 : SHAPES[shape].lanes - 1;
           for (const lane of has('lane') ? [0, 1, last] : [undefined]) {
-            found.push({
-              name,
-              type,
-              args: [],
-              ...(shape && { shape }),
-              ...(from && { from }),
-              ...(signed !== undefined && { signed }),
-              ...(lane !== undefined && { lane }),
-              ...(has('lanes') && { lanes: [0, 16, 1, 17, 31, 15, 8, 8, 30, 2, 3, 4, 19, 20, 21, 7] }),
-            });
+            found.push(
+              makeOp({
+                name,
+                type,
+                args: [],
+                ...(shape && { shape }),
+                ...(from && { from }),
+                ...(signed !== undefined && { signed }),
+                ...(lane !== undefined && { lane }),
+                ...(has('lanes') && { lanes: [0, 16, 1, 17, 31, 15, 8, 8, 30, 2, 3, 4, 19, 20, 21, 7] }),
+              }),
+            );
           }
         }
       }
@@ -265,7 +268,7 @@ test('nearest-even float arithmetic and conversions are the engine’s, but for 
 test('vector float arithmetic is the engine’s, but for NaN bits', () => {
   for (const name of ['vf_add', 'vf_sub', 'vf_mul', 'vf_div', 'vf_sqrt'] as const) {
     for (const shape of ['f32x4', 'f64x2'] as const) {
-      const op: Op = { name, type: 'v128', args: [], shape };
+      const op = makeOp({ name, type: 'v128', args: [], shape });
       const types = argumentTypes(op);
       const run = instructionRunner(`${shape}.${name.slice(3)}` as WasmName, types, 'v128');
       const { laneWidth, lanes, scalar } = SHAPES[shape];

@@ -29,19 +29,27 @@ export function opRow(name: OpName): OpRow {
   return OPS[name];
 }
 
+const V_EXTRACT = OP_NAMES.indexOf('v_extract');
+const ROWS: readonly OpRow[] = OP_NAMES.map(opRow);
+
+/** The row of an op; one lookup in a list. */
+export function rowOf({ kind }: { readonly kind: number }): OpRow {
+  return ROWS[kind]!;
+}
+
 /** What the functions below look at in an op. */
-export type Typeable = Attributes & { readonly name: OpName; readonly type: Type | 'none' };
+export type Typeable = Attributes & { readonly kind: number; readonly type: Type | 'none' };
 
 /** The type of the op's value, or undefined when it has none. */
 export function resultType(op: Typeable): Type | undefined {
-  const { result } = opRow(op.name);
+  const { result } = rowOf(op);
   if (result === 'none') return undefined;
   return resolve(result === 'optional' ? 'T' : result, op);
 }
 
 /** The type that argument `index` must have; undefined when there is no such argument or its type cannot be told. */
 export function argumentType(op: Typeable, index: number): Type | undefined {
-  const { args } = opRow(op.name);
+  const { args } = rowOf(op);
   if (args === 'variadic') return 'i64';
   const typing = args[index];
   return typing === undefined ? undefined : resolve(typing, op);
@@ -49,11 +57,11 @@ export function argumentType(op: Typeable, index: number): Type | undefined {
 
 /** The WebAssembly instruction that does exactly what the op does, given its arguments in order; undefined when it takes more than one. */
 export function wasmInstruction(op: Typeable): string | undefined {
-  const { wasm } = opRow(op.name);
+  const { wasm } = rowOf(op);
   if (wasm === undefined) return undefined;
   if (!wasm.startsWith('.')) return wasm;
   const shape = op.shape;
-  const narrow = op.name === 'v_extract' && shape !== undefined && SHAPES[shape].laneWidth < 32;
+  const narrow = op.kind === V_EXTRACT && shape !== undefined && SHAPES[shape].laneWidth < 32;
   return `${shape ?? op.type}${wasm.replace('{from}', op.from ?? '')}${narrow ? (op.signed === true ? '_s' : '_u') : ''}`;
 }
 

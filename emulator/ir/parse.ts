@@ -2,6 +2,7 @@ import { UserFacingError } from '../check/errors.ts';
 import { ATTRIBUTE_TEXT, isKeyedAttribute, isShape, isType, readField } from './attribute-text.ts';
 import type { Attributes } from './attributes.ts';
 import type { Block, Op, Value } from './block.ts';
+import { makeOp } from './make-op.ts';
 import { OPS, type OpName, type OpRow, opRow, resultType } from './op.ts';
 import type { RegisterFile, Slot, Type } from './type.ts';
 
@@ -84,7 +85,7 @@ class LineParser {
     for (const token of operands) this.#operand(name, row, attributes, args, token);
     this.#complete(name, row, attributes, head);
 
-    const op: Op = { name, type, args, ...attributes };
+    const op = makeOp({ name, type, args, ...attributes });
     const result = resultType(op);
     if (names && result === undefined) this.#fail(`${word} gives no value`, first);
     if (!names && result !== undefined) this.#fail(`the value of ${word} needs a name, as in %1 = ${word}`, head);

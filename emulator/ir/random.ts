@@ -1,6 +1,7 @@
 import { assert } from '../check/assert.ts';
 import { JUMP_HINTS, ORDERS, RMWS, type Attributes } from './attributes.ts';
-import type { Block, Op, Value } from './block.ts';
+import type { Block, Value } from './block.ts';
+import { makeOp, type OpParts } from './make-op.ts';
 import { OP_NAMES, type OpName, opRow, resultType, type Typing } from './op.ts';
 import { type RegisterFile, SHAPES, type Type, WIDTH } from './type.ts';
 import { accessWidths, mayLeave } from './verify.ts';
@@ -205,7 +206,8 @@ class BlockWriter {
     }
   }
 
-  #push(op: Op): Value {
+  #push(parts: OpParts): Value {
+    const op = makeOp(parts);
     const value = this.block.ops.push(op) - 1;
     const type = resultType(op);
     if (type !== undefined) {
@@ -227,7 +229,7 @@ class BlockWriter {
     return this.#push({ name: 'const', type, args: [], bits: randomBits(this.#random, type) });
   }
 
-  #argument(typing: Typing, op: Omit<Op, 'args'>): Value {
+  #argument(typing: Typing, op: Omit<OpParts, 'args'>): Value {
     switch (typing) {
       case 'T':
         return this.#value(op.type as Type);
@@ -308,7 +310,7 @@ class BlockWriter {
     const slot = name === 'get' ? this.#readable(type as Type) : undefined;
     if (name === 'get' && slot === undefined) return;
     const again = this.#accessAgain(name, type);
-    const head: Omit<Op, 'args'> = {
+    const head: Omit<OpParts, 'args'> = {
       name,
       type,
       ...this.#attributes(name, type),
@@ -322,7 +324,7 @@ class BlockWriter {
       if (index === 0 && row.effect === 'memory') return again?.address ?? this.#address(head.width! / 8);
       return (index === 0 ? condition : undefined) ?? this.#argument(typing, head);
     });
-    const op: Op = { ...head, args };
+    const op = makeOp({ ...head, args });
     assert(!mayLeave(op) || !this.#written(), 'registers are written last');
     this.#push(op);
     if (name === 'load' || name === 'store') this.#accesses.push({ address: op.args[0]!, width: op.width! });

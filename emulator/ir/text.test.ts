@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { Block } from './block.ts';
+import type { Op } from './block.ts';
 import { Builder } from './builder.ts';
+import { makeOp, type OpParts } from './make-op.ts';
 import { OP_NAMES } from './op.ts';
 import { IrSyntaxError, parseBlock } from './parse.ts';
 import { printBlock } from './print.ts';
@@ -128,7 +129,7 @@ const load = {
 const vector = { name: 'const', type: 'v128', args: [], bits: 0n } as const;
 
 test('the verifier names what breaks a rule', () => {
-  const breaks: readonly [Block['ops'], RegExp][] = [
+  const breaks: readonly [readonly OpParts[], RegExp][] = [
     [[one], /op 0 \(const\): the first op of a block is insn/],
     [[insn, { ...one, type: 'none' }], /op 1 \(const\): type none is not i32/],
     [[insn, { ...insn, type: 'i32' }], /op 1 \(insn\): type i32 is not none/],
@@ -139,7 +140,6 @@ test('the verifier names what breaks a rule', () => {
     [[insn, { name: 'clz', type: 'i32', args: [0] }], /argument 0, %0 \(insn\), has no value/],
     [[insn, { ...one, bits: 1n << 32n }], /bits do not fit the type/],
     [[insn, { name: 'const', type: 'i32', args: [] }], /bits is missing/],
-    [[insn, { ...one, lane: 1 }], /lane does not belong here/],
     [
       [insn, { name: 'jump_rel', type: 'none', args: [], displacement: 4, hint: 'none' }, one],
       /a terminator is the last op/,
@@ -168,8 +168,8 @@ test('the verifier names what breaks a rule', () => {
     [[insn, one, address, { name: 'trap_if', type: 'none', args: [1, 2], cause: -1 }], /cause is -1/],
     [[{ ...insn, length: 0 }], /length is 0, not 1 to 15/],
   ];
-  for (const [ops, message] of breaks) {
-    assert.match(verify({ isa: 'test', ops }).join('\n'), message);
-  }
-  assert.deepEqual(verify({ isa: 'test', ops: [insn, address, load] }), []);
+  const problems = (...ops: Op[]) => verify({ isa: 'test', ops }).join('\n');
+  for (const [ops, message] of breaks) assert.match(problems(...ops.map(makeOp)), message);
+  assert.match(problems(makeOp(insn), { ...makeOp(one), lane: 1 }), /lane does not belong here/);
+  assert.equal(problems(makeOp(insn), makeOp(address), makeOp(load)), '');
 });

@@ -69,7 +69,7 @@ function verifyArguments(block: Block, op: Op, index: number, report: Report): v
 }
 
 /** Keys of an op that are no attributes. */
-const STRUCTURE = new Set(['name', 'type', 'args']);
+const STRUCTURE = new Set(['name', 'kind', 'type', 'args']);
 
 function verifyAttributes(op: Op, report: Report): void {
   const wanted = opRow(op.name).attributes ?? [];
@@ -77,8 +77,9 @@ function verifyAttributes(op: Op, report: Report): void {
     const problem = op[key] === undefined ? 'is missing' : ATTRIBUTE_RULES[key](op);
     if (problem !== undefined) report(`${key} ${problem}`);
   }
-  for (const key of Object.keys(op)) {
-    if (!STRUCTURE.has(key) && !wanted.includes(key as keyof Attributes)) report(`${key} does not belong here`);
+  for (const [key, value] of Object.entries(op)) {
+    if (value !== undefined && !STRUCTURE.has(key) && !wanted.includes(key as keyof Attributes))
+      report(`${key} does not belong here`);
   }
 }
 

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { testSeed } from '../bits/float-operands.ts';
 import type { Op, Value } from '../ir/block.ts';
+import { constant, plainOp } from '../ir/make-op.ts';
 import { type OpName, opRow } from '../ir/op.ts';
 import { EDGE_VALUES, Random } from '../ir/random.ts';
 import type { Type } from '../ir/type.ts';
@@ -15,7 +16,7 @@ const NARROW: Readonly<Record<Type, number>> = { ...WIDTH, i32: 8 };
 const VALUES = Array.from({ length: 256 }, (_, value) => BigInt(value));
 
 /** An `i32` input, whose value the trial says. */
-const INPUT: Op = { name: 'get', type: 'i32', args: [] };
+const INPUT = plainOp('get', 'i32', []);
 
 const BINARY: readonly OpName[] = [
   ...([
@@ -86,19 +87,19 @@ function checkAll(
   return true;
 }
 
-const constantOf = (bits: bigint, type: Type = 'i32'): Op => ({ name: 'const', type, args: [], bits });
+const constantOf = (bits: bigint, type: Type = 'i32') => constant(type, bits);
 const one = VALUES.map((value) => [value]);
 
 test('every op with every constant on either side gives the same for every value of eight bits', (t) => {
   let changed = 0;
   for (const name of BINARY) {
     for (const c of VALUES) {
-      const right: Op[] = [INPUT, constantOf(c), { name, type: 'i32', args: [0, 1] }];
-      const left: Op[] = [INPUT, constantOf(c), { name, type: 'i32', args: [1, 0] }];
+      const right: Op[] = [INPUT, constantOf(c), plainOp(name, 'i32', [0, 1])];
+      const left: Op[] = [INPUT, constantOf(c), plainOp(name, 'i32', [1, 0])];
       if (checkAll(right, one, NARROW)) changed++;
       if (checkAll(left, one, NARROW)) changed++;
     }
-    if (checkAll([INPUT, { name, type: 'i32', args: [0, 0] }], one, NARROW)) changed++;
+    if (checkAll([INPUT, plainOp(name, 'i32', [0, 0])], one, NARROW)) changed++;
   }
   t.diagnostic(`${changed} of ${BINARY.length * 513} simplify`);
   assert.ok(changed > 1000);
@@ -109,21 +110,17 @@ test('every op of two ops with constants gives the same for every value of eight
   t.diagnostic(`SEED=${seed}`);
   const random = new Random(seed);
   const telling = [0n, 1n, 2n, 3n, 4n, 7n, 8n, 9n, 15n, 16n, 0x7fn, 0x80n, 0x81n, 0xf0n, 0xfen, 0xffn];
-  const constant = () => (random.chance(70) ? random.pick(telling) : random.pick(VALUES));
+  const value = () => (random.chance(70) ? random.pick(telling) : random.pick(VALUES));
   let changed = 0;
   let tried = 0;
   for (const inner of [...BINARY, ...UNARY]) {
     for (const outer of [...BINARY, ...UNARY]) {
       for (let turn = 0; turn < 6; turn++) {
-        const first = constantOf(constant());
-        const second = constantOf(random.chance(30) ? first.bits! : constant());
+        const first = constantOf(value());
+        const second = constantOf(random.chance(30) ? first.bits! : value());
         const args = random.chance(80) ? [0, 1] : [1, 0];
-        const one_: Op = { name: inner, type: 'i32', args: UNARY.includes(inner) ? [0] : args };
-        const two: Op = {
-          name: outer,
-          type: 'i32',
-          args: UNARY.includes(outer) ? [2] : random.chance(80) ? [2, 3] : [3, 2],
-        };
+        const one_ = plainOp(inner, 'i32', UNARY.includes(inner) ? [0] : args);
+        const two = plainOp(outer, 'i32', UNARY.includes(outer) ? [2] : random.chance(80) ? [2, 3] : [3, 2]);
         tried++;
         if (
           checkAll(
@@ -196,10 +193,7 @@ interface Chain {
 
 /** Two inputs and a few ops that feed each other and constants. */
 function randomChain(random: Random): Chain {
-  const ops: Op[] = [
-    { name: 'get', type: 'i32', args: [] },
-    { name: 'get', type: 'i64', args: [] },
-  ];
+  const ops: Op[] = [plainOp('get', 'i32', []), plainOp('get', 'i64', [])];
   const types: Type[] = ['i32', 'i64'];
   let result: Type = 'i64';
   const push = (op: Op, type: Type) => {
@@ -215,7 +209,7 @@ function randomChain(random: Random): Chain {
       const telling = random.pick(TELLING[type as 'i32' | 'i64']);
       return push(constantOf(random.chance(80) ? telling : random.pick(EDGE_VALUES[type]), type), type);
     });
-    push({ name: row.name, type: row.type, args }, row.result);
+    push(plainOp(row.name, row.type, args), row.result);
     result = row.result;
   }
   return { ops, result };

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { testSeed } from '../bits/float-operands.ts';
 import { IR_FILES } from '../filetests/op-case.ts';
+import { constant } from '../ir/make-op.ts';
 import { OP_NAMES, opRow } from '../ir/op.ts';
 import { Random, randomBlock } from '../ir/random.ts';
 import { constantFolding } from './constant-folding.ts';
@@ -40,6 +41,6 @@ test('every op that has a meaning folds, to what the evaluator says and with the
   function asConstant(op: ReturnType<typeof randomBlock>['ops'][number]) {
     if (op.name !== 'get') return op;
     const bits = op.type === 'v128' ? 0x7fc0_0000_0001_0203n : 0x3f80_0000n;
-    return { name: 'const' as const, type: op.type, args: [], bits };
+    return constant(op.type, bits);
   }
 });

@@ -1,15 +1,15 @@
 import type { Block, Op } from '../ir/block.ts';
-import { OP_NAMES, type OpName, opRow, resultType, type OpRow } from '../ir/op.ts';
+import { attributedOp, constant } from '../ir/make-op.ts';
+import { OP_NAMES, opRow, resultType, type OpRow } from '../ir/op.ts';
 import { type Type, WIDTH } from '../ir/type.ts';
 import type { Pass } from './pass.ts';
 import { Rewriter } from './rewriter.ts';
 
 /** The rows that have a meaning of arguments alone; `const` is what they fold to. */
-const FOLDABLE: ReadonlyMap<OpName, OpRow> = new Map(
-  OP_NAMES.filter((name) => name !== 'const')
-    .map((name) => [name, opRow(name)] as const)
-    .filter(([, row]) => row.evaluate !== undefined || row.evaluateFloat !== undefined),
-);
+const FOLDABLE: readonly (OpRow | undefined)[] = OP_NAMES.map((name) => {
+  const row = opRow(name);
+  return name !== 'const' && (row.evaluate !== undefined || row.evaluateFloat !== undefined) ? row : undefined;
+});
 
 /**
  * The constant that an op is when all its arguments are constants, by the meaning the op table gives it; undefined when one is not, or
@@ -18,7 +18,7 @@ const FOLDABLE: ReadonlyMap<OpName, OpRow> = new Map(
 export function foldConstant(op: Op, ops: readonly Op[]): Op | undefined {
   const { args } = op;
   for (let index = 0; index < args.length; index++) if (ops[args[index]!]!.name !== 'const') return undefined;
-  const row = FOLDABLE.get(op.name);
+  const row = FOLDABLE[op.kind];
   if (row === undefined) return undefined;
   const bits = args.map((value) => ops[value]!.bits!);
   const type = resultType(op)!;
@@ -27,11 +27,6 @@ export function foldConstant(op: Op, ops: readonly Op[]): Op | undefined {
   if (row.args.at(-1) === 'rm' && bits.at(-1)! > 4n) return undefined;
   const result = row.evaluateFloat!(bits, op);
   return result.flags === 0 ? constant(type, result.bits) : undefined;
-}
-
-/** A `const` op. `bits` fit the type. */
-export function constant(type: Type, bits: bigint): Op {
-  return { name: 'const', type, args: [], bits };
 }
 
 /**
@@ -44,9 +39,9 @@ export function foldCondition(op: Op, ops: readonly Op[]): Op | 'same' | 'nothin
   if (condition.name !== 'const') return 'same';
   if (condition.bits === 0n) return 'nothing';
   if (op.name === 'branch') {
-    return { name: 'jump_rel', type: 'none', args: [], displacement: op.displacement!, hint: 'none' };
+    return attributedOp('jump_rel', 'none', [], { displacement: op.displacement!, hint: 'none' });
   }
-  return { name: 'trap', type: 'none', args: [op.args[1]!], cause: op.cause! };
+  return attributedOp('trap', 'none', [op.args[1]!], { cause: op.cause! });
 }
 
 /** A jump to a known address as a relative one, when the distance is a number that displacements can have. */
@@ -55,7 +50,7 @@ function foldJump(op: Op, ops: readonly Op[], pc: bigint): Op {
   if (target.name !== 'const') return op;
   const displacement = Number(BigInt.asIntN(64, target.bits! - pc));
   if (!Number.isSafeInteger(displacement)) return op;
-  return { name: 'jump_rel', type: 'none', args: [], displacement, hint: op.hint! };
+  return attributedOp('jump_rel', 'none', [], { displacement, hint: op.hint! });
 }
 
 function run(block: Block): Block {

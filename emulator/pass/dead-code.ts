@@ -10,7 +10,7 @@ function run(block: Block): Block {
   for (let index = source.length - 1; index >= 0; index--) {
     const op: Op = source[index]!;
     if (live[index] === 0) {
-      if ((effects(op.name) & Effect.valueOnly) !== 0) {
+      if ((effects(op) & Effect.valueOnly) !== 0) {
         dead++;
         continue;
       }

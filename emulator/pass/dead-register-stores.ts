@@ -71,7 +71,7 @@ function run(block: Block, context: PassContext): Block {
   let atEnd = true;
   for (let index = source.length - 1; index >= 0; index--) {
     const op: Op = source[index]!;
-    const bits = effects(op.name);
+    const bits = effects(op);
     if (live[index] === 0 && (bits & Effect.valueOnly) !== 0) continue;
     if (op.name === 'set') {
       const slot = op.slot!;

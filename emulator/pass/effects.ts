@@ -1,3 +1,5 @@
+import type { Op } from '../ir/block.ts';
+import { plainOp } from '../ir/make-op.ts';
 import { OP_NAMES, type OpName, opRow } from '../ir/op.ts';
 import { mayLeave } from '../ir/verify.ts';
 
@@ -15,26 +17,23 @@ export const Effect = {
   memory: 16,
   /** A helper call: it may change registers, flags and memory. */
   call: 32,
-  /** Has no attributes. */
-  bare: 64,
 } as const;
 
-const EFFECTS: ReadonlyMap<OpName, number> = new Map(OP_NAMES.map((name) => [name, effectsOf(name)]));
+const EFFECTS: readonly number[] = OP_NAMES.map(effectsOf);
 
 function effectsOf(name: OpName): number {
-  const { effect, args, attributes } = opRow(name);
+  const { effect, args } = opRow(name);
   let bits = 0;
   if (effect === 'none' || effect === 'reads') bits |= Effect.valueOnly;
   if ((effect === 'none' || effect === 'flags') && args.length > 0) bits |= Effect.repeatable;
   if (effect === 'flags') bits |= Effect.flags;
   if (effect === 'memory') bits |= Effect.memory;
   if (effect === 'call') bits |= Effect.call;
-  if (attributes === undefined) bits |= Effect.bare;
-  if (mayLeave({ name, type: 'none', args: [] })) bits |= Effect.leaves;
+  if (mayLeave(plainOp(name, 'none', []))) bits |= Effect.leaves;
   return bits;
 }
 
-/** The bits of an op; one lookup, where the table would take three. */
-export function effects(name: OpName): number {
-  return EFFECTS.get(name)!;
+/** The bits of an op. */
+export function effects({ kind }: Op): number {
+  return EFFECTS[kind]!;
 }

@@ -1,4 +1,5 @@
 import type { Block, Op } from '../ir/block.ts';
+import { copyOp, makeOp } from '../ir/make-op.ts';
 import type { Pass } from './pass.ts';
 import { filled, Rewriter } from './rewriter.ts';
 
@@ -63,10 +64,13 @@ function run(block: Block): Block {
     const op = rewriter.renamed(old);
     const moved = op.name === 'store' ? old.args[1]! : (old.args[0] ?? index);
     if (chosen[index] === 1)
-      rewriter.replace(index, { ...op, type: 'f64', ...(op.name === 'load' && { signed: false }) });
+      rewriter.replace(
+        index,
+        op.name === 'load' ? makeOp({ ...op, type: 'f64', signed: false }) : copyOp(op, op.args, 'f64'),
+      );
     else if (old.args.length === 0 || chosen[moved] === 0) rewriter.replace(index, op);
     else if (op.name === 'bitcast') rewriter.drop(index, op.args[0]!);
-    else rewriter.replace(index, { ...op, type: 'f64' });
+    else rewriter.replace(index, copyOp(op, op.args, 'f64'));
   }
   return rewriter.finish();
 }

@@ -1,7 +1,7 @@
 import type { Block, Op, Value } from '../ir/block.ts';
+import { attributedOp, constant, plainOp } from '../ir/make-op.ts';
 import { type Type, WIDTH } from '../ir/type.ts';
 import { Address } from './address.ts';
-import { constant } from './constant-folding.ts';
 import { Effect, effects } from './effects.ts';
 import type { Pass, PassContext } from './pass.ts';
 import { Rewriter } from './rewriter.ts';
@@ -42,7 +42,7 @@ class Forwarding {
     if (op.name === 'load' && isPlain(op)) this.#load(index, op);
     else if (op.name === 'store' && isPlain(op)) this.#store(index, op);
     else {
-      if ((effects(op.name) & (Effect.memory | Effect.call)) !== 0) this.#known = [];
+      if ((effects(op) & (Effect.memory | Effect.call)) !== 0) this.#known = [];
       this.#rewriter.replace(index, op);
     }
   }
@@ -101,7 +101,7 @@ class Forwarding {
     }
     if (type === known.type && op.width === WIDTH[type]) return known.value;
     const insert = (name: Op['name'], to: Type, args: Value[], from?: Type) =>
-      rewriter.insert(from === undefined ? { name, type: to, args } : { name, type: to, args, from });
+      rewriter.insert(from === undefined ? plainOp(name, to, args) : attributedOp(name, to, args, { from }));
     let value = known.value;
     let held = known.type;
     if (held === 'f32' || held === 'f64') {

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { IR_FILES } from '../filetests/op-case.ts';
 import type { Op } from '../ir/block.ts';
+import { accessOp, constant, insnOp, plainOp, registerOp } from '../ir/make-op.ts';
 import { parseBlock } from '../ir/parse.ts';
 import { printBlock } from '../ir/print.ts';
 import type { RegisterFile } from '../ir/type.ts';
@@ -62,22 +63,22 @@ test('passes have names of their own and say what they do in a sentence', () => 
 test('blocks of 10^5 ops, each op of the one before, take no more than their share', () => {
   const [x] = IR_FILES as readonly [RegisterFile];
   const head: Op[] = [
-    { name: 'insn', type: 'none', args: [], pc: 0x1000n, length: 4 },
-    { name: 'get', type: 'i64', args: [], slot: { file: x, index: 1 } },
-    { name: 'const', type: 'i64', args: [], bits: 0xff_0000_0000n },
+    insnOp(0x1000n, 4),
+    registerOp('get', 'i64', [], { file: x, index: 1 }),
+    constant('i64', 0xff_0000_0000n),
   ];
   // What was quadratic: following masks from every op that looks at low bits, and candidates that have an argument in common.
   const chain = [...head];
   for (let value = 1; chain.length < 100_000; value = chain.length - 3) {
-    chain.push({ name: 'or', type: 'i64', args: [value, 2] });
-    chain.push({ name: 'wrap', type: 'i32', args: [chain.length - 1] });
-    chain.push({ name: 'set', type: 'i32', args: [chain.length - 1], slot: { file: x, index: chain.length % 8 } });
+    chain.push(plainOp('or', 'i64', [value, 2]));
+    chain.push(plainOp('wrap', 'i32', [chain.length - 1]));
+    chain.push(registerOp('set', 'i32', [chain.length - 1], { file: x, index: chain.length % 8 }));
   }
   const star = [...head];
   while (star.length < 100_000) {
-    star.push({ name: 'const', type: 'i64', args: [], bits: BigInt(8 * star.length) });
-    star.push({ name: 'add', type: 'i64', args: [1, star.length - 1] });
-    star.push({ name: 'store', type: 'i64', args: [star.length - 1, 1], width: 64, order: 'none', alignment: 'any' });
+    star.push(constant('i64', BigInt(8 * star.length)));
+    star.push(plainOp('add', 'i64', [1, star.length - 1]));
+    star.push(accessOp('store', 'i64', [star.length - 1, 1], 64, undefined, {}));
   }
   for (const ops of [chain, star]) {
     const result = optimize({ isa: 'none', ops }, { ordinaryMemory: true, writableIsReadable: true });

@@ -1,6 +1,6 @@
 import type { Block, Op, Value } from '../ir/block.ts';
+import { attributedOp, constant, plainOp } from '../ir/make-op.ts';
 import { type Shape, type Type, WIDTH } from '../ir/type.ts';
-import { constant } from './constant-folding.ts';
 import { Effect, effects } from './effects.ts';
 import { type Pass, type PassContext, slotName } from './pass.ts';
 import { RegisterTable } from './register-table.ts';
@@ -14,15 +14,15 @@ function reinterpret(value: Value, from: Type | 'none', type: Type): Op | undefi
   const pair = `${from} ${type}`;
   switch (pair) {
     case 'i64 i32':
-      return { name: 'wrap', type, args: [value] };
+      return plainOp('wrap', type, [value]);
     case 'i64 f64':
     case 'f64 i64':
     case 'i32 f32':
     case 'f32 i32':
-      return { name: 'bitcast', type, args: [value], from: from as Type };
+      return attributedOp('bitcast', type, [value], { from: from as Type });
     default:
       if (from !== 'v128') return undefined;
-      return { name: 'v_extract', type: 'v128', args: [value], shape: SHAPE_OF[type]!, lane: 0, signed: false };
+      return attributedOp('v_extract', 'v128', [value], { shape: SHAPE_OF[type]!, lane: 0, signed: false });
   }
 }
 
@@ -66,7 +66,7 @@ function run(block: Block, { knownIn }: PassContext): Block {
       }
       table.define(op.slot!, op.type as Type, rewriter.replace(index, op));
     } else {
-      const bits = effects(op.name);
+      const bits = effects(op);
       if ((bits & Effect.call) !== 0) table.forget();
       else if ((bits & Effect.flags) !== 0) table.forgetFlags();
       rewriter.replace(index, op);

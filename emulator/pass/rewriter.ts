@@ -1,5 +1,5 @@
 import type { Block, Op, Value } from '../ir/block.ts';
-import { Effect, effects } from './effects.ts';
+import { constant, copyOp } from '../ir/make-op.ts';
 
 /**
  * Writes a new block from an old one, op by op in order, and knows what became of each value. Nothing is copied before something differs,
@@ -31,7 +31,7 @@ export class Rewriter {
     if (values === undefined) return op;
     const { args } = op;
     for (let index = 0; index < args.length; index++) {
-      if (values[args[index]!] !== args[index]) return withArguments(op, renamedArguments(args, values));
+      if (values[args[index]!] !== args[index]) return copyOp(op, renamedArguments(args, values));
     }
     return op;
   }
@@ -104,7 +104,7 @@ export class Rewriter {
   }
 }
 
-const NOTHING: Op = { name: 'const', type: 'i32', args: [], bits: 0n };
+const NOTHING = constant('i32', 0n);
 
 /** A list of so many times the same number. */
 export function filled(length: number, number: number): number[] {
@@ -112,13 +112,6 @@ export function filled(length: number, number: number): number[] {
   list.length = length;
   // Built in, and so as fast before V8 has compiled anything.
   return list.fill(number);
-}
-
-/** The op with other arguments. A spread takes 70 ns where a literal takes 10, and most ops have no attributes or a register. */
-function withArguments(op: Op, args: readonly Value[]): Op {
-  if ((effects(op.name) & Effect.bare) !== 0) return { name: op.name, type: op.type, args };
-  if (op.name === 'set') return { name: 'set', type: op.type, args, slot: op.slot! };
-  return { ...op, args };
 }
 
 function renamedArguments(args: readonly Value[], values: readonly Value[]): Value[] {

@@ -1,7 +1,8 @@
 import type { Op, Value } from '../ir/block.ts';
+import { constant, plainOp } from '../ir/make-op.ts';
 import type { OpName } from '../ir/op.ts';
 import { type Type, WIDTH } from '../ir/type.ts';
-import { constant, foldConstant } from './constant-folding.ts';
+import { foldConstant } from './constant-folding.ts';
 import { signedWidth, unsignedWidth, type Widths } from './known-width.ts';
 
 /** What an op may be replaced by: a value there already is, another op, or, with undefined, nothing. */
@@ -95,7 +96,7 @@ export class Simplifier {
 
   /** An op that the result needs as argument, as simple as it can be, in the block. */
   value(name: OpName, type: Type, args: readonly Value[]): Value {
-    const op: Op = { name, type, args };
+    const op = plainOp(name, type, args);
     const folded = foldConstant(op, this.#target.ops);
     if (folded !== undefined) return this.#target.insert(folded);
     // Rules ask for narrower ops only, so that this comes to an end.
@@ -108,7 +109,7 @@ export class Simplifier {
 
 /** An op of the same type with other arguments. */
 export function op(name: OpName, type: Type | 'none', ...args: Value[]): Op {
-  return { name, type, args };
+  return plainOp(name, type, args);
 }
 
 /** Whether the value with the given bits is 2^n, and n. */

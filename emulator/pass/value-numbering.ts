@@ -126,7 +126,7 @@ function run(block: Block): Block {
       else rewriter.forward(index, op, found);
       continue;
     }
-    const bits = effects(op.name);
+    const bits = effects(op);
     if (((bits & Effect.repeatable) === 0 && op.name !== 'trap_if') || isDisplaced(op, rewriter.ops)) {
       const value = rewriter.replace(index, op);
       if (clearsFlags(op)) flagsSince = value;

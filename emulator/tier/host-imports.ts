@@ -1,5 +1,5 @@
 import type { Op } from '../ir/block.ts';
-import { argumentType, opRow, resultType } from '../ir/op.ts';
+import { argumentType, rowOf, resultType } from '../ir/op.ts';
 import { WIDTH } from '../ir/type.ts';
 import { StateOffset } from '../layout/state.ts';
 import { assert } from '../check/assert.ts';
@@ -14,7 +14,7 @@ export function exactFloat(state: DataView, floatOps: readonly Op[]): (index: nu
     const op = floatOps[index];
     assert(op !== undefined, 'code asks for a floating-point operation of its module');
     const args = op.args.map((_, argument) => readArgument(state, argument, WIDTH[argumentType(op, argument)!]));
-    const { evaluateFloat } = opRow(op.name);
+    const { evaluateFloat } = rowOf(op);
     assert(evaluateFloat !== undefined, 'the operation is a floating-point one');
     const { bits, flags } = evaluateFloat(args, op);
     const offset = StateOffset.floatFlags;

@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import { boundaryOperands, testSeed } from '../bits/float-operands.ts';
 import { FloatFlag, Format, signBit, type FloatResult } from '../bits/float-format.ts';
 import { Builder } from '../ir/builder.ts';
+import { opKind } from '../ir/make-op.ts';
 import type { Attributes } from '../ir/block.ts';
 import { argumentType, OP_NAMES, opRow, resultType, type OpName } from '../ir/op.ts';
 import { Random, randomBits } from '../ir/random.ts';
@@ -44,7 +45,7 @@ function* operations(): Generator<Operation> {
           const typings = row.args === 'variadic' ? [] : row.args;
           const rounds = typings.at(-1) === 'rm';
           const count = typings.length - (rounds ? 1 : 0);
-          const op = { name, type, ...attributes };
+          const op = { kind: opKind(name), type, ...attributes };
           yield {
             name,
             type,
@@ -89,7 +90,7 @@ class Subject {
 
   check(args: readonly bigint[], mode: number, flagsBefore: number): void {
     const { name, type, attributes, rounds } = this.#operation;
-    const op = { name, type, ...attributes };
+    const op = { kind: opKind(name), type, ...attributes };
     for (const [index, bits] of args.entries()) state.setBigUint64(X.offset + 8 * index, bits, true);
     state.setUint32(X.offset + 8 * MODE, mode, true);
     state.setBigUint64(X.offset + 8 * RESULT, 0n, true);

@@ -1,6 +1,6 @@
 import { assert } from '../check/assert.ts';
 import type { Block, Op, Value } from '../ir/block.ts';
-import { opRow, resultType, wasmInstruction, type OpName } from '../ir/op.ts';
+import { rowOf, resultType, wasmInstruction, type OpName } from '../ir/op.ts';
 import type { Type } from '../ir/type.ts';
 import { STATE } from '../layout/memory-map.ts';
 import { ExitReason, StateOffset } from '../layout/state.ts';
@@ -57,7 +57,7 @@ export class Lowering {
       this.#lowerOp(op);
       const type = resultType(op);
       if (type === undefined) {
-        terminated = opRow(op.name).terminator === true;
+        terminated = rowOf(op).terminator === true;
       } else if (this.#placement.uses[index] === 0) {
         this.fn.drop();
       } else {

@@ -1,5 +1,5 @@
 import type { Block, Op } from '../ir/block.ts';
-import { opRow } from '../ir/op.ts';
+import { rowOf } from '../ir/op.ts';
 import { REGISTERS } from '../layout/state.ts';
 import { filled } from '../pass/rewriter.ts';
 
@@ -26,7 +26,7 @@ export function placeValues(block: Block): Placement {
 
   for (let index = count - 1; index >= 0; index--) {
     const op = ops[index]!;
-    const { effect } = opRow(op.name);
+    const { effect } = rowOf(op);
     place[index] = index;
     const movable = effect === 'none' || effect === 'reads';
     if (op.name === 'const') {
@@ -64,7 +64,7 @@ function overwritten(ops: readonly Op[], read: Op, from: number, to: number): bo
     if (op.name === 'call') return true;
     const slot = read.slot!;
     // The accrued flags may be a register of the guest too.
-    if (opRow(op.name).effect === 'flags' && slot.file.offset < REGISTERS) return true;
+    if (rowOf(op).effect === 'flags' && slot.file.offset < REGISTERS) return true;
     if (op.name !== 'set') continue;
     const written = op.slot!;
     if (written.file !== slot.file) continue;

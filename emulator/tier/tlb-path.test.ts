@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { testSeed } from '../bits/float-operands.ts';
-import type { Op } from '../ir/block.ts';
+import { accessOp } from '../ir/make-op.ts';
 import { Random } from '../ir/random.ts';
 import type { Type } from '../ir/type.ts';
 import { STATE } from '../layout/memory-map.ts';
@@ -87,7 +87,7 @@ function emit(path: TlbMemoryPath, fn: FunctionBuilder, access: Access, inline: 
   const { kind, type, width, signed, natural } = access;
   const lowering = loweringFor(fn, type, inline);
   const alignment = natural ? 'natural' : 'any';
-  const op: Op = { name: kind === 'store' ? 'store' : 'load', type, args: [0, 1], width, signed, alignment };
+  const op = accessOp(kind === 'store' ? 'store' : 'load', type, [0, 1], width, signed, { alignment });
   const loaded = fn.local(ValType[type]);
   switch (kind) {
     case 'load':

@@ -1,6 +1,6 @@
 import { Builder } from '../../ir/builder.ts';
 import type { Block, Op } from '../../ir/block.ts';
-import { opRow } from '../../ir/op.ts';
+import { rowOf, opRow } from '../../ir/op.ts';
 import { isField, type Operand } from '../../ir/type.ts';
 import type { Instruction, Isa } from '../../isa/instruction.ts';
 import { assert } from '../../check/assert.ts';
@@ -191,7 +191,7 @@ function displacementField(block: Block): string | undefined {
 function isInlinable(block: Block): boolean {
   let effects = false;
   for (const op of block.ops) {
-    const { effect } = opRow(op.name);
+    const { effect } = rowOf(op);
     if (op.name === 'call' || op.name === 'trap' || op.name === 'fclass' || op.type === 'v128' || isAtomic(op))
       return false;
     const refuses = effect === 'memory' || effect === 'flags' || op.name === 'trap_if';

@@ -1,5 +1,5 @@
 import { OPS, opRow, type OpName } from '../../ir/op.ts';
-import type { Op } from '../../ir/block.ts';
+import { makeOp, type OpParts } from '../../ir/make-op.ts';
 import { WIDTH } from '../../ir/type.ts';
 import { STATE_SIZE } from '../../layout/memory-map.ts';
 import type { StoredCode } from './code-store.ts';
@@ -20,7 +20,11 @@ const IMPORTS: Readonly<Record<string, WebAssembly.ImportExportKind>> = {
 };
 
 /** A region without its two byte strings, which follow the head in the order of the regions. */
-type Head = Omit<CompiledRegion, 'bytes'> & { readonly bytes: number; readonly source: number };
+interface Head extends Omit<CompiledRegion, 'bytes' | 'floatOps'> {
+  readonly bytes: number;
+  readonly source: number;
+  readonly floatOps: readonly OpParts[];
+}
 
 /** Why a file is not used: it is none, or it was written by another engine or for another program or options. */
 export type Unusable = 'damaged' | 'foreign';
@@ -81,8 +85,8 @@ export function decodeCode(file: Uint8Array<ArrayBuffer>, key: string, guestSize
     const bytes = file.slice(at, at + region.bytes);
     const source = file.slice(at + region.bytes, end);
     if (!isRegionModule(bytes)) return 'damaged';
-    const { source: _, ...code } = region;
-    regions.push({ code: { ...code, bytes }, source });
+    const { source: _, floatOps, ...code } = region;
+    regions.push({ code: { ...code, floatOps: floatOps.map(makeOp), bytes }, source });
     at = end;
   }
   return at === file.length ? regions : 'damaged';
@@ -152,7 +156,7 @@ function isHead(value: unknown, guestSize: number): value is Head {
 }
 
 /** What `exactFloat` can compute. */
-function isFloatOp(value: unknown): value is Op {
+function isFloatOp(value: unknown): value is OpParts {
   if (!isRecord(value) || typeof value['name'] !== 'string' || !Object.hasOwn(OPS, value['name'])) return false;
   const isType = (type: unknown) => typeof type === 'string' && Object.hasOwn(WIDTH, type);
   return (

@@ -1,6 +1,6 @@
 import { assert } from '../../check/assert.ts';
 import { FloatFlag } from '../../bits/float-format.ts';
-import { opRow } from '../../ir/op.ts';
+import { rowOf } from '../../ir/op.ts';
 import { STATE, TLB } from '../../layout/memory-map.ts';
 import { StateOffset } from '../../layout/state.ts';
 import { BranchHint, type FunctionBuilder, type Label } from '../../wasm/function.ts';
@@ -24,7 +24,7 @@ import { Status } from './status.ts';
 import type { Circumstances, CodePage, Exit, Present, Refused } from './translate.ts';
 
 function usesFloat(nodes: readonly RegionNode[]): boolean {
-  return nodes.some(({ block }) => block.ops.some(({ name }) => opRow(name).effect === 'flags'));
+  return nodes.some(({ block }) => block.ops.some((op) => rowOf(op).effect === 'flags'));
 }
 
 function lastInstruction({ block }: RegionNode): number {

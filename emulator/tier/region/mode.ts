@@ -1,5 +1,5 @@
 import type { Op, Value } from '../../ir/block.ts';
-import { opRow } from '../../ir/op.ts';
+import { rowOf } from '../../ir/op.ts';
 import { floatInlinable } from '../lower-float.ts';
 
 /**
@@ -21,7 +21,7 @@ export function regionMode(
   const constant = (value: Value) => (ops[value]!.name === 'const' ? ops[value]!.bits : undefined);
   for (let index = first; index < end; index++) {
     const op = ops[index]!;
-    const { effect } = opRow(op.name);
+    const { effect } = rowOf(op);
     if (effect === 'none' || effect === 'reads') {
       if (op.type === 'v128' || op.name === 'fclass') mode = 'full';
       continue;
