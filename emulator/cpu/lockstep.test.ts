@@ -12,6 +12,7 @@ import { F, X } from '../isa/riscv/registers.ts';
 import { PAGE_SIZE, Permission, STATE, STATE_SIZE } from '../layout/memory-map.ts';
 import { ExitReason, FaultKind, REGISTERS, StateOffset } from '../layout/state.ts';
 import { CODE, CODE_SIZE, GUEST_SIZE, Image, PAGES, randomImage } from './random-code.test-support.ts';
+import { ReferenceCpu } from './reference.ts';
 import { Vcpu } from './vcpu.ts';
 
 const RESULT_OFFSETS = [
@@ -35,12 +36,12 @@ function oracleStep(retired: number): End {
   const bytes = fetchable(pc);
   const decoded = riscv64.decode(bytes, 0);
   if (decoded === undefined) {
-    if (bytes.length < riscv64.maximumLength) return ['fault', FaultKind.fetch, pc + BigInt(bytes.length)];
     const short = (bytes[0]! & 3) !== 3;
+    if (bytes.length < (short ? 2 : 4)) return ['fault', FaultKind.fetch, pc + BigInt(bytes.length)];
     return [
       'trap',
       riscv64.illegalInstruction,
-      BigInt(new DataView(bytes.buffer, bytes.byteOffset).getUint32(0, true)) & (short ? 0xffffn : 0xffff_ffffn),
+      bytes.subarray(0, short ? 2 : 4).reduceRight((bits, byte) => (bits << 8n) | BigInt(byte), 0n),
     ];
   }
   const builder = new Builder(riscv64.name);
@@ -68,7 +69,7 @@ function fetchable(pc: bigint): Uint8Array {
   return oracle.guest.slice(start, end);
 }
 
-function subjectEnd(vcpu: Vcpu, reason: ExitReason): End {
+function subjectEnd(vcpu: Pick<Vcpu, 'cause' | 'value'>, reason: ExitReason): End {
   if (reason === ExitReason.budget) return ['on'];
   return [reason === ExitReason.trap ? 'trap' : 'fault', vcpu.cause, vcpu.value];
 }
@@ -139,6 +140,27 @@ function describe(pc: bigint): string {
 }
 
 const base = testSeed();
+
+test('an illegal encoding of 16 bits in front of a page that may not be executed is illegal, one of 32 a fault', () => {
+  const pc = BigInt(CODE + CODE_SIZE - 2);
+  for (const [low, expected] of [
+    [0x80f0, ['trap', riscv64.illegalInstruction, 0x80f0n]],
+    [0xffff, ['fault', FaultKind.fetch, pc + 2n]],
+  ] as const) {
+    oracle.load(randomImage(new Random(base)));
+    subject.load(randomImage(new Random(base)));
+    for (const { guest } of [oracle, subject]) guest.set([low & 0xff, low >> 8], Number(pc));
+    for (const vcpu of [
+      new Vcpu(riscv64, subject.memory, { guestSize: GUEST_SIZE }),
+      new ReferenceCpu(riscv64, subject.memory, { guestSize: GUEST_SIZE }),
+    ]) {
+      vcpu.pc = pc;
+      assert.deepEqual(subjectEnd(vcpu, vcpu.run(1)), expected);
+    }
+    oracle.state.setBigUint64(StateOffset.pc, pc, true);
+    assert.deepEqual(oracleStep(0), expected);
+  }
+});
 
 test('random RISC-V code does in the interpreter what the evaluator says, step by step', (context) => {
   context.diagnostic(`SEED=${base}`);

@@ -76,7 +76,7 @@ export class ReferenceCpu {
     const decoded = this.#isa.decode(bytes, 0);
     if (!decoded) {
       // Cut off, as far as can be told: the rest of the bytes cannot be fetched.
-      if (available < this.#isa.maximumLength)
+      if (available < this.#isa.maximumLength && !this.#isShort(bytes))
         return this.#leave(ExitReason.fault, FaultKind.fetch, pc + BigInt(available));
       return this.#leave(ExitReason.trap, this.#isa.illegalInstruction, this.#bitsOf(bytes));
     }
@@ -118,9 +118,14 @@ export class ReferenceCpu {
     return count;
   }
 
-  /** The bytes of an illegal instruction as a number; a 16-bit RISC-V encoding is one whose two lowest bits are not both set. */
+  /** Whether the encoding has 16 bits, of RISC-V: its two lowest are not both set. What follows is not part of it. */
+  #isShort(bytes: Uint8Array): boolean {
+    return this.#isa.alignment === 2 && (bytes[0]! & 3) !== 3;
+  }
+
+  /** The bytes of an illegal instruction as a number. */
   #bitsOf(bytes: Uint8Array): bigint {
-    const length = this.#isa.alignment === 2 && (bytes[0]! & 3) !== 3 ? 2 : Math.min(bytes.length, 4);
+    const length = this.#isShort(bytes) ? 2 : Math.min(bytes.length, 4);
     return bytes.subarray(0, length).reduceRight((bits, byte) => (bits << 8n) | BigInt(byte), 0n);
   }
 }
