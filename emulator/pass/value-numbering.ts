@@ -27,7 +27,7 @@ const NONE = -1;
 const CANDIDATES = 16;
 
 /** Displacements that lowering leaves to the access. */
-const NEAR = 4096n;
+const NEAR = 4096;
 
 /** The ops of the new block that might be had again. They are found by the last defined of their arguments. */
 class Known {
@@ -110,7 +110,7 @@ function isDisplaced({ name, type, args }: Op, ops: readonly Op[]): boolean {
   if (name !== 'add' || type !== 'i64') return false;
   const distance = ops[args[1]!]!;
   if (distance.name !== 'const') return false;
-  const bytes = BigInt.asIntN(64, distance.bits!);
+  const bytes = Number(BigInt.asIntN(64, distance.bits!));
   return bytes >= -NEAR && bytes < NEAR;
 }
 

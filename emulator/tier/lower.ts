@@ -1,6 +1,7 @@
 import { assert } from '../check/assert.ts';
 import type { Block, Op, Value } from '../ir/block.ts';
-import { rowOf, resultType, wasmInstruction, type OpName } from '../ir/op.ts';
+import { plainOp } from '../ir/make-op.ts';
+import { OP_NAMES, type OpName, opRow, resultType, rowOf, wasmInstruction } from '../ir/op.ts';
 import type { Type } from '../ir/type.ts';
 import { STATE } from '../layout/memory-map.ts';
 import { ExitReason, StateOffset } from '../layout/state.ts';
@@ -97,9 +98,8 @@ export class Lowering {
     if (op.name === 'add' && op.type === 'i64' && this.#placement.delayed[value] === 1) {
       const bits = this.constant(op.args[1]!);
       if (bits !== undefined) {
-        const displacement = BigInt.asIntN(64, bits);
-        if (displacement >= -4096n && displacement < 4096n)
-          return { base: op.args[0]!, displacement: Number(displacement) };
+        const displacement = Number(BigInt.asIntN(64, bits));
+        if (displacement >= -4096 && displacement < 4096) return { base: op.args[0]!, displacement };
       }
     }
     return { base: value, displacement: 0 };
@@ -124,12 +124,12 @@ export class Lowering {
   }
 
   #lowerOp(op: Op): void {
-    const custom = LOWERING[op.name];
+    const custom = LOWERING_OF[op.kind];
     if (custom !== undefined) return custom(this, op);
-    const wasm = wasmInstruction(op);
-    assert(wasm !== undefined, `IR op ${op.name} has a lowering`);
     this.pushArguments(op);
-    this.fn.op(wasm as WasmOp);
+    const name = DIRECT[op.kind]![op.type] ?? wasmInstruction(op);
+    assert(name !== undefined, `IR op ${op.name} has a lowering`);
+    this.fn.op(name as WasmOp);
   }
 
   #constant(op: Op): void {
@@ -248,3 +248,12 @@ const LOWERING: Partial<Record<OpName, OpLowering>> = {
   ...FLOAT_LOWERING,
   ...VECTOR_LOWERING,
 };
+
+const LOWERING_OF: readonly (OpLowering | undefined)[] = OP_NAMES.map((name) => LOWERING[name]);
+
+/** By an op's kind and type, the instruction that does the same, where these say which: putting its name together takes as long as all else. */
+const DIRECT: readonly Readonly<Partial<Record<Type | 'none', string>>>[] = OP_NAMES.map((name) => {
+  const { types, wasm, attributes } = opRow(name);
+  if (wasm === undefined || attributes !== undefined) return {};
+  return Object.fromEntries(types.map((type) => [type, wasmInstruction(plainOp(name, type, []))!]));
+});

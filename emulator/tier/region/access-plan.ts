@@ -239,8 +239,8 @@ class Values {
 
 function small(op: Op): number | undefined {
   if (op.name !== 'const' || op.type !== 'i64') return undefined;
-  const value = BigInt.asIntN(64, op.bits!);
-  return value >= -(2n ** 31n) && value < 2n ** 31n ? Number(value) : undefined;
+  const value = Number(BigInt.asIntN(64, op.bits!));
+  return value >= -(2 ** 31) && value < 2 ** 31 ? value : undefined;
 }
 
 function stateOffset({ slot }: Op): number {

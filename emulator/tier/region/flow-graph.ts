@@ -1,4 +1,5 @@
 import { assert } from '../../check/assert.ts';
+import { filled } from '../../pass/rewriter.ts';
 import { successors, type RegionNode } from './node.ts';
 
 /** The node that stands for "anywhere the region can be entered": its number is one past the last real node's. */
@@ -13,22 +14,22 @@ export interface FlowGraph {
   /** Guest nodes that the root can dispatch to; entry number i + 1 is `entries[i]`. */
   readonly entries: readonly number[];
   /** Entry number by node, 0 for none. */
-  readonly entryOf: Int32Array;
+  readonly entryOf: readonly number[];
   /** For the root and loop headers: where to go next towards an entry, by entry number. */
   readonly hops: ReadonlyMap<GraphNode, ReadonlyMap<number, number>>;
   /** Edges that must go through a dispatch, as `from * nodes + to`. */
   readonly dispatched: ReadonlySet<number>;
   /** Header of the innermost loop around a node (a header is in its own), or -1. */
-  readonly innermost: Int32Array;
+  readonly innermost: readonly number[];
   /** Header of the next loop outwards. */
   readonly parent: ReadonlyMap<number, number>;
   /** Children in the dominator tree, in reverse postorder. */
   readonly children: readonly (readonly number[])[];
   /** Nodes reached by more than one forward edge, or by a dispatch: they need a label. */
-  readonly merges: Uint8Array;
-  readonly loopHeaders: Uint8Array;
+  readonly merges: readonly number[];
+  readonly loopHeaders: readonly number[];
   /** Position in reverse postorder. */
-  readonly order: Int32Array;
+  readonly order: readonly number[];
 }
 
 interface Graph {
@@ -39,8 +40,8 @@ interface Graph {
 interface Dominance {
   /** Nodes in reverse postorder; unreachable ones are missing. */
   readonly sequence: readonly number[];
-  readonly order: Int32Array;
-  readonly immediate: Int32Array;
+  readonly order: readonly number[];
+  readonly immediate: readonly number[];
 }
 
 const UNREACHED = -1;
@@ -86,7 +87,7 @@ export function analyseFlow(nodes: readonly RegionNode[], wanted: readonly numbe
 function dispatchAll(direct: readonly (readonly number[])[]): FlowGraph {
   const count = direct.length;
   const edges = direct.flatMap((targets, from) => targets.map((to) => from * count + to));
-  const none = { headers: new Set<number>(), innermost: new Int32Array(count).fill(UNREACHED), parent: new Map() };
+  const none = { headers: new Set<number>(), innermost: filled(count, UNREACHED), parent: new Map() };
   const flat = shape(direct, [...direct.keys()], new Set(edges), none);
   assert(flat !== undefined, 'a graph without edges is reducible');
   return flat;
@@ -101,7 +102,7 @@ function shape(
 ): FlowGraph | undefined {
   const count = direct.length;
   const root = count;
-  const entryOf = new Int32Array(count);
+  const entryOf = filled(count, 0);
   const hops = new Map<GraphNode, Map<number, number>>();
   entryList.forEach((entry, position) => {
     entryOf[entry] = position + 1;
@@ -133,13 +134,13 @@ function assemble(
   { sequence, order, immediate }: Dominance,
   hops: FlowGraph['hops'],
   entries: readonly number[],
-  entryOf: Int32Array,
+  entryOf: readonly number[],
   dispatched: ReadonlySet<number>,
 ): Omit<FlowGraph, 'innermost' | 'parent'> | undefined {
   const children: number[][] = edges.map(() => []);
-  const forward = new Int32Array(edges.length);
-  const merges = new Uint8Array(edges.length);
-  const loopHeaders = new Uint8Array(edges.length);
+  const forward = filled(edges.length, 0);
+  const merges = filled(edges.length, 0);
+  const loopHeaders = filled(edges.length, 0);
   for (const node of sequence) {
     if (node !== root) children[immediate[node]!]!.push(node);
     for (const to of edges[node]!) {
@@ -179,7 +180,7 @@ function withRoot(
 /** Entries that nothing else leads to hang on the root, one after the other, for one may lead to the next. */
 function hangUnreached(graph: { readonly successors: number[][]; readonly root: number }, entries: Iterable<number>) {
   const { root } = graph;
-  const seen = reach(graph, new Uint8Array(root + 1), root);
+  const seen = reach(graph, filled(root + 1, 0), root);
   for (const entry of entries) {
     if (seen[entry] === 1) continue;
     graph.successors[root]!.push(entry);
@@ -197,21 +198,34 @@ function sideEntries(
 ): { readonly cut: ReadonlySet<number>; readonly headers: readonly number[] } {
   const count = nodes.length;
   const cut = new Set<number>();
-  const isCut = (from: number, to: number) => cut.has(from * count + to);
-  const work: Uint8Array[] = [new Uint8Array(count).fill(1)];
-  /** Headers found: edges to them from inside their loop are its back edges. */
-  const headers = new Uint8Array(count);
+  const predecessors: number[][] = edges.map(() => []);
+  for (let from = 0; from < edges.length; from++) for (const to of edges[from]!) predecessors[to]!.push(from);
+  const search: ComponentSearch = {
+    edges,
+    isCut: (from, to) => cut.has(from * count + to),
+    part: filled(edges.length, 0),
+    index: filled(count, UNREACHED),
+    low: filled(count, 0),
+    onStack: filled(count, 0),
+  };
+  const { part } = search;
+  // The root is in no part: it is where control comes from.
+  part[count] = NO_PART;
+  const work: { readonly members: readonly number[]; readonly number: number }[] = [
+    { members: nodes.map((_, node) => node), number: 0 },
+  ];
+  let parts = 1;
+  /** Each stands for a loop: edges to it from inside are its back edges. */
   const found: number[] = [];
   while (work.length > 0) {
-    const within = work.pop()!;
-    for (const component of components(edges, within, headers, isCut)) {
-      const inside = new Uint8Array(count);
-      for (const node of component) inside[node] = 1;
+    const { members, number } = work.pop()!;
+    for (const component of components(search, members, number)) {
+      const inside = parts++;
+      for (const node of component) part[node] = inside;
       const ways = new Set<number>();
-      edges.forEach((targets, from) => {
-        if (from < count && inside[from] === 1) return;
-        for (const to of targets) if (inside[to] === 1 && !isCut(from, to)) ways.add(to);
-      });
+      for (const node of component) {
+        for (const from of predecessors[node]!) if (part[from] !== inside && !search.isCut(from, node)) ways.add(node);
+      }
       // Code that the passes have cut off has no way in; it may begin anywhere.
       let header = ways.values().next().value ?? component[0]!;
       if (ways.size > 1) {
@@ -221,37 +235,43 @@ function sideEntries(
           for (const to of edges[from]!) if (ways.has(to) && nodes[to]!.pc <= nodes[from]!.pc) back.add(to);
         const candidates = back.size > 0 ? back : ways;
         for (const way of candidates) if (!candidates.has(header) || nodes[way]!.pc < nodes[header]!.pc) header = way;
-        edges.forEach((targets, from) => {
-          if (from < count && inside[from] === 1) return;
-          for (const to of targets) if (inside[to] === 1 && to !== header) cut.add(from * count + to);
-        });
+        for (const node of component) {
+          if (node === header) continue;
+          for (const from of predecessors[node]!) if (part[from] !== inside) cut.add(from * count + node);
+        }
       }
-      headers[header] = 1;
       found.push(header);
-      inside[header] = 0;
-      work.push(inside);
+      part[header] = NO_PART;
+      work.push({ members: component.filter((node) => node !== header), number: inside });
     }
   }
   return { cut, headers: found };
 }
 
-/** Strongly connected components that hold a cycle, of the nodes `within`; edges to headers found earlier do not count (Tarjan, 1972). */
-function components(
-  edges: readonly (readonly number[])[],
-  within: Uint8Array,
-  headers: Uint8Array,
-  isCut: (from: number, to: number) => boolean,
-): number[][] {
-  const index = new Int32Array(within.length).fill(UNREACHED);
-  const low = new Int32Array(within.length);
-  const onStack = new Uint8Array(within.length);
+/** Of nodes that are in no part of the graph that is still searched: headers. */
+const NO_PART = -1;
+
+/** What the searches for components share, so that each takes as long as its part is large. */
+interface ComponentSearch {
+  readonly edges: readonly (readonly number[])[];
+  readonly isCut: (from: number, to: number) => boolean;
+  /** The number of the part of the graph that each node is in. */
+  readonly part: number[];
+  readonly index: number[];
+  readonly low: number[];
+  readonly onStack: number[];
+}
+
+/** Strongly connected components that hold a cycle, of a part of the graph; edges that leave it do not count (Tarjan, 1972). */
+function components(search: ComponentSearch, members: readonly number[], number: number): number[][] {
+  const { edges, isCut, part, index, low, onStack } = search;
   const path: number[] = [];
   const found: number[][] = [];
   let next = 0;
-  const targetsOf = (node: number) =>
-    edges[node]!.filter((to) => within[to] === 1 && headers[to] === 0 && !isCut(node, to));
-  for (let start = 0; start < within.length; start++) {
-    if (within[start] === 0 || index[start] !== UNREACHED) continue;
+  for (const node of members) index[node] = UNREACHED;
+  const targetsOf = (node: number) => edges[node]!.filter((to) => part[to] === number && !isCut(node, to));
+  for (const start of members) {
+    if (index[start] !== UNREACHED) continue;
     const stack: { readonly node: number; readonly targets: readonly number[]; at: number }[] = [];
     const visit = (node: number) => {
       index[node] = low[node] = next++;
@@ -290,7 +310,7 @@ function ascending(nodes: ReadonlySet<number>): number[] {
   return [...nodes].sort((a, b) => a - b);
 }
 
-function reach(graph: Graph, seen: Uint8Array, from: number): Uint8Array {
+function reach(graph: Graph, seen: number[], from: number): number[] {
   const stack = [from];
   seen[from] = 1;
   while (stack.length > 0) {
@@ -306,8 +326,8 @@ function reach(graph: Graph, seen: Uint8Array, from: number): Uint8Array {
 /** Reverse postorder and immediate dominators (Cooper, Harvey, Kennedy, "A Simple, Fast Dominance Algorithm", 2001). */
 function dominatorsOf({ successors: edges, root }: Graph): Dominance {
   const postorder: number[] = [];
-  const state = new Uint8Array(edges.length);
-  const position = new Int32Array(edges.length);
+  const state = filled(edges.length, 0);
+  const position = filled(edges.length, 0);
   const stack = [root];
   state[root] = 1;
   while (stack.length > 0) {
@@ -325,11 +345,11 @@ function dominatorsOf({ successors: edges, root }: Graph): Dominance {
     }
   }
   const sequence = postorder.reverse();
-  const order = new Int32Array(edges.length).fill(UNREACHED);
+  const order = filled(edges.length, UNREACHED);
   sequence.forEach((node, index) => (order[node] = index));
   const predecessors: number[][] = edges.map(() => []);
   for (const node of sequence) for (const to of edges[node]!) predecessors[to]!.push(node);
-  const immediate = new Int32Array(edges.length).fill(UNREACHED);
+  const immediate = filled(edges.length, UNREACHED);
   immediate[root] = root;
   for (let changed = true; changed;) {
     changed = false;
@@ -349,7 +369,7 @@ function dominatorsOf({ successors: edges, root }: Graph): Dominance {
   return { sequence, order, immediate };
 }
 
-function intersect(immediate: Int32Array, order: Int32Array, a: number, b: number): number {
+function intersect(immediate: readonly number[], order: readonly number[], a: number, b: number): number {
   while (a !== b) {
     while (order[a]! > order[b]!) a = immediate[a]!;
     while (order[b]! > order[a]!) b = immediate[b]!;
@@ -365,7 +385,7 @@ function dominates({ immediate, order }: Dominance, a: number, b: number): boole
 interface Loops {
   readonly headers: ReadonlySet<number>;
   /** Header of the innermost loop that a node is in (a header is in its own), or -1. */
-  readonly innermost: Int32Array;
+  readonly innermost: readonly number[];
   /** Header of the next loop outwards. */
   readonly parent: ReadonlyMap<number, number>;
 }
@@ -387,7 +407,7 @@ function innermostLoops(count: number, { successors: edges }: Graph, dominance: 
       }
     }
   }
-  const innermost = new Int32Array(count).fill(UNREACHED);
+  const innermost = filled(count, UNREACHED);
   const parent = new Map<number, number>();
   // Inner headers come later in reverse postorder; their bodies are skipped as a whole when an outer loop is walked.
   const headers = [...back.keys()].sort((a, b) => order[b]! - order[a]!);
