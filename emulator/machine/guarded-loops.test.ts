@@ -2,18 +2,9 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { testSeed } from '../bits/float-operands.ts';
 import { Random } from '../ir/random.ts';
-import { riscv64 } from '../isa/riscv/index.ts';
-import { X } from '../isa/riscv/registers.ts';
-import { PAGE_SIZE, Permission, STATE } from '../layout/memory-map.ts';
-import { ExitReason, REGISTERS } from '../layout/state.ts';
-import { FlatMemory } from '../memory/flat.ts';
-import { createCpu, type Tier } from './tier.ts';
+import { PAGE_SIZE, Permission } from '../layout/memory-map.ts';
+import { DATA, DATA_PAGES, type LoopProgram, runLoop } from './loop-run.test-support.ts';
 
-const SIZE = 1 << 20;
-const CODE = 0x1_0000;
-/** Pages that loops walk over, each with permissions of its own. */
-const DATA = 0x8_0000;
-const DATA_PAGES = 16;
 const EXECUTE = Permission.read | Permission.execute;
 const READ_WRITE = Permission.read | Permission.write;
 const ROUNDS = Number(process.env['ROUNDS'] ?? 60);
@@ -22,14 +13,8 @@ const LOADS = { 1: ['lb', 'lbu'], 2: ['lh', 'lhu'], 4: ['lw', 'lwu'], 8: ['ld'] 
 const STORES = { 1: 'sb', 2: 'sh', 4: 'sw', 8: 'sd' } as const;
 type Bytes = keyof typeof LOADS;
 
-interface Program {
-  readonly lines: readonly string[];
-  readonly registers: Readonly<Record<number, number>>;
-  readonly permissions: readonly number[];
-}
-
 /** A loop whose pointers move on by constants, some of them by way of another register, over memory that may end before the loop does. */
-function randomLoop(random: Random): Program {
+function randomLoop(random: Random): LoopProgram {
   const pointers = ['a0', 'a1'];
   const strides = pointers.map(() => random.pick([1, 2, 4, 8, 16, 24, 64, 0, -1, -8, -32]));
   const width = (): Bytes => random.pick([1, 2, 4, 8] as const);
@@ -99,38 +84,6 @@ function randomLoop(random: Random): Program {
   };
 }
 
-function run(tier: Tier, { lines, registers, permissions }: Program, times: number, part: () => number) {
-  const memory = new FlatMemory(SIZE);
-  memory.permission.fill(EXECUTE, CODE / PAGE_SIZE, CODE / PAGE_SIZE + 1);
-  memory.permission.set(permissions, DATA / PAGE_SIZE);
-  const bytes: number[] = [];
-  for (const line of [...lines, 'ecall']) {
-    // Distances are written with an @.
-    const here = CODE + bytes.length;
-    const absolute = line.replace(/@(-?\d+)/, (_, distance) => `0x${(here + Number(distance)).toString(16)}`);
-    const encoded = riscv64.assemble(absolute, BigInt(here));
-    if ('error' in encoded) throw new Error(`${line}: ${encoded.error}`);
-    bytes.push(...encoded);
-  }
-  memory.bytes.set(bytes, CODE);
-  for (let at = 0; at < DATA_PAGES * PAGE_SIZE; at++) memory.bytes[DATA + at] = (at * 7) >> 3;
-  const cpu = createCpu(tier, riscv64, memory);
-  const file = new BigUint64Array(memory.memory.buffer, STATE + X.offset, 32);
-  const ends: string[] = [];
-  for (let time = 0; time < times; time++) {
-    cpu.pc = BigInt(CODE);
-    for (const [register, value] of Object.entries(registers)) file[Number(register)] = BigInt(value);
-    let reason: ExitReason;
-    do reason = cpu.run(part());
-    while (reason === ExitReason.budget);
-    ends.push(`${reason} ${cpu.cause} ${cpu.value} at ${cpu.pc} after ${cpu.counters.instructions}`);
-  }
-  const counters: Readonly<Partial<Record<string, number>>> = { ...cpu.counters };
-  const held = Buffer.from(Buffer.from(memory.memory.buffer, STATE + REGISTERS, 32 * 8));
-  const data = Buffer.from(memory.bytes.subarray(DATA, DATA + DATA_PAGES * PAGE_SIZE)).toString('base64');
-  return { end: { ends, held, data }, regionInstructions: counters['regionInstructions'] ?? 0 };
-}
-
 test('loops that are checked for many turns at once end alike at every fault and every end of the budget', (context) => {
   const base = testSeed();
   context.diagnostic(`SEED=${base}`);
@@ -139,11 +92,11 @@ test('loops that are checked for many turns at once end alike at every fault and
     const seed = base + round;
     const program = randomLoop(new Random(seed));
     const whole = () => 1_000_000;
-    const expected = run('interpreter', program, 3, whole);
+    const expected = runLoop('interpreter', program, 3, whole);
     const random = new Random(seed);
     const longest = random.pick([30, 1000, 100_000]);
     for (const part of [whole, () => 1 + random.below(longest)]) {
-      const { end, regionInstructions } = run('optimized', program, 3, part);
+      const { end, regionInstructions } = runLoop('optimized', program, 3, part);
       assert.deepEqual(end, expected.end, `seed ${seed}\n${program.lines.join('\n')}`);
       inRegions += regionInstructions;
     }

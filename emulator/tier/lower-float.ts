@@ -118,13 +118,17 @@ function floatType(op: Op): Float {
   return (op.name === 'f_to_int' ? op.from : op.type) as Float;
 }
 
+function isCovered({ lowering }: FloatCode, op: Op): boolean {
+  return lowering.site.covered?.has(op) === true;
+}
+
 /** Sum or difference: never tiny and inexact at once, so only overflow and the rounding error matter. */
 function sum(instruction: 'add' | 'sub'): FastPath {
-  return (code, [a, b]) => {
+  return (code, [a, b], op) => {
     code.scratch((result) => {
       code.binary(instruction, a!, b!);
       code.fn.localSet(result);
-      code.refuseUnlessFinite(result);
+      if (!isCovered(code, op)) code.refuseUnlessFinite(result);
       code.unlessInexactAccrued(() => code.sumError(instruction, a!, b!, result), 'error');
       code.fn.localGet(result);
     });
@@ -156,12 +160,12 @@ const quotient: FastPath = (code, [a, b]) => {
   });
 };
 
-const squareRoot: FastPath = (code, [a]) => {
+const squareRoot: FastPath = (code, [a], op) => {
   code.scratch((result) => {
     code.fn.localGet(a!);
     code.fn.op(`${code.type}.sqrt`);
     code.fn.localSet(result);
-    code.refuseUnlessFinite(result);
+    if (!isCovered(code, op)) code.refuseUnlessFinite(result);
     code.unlessInexactAccrued(() => code.productDiffers(result, result, a!), 'truth');
     code.fn.localGet(result);
   });

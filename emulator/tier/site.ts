@@ -1,3 +1,4 @@
+import type { Op } from '../ir/block.ts';
 import type { Field, Slot, Type } from '../ir/type.ts';
 import type { JumpHint } from '../ir/block.ts';
 import type { ExitReason } from '../layout/state.ts';
@@ -16,6 +17,8 @@ export interface Site {
   readonly inline: boolean;
   /** Whether the inexact flag is known to have accrued, so that nothing need find out whether a result is inexact. */
   readonly inexactAccrued: boolean;
+  /** Results that need no check for being finite, since that of another one finds them out before anyone sees them. */
+  readonly covered?: ReadonlySet<Op> | undefined;
   /** The code of a guest instruction follows; where its address is only known at run time, `pc` means nothing. */
   beginInstruction(pc: bigint, length: number): void;
   /** Pops an i32; when it is not 0 goes to the twin. Only where `inline`. */

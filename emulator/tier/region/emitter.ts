@@ -18,7 +18,7 @@ import { emitSwitch } from './switch.ts';
 import { writeEntryCheck } from './entry-check.ts';
 import { GuardedLoops } from './guarded-loops.ts';
 import type { LoopGuard } from './loop-guard.ts';
-import { planAccesses, type AccessKnowledge, type Assumption } from './access-plan.ts';
+import { planAccesses, type AccessKnowledge, type AccessPlan, type Assumption } from './access-plan.ts';
 import { RegionMemoryPath } from './region-memory-path.ts';
 import { Status } from './status.ts';
 import type { Circumstances, CodePage, Exit, Present, Refused } from './translate.ts';
@@ -29,6 +29,14 @@ function usesFloat(nodes: readonly RegionNode[]): boolean {
 
 function lastInstruction({ block }: RegionNode): number {
   return Number(BigInt.asIntN(64, block.ops.findLast(({ name }) => name === 'insn')!.pc!));
+}
+
+/** What is done to a region's checks. */
+export interface RegionPlans {
+  /** By the loop's header. */
+  readonly guards: ReadonlyMap<number, LoopGuard>;
+  /** Whether floating-point results may be checked by way of others (float-window.ts). */
+  readonly floatWindows: boolean;
 }
 
 /**
@@ -58,6 +66,7 @@ export class RegionEmitter {
   readonly #loops = new Map<number, Label>();
   readonly #labels = new Map<number, Label>();
   readonly #guarded: GuardedLoops;
+  readonly #floatWindows: boolean;
   #exit: Label = 0;
 
   constructor(
@@ -70,8 +79,9 @@ export class RegionEmitter {
     refused: Refused,
     circumstances: Present,
     pages: readonly CodePage[],
-    guards: ReadonlyMap<number, LoopGuard>,
+    { guards, floatWindows }: RegionPlans,
   ) {
+    this.#floatWindows = floatWindows;
     this.#pages = pages;
     const { pageCaches } = circumstances;
     this.circumstances = {
@@ -247,23 +257,26 @@ export class RegionEmitter {
       fn.op('i32.sub');
       fn.localSet(this.#budget);
     }
-    const site = new RegionSite(fn, node, this.#registers, this.#refused, {
-      exit: this.#exitOf(index),
-      status: this.#status,
-      inexactAccrued: this.circumstances.inexactAccrued,
-      slowPaths: this.#slowPaths,
-      beforeCall: () => this.#storeBudget(),
-      afterCall: () => this.#afterCall(),
-      newExit: (exit) => this.#newExit(exit),
-      end: () => this.#writeEnding(node),
-    });
+    let plan: AccessPlan | undefined;
     if (this.#memory instanceof RegionMemoryPath) {
-      const plan = planAccesses(node.block, this.#knowledge, this.#guarded.around(index)?.covered);
+      plan = planAccesses(node.block, this.#knowledge, this.#guarded.around(index)?.covered);
       for (const check of plan.values()) if (check.kind === 'range') this.assumptions.add(check.range);
       this.#memory.follow(plan);
     } else {
       this.#memory.follow(node.block);
     }
+    const site = new RegionSite(fn, node, this.#registers, this.#refused, {
+      exit: this.#exitOf(index),
+      status: this.#status,
+      inexactAccrued: this.circumstances.inexactAccrued,
+      slowPaths: this.#slowPaths,
+      floatWindows: this.#floatWindows && this.circumstances.inexactAccrued,
+      isSafe: (load) => plan?.get(load)?.kind === 'covered',
+      beforeCall: () => this.#storeBudget(),
+      afterCall: () => this.#afterCall(),
+      newExit: (exit) => this.#newExit(exit),
+      end: () => this.#writeEnding(node),
+    });
     new Lowering(node.block, site, this.#memory, this.#runtime).run();
     this.#closeMerges(merges);
     if (isLoop) {

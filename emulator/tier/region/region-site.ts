@@ -1,8 +1,11 @@
 import { assert } from '../../check/assert.ts';
+import type { Op } from '../../ir/block.ts';
 import type { Slot, Type } from '../../ir/type.ts';
 import type { ExitReason } from '../../layout/state.ts';
 import { BranchHint, type FunctionBuilder, type Label } from '../../wasm/function.ts';
 import type { Site } from '../site.ts';
+import { type FloatWindow, planFloatWindows } from './float-window.ts';
+import { FloatWindowCode, isRepeatableOp } from './float-window-code.ts';
 import { regionMode } from './mode.ts';
 import type { RegionNode } from './node.ts';
 import type { RegisterLocals } from './register-locals.ts';
@@ -18,6 +21,10 @@ export interface RegionFrame {
   readonly inexactAccrued: boolean;
   /** Instructions that access memory get their slow path in line. */
   readonly slowPaths: boolean;
+  /** Results of floating-point arithmetic may be checked by way of others. */
+  readonly floatWindows: boolean;
+  /** Loads that cannot leave the region. */
+  readonly isSafe: (load: Op) => boolean;
   /** Code around calls of helpers. */
   readonly beforeCall: () => void;
   readonly afterCall: () => void;
@@ -40,6 +47,9 @@ export class RegionSite implements Site {
   #begun = 0;
   #pc = 0;
   #length = 0;
+  /** Those whose checks are made together, in order; the first is the one that comes next, or is open. */
+  readonly #windows: FloatWindow[];
+  #open: FloatWindowCode | undefined;
 
   constructor(fn: FunctionBuilder, node: RegionNode, registers: RegisterLocals, refused: Refused, frame: RegionFrame) {
     this.fn = fn;
@@ -54,27 +64,75 @@ export class RegionSite implements Site {
     });
     starts.push(node.block.ops.length);
     this.#starts = starts;
+    this.#windows = frame.floatWindows ? this.#planWindows() : [];
+  }
+
+  get covered(): ReadonlySet<Op> | undefined {
+    return this.#open?.window.covered;
   }
 
   beginInstruction(pc: bigint, length: number): void {
-    const first = this.#starts[this.#begun]!;
-    const end = this.#starts[this.#begun + 1]!;
+    if (this.#open?.window.end === this.#begun) this.#closeWindow();
     this.#begun++;
     this.#pc = Number(BigInt.asIntN(64, pc));
     this.#length = length;
-    const { ops } = this.#node.block;
-    this.inline =
-      !this.#refused.has(this.#pc) &&
-      regionMode(ops, first, end, this.inexactAccrued) === 'inline' &&
-      !(this.#frame.slowPaths && ops.slice(first, end).some(({ name }) => name === 'load' || name === 'store'));
+    this.inline = this.#isInline(this.#begun - 1);
+    if (this.#windows[0]?.first === this.#begun - 1) this.#openWindow(this.#windows.shift()!);
   }
 
   bailIf(): void {
     const { fn } = this;
     const { exit, status, newExit } = this.#frame;
+    if (this.#open !== undefined) return this.#open.undoIf();
     fn.i32Const(newExit({ pc: this.#pc, refund: this.#unretired, kind: 'interpret' }));
     fn.localSet(status);
     fn.brIf(exit, BranchHint.unlikely);
+  }
+
+  #isInline(instruction: number): boolean {
+    const { ops } = this.#node.block;
+    const first = this.#starts[instruction]!;
+    const end = this.#starts[instruction + 1]!;
+    return (
+      !this.#isRefused(instruction) &&
+      regionMode(ops, first, end, this.inexactAccrued) === 'inline' &&
+      !(this.#frame.slowPaths && ops.slice(first, end).some(({ name }) => name === 'load' || name === 'store'))
+    );
+  }
+
+  #isRefused(instruction: number): boolean {
+    const { pc } = this.#node.block.ops[this.#starts[instruction]!]!;
+    return this.#refused.has(Number(BigInt.asIntN(64, pc!)));
+  }
+
+  #planWindows(): FloatWindow[] {
+    const { block } = this.#node;
+    const starts = this.#starts;
+    const { isSafe } = this.#frame;
+    return planFloatWindows(block, {
+      starts,
+      isRepeatable: (instruction) =>
+        this.#isInline(instruction) &&
+        block.ops.slice(starts[instruction]!, starts[instruction + 1]!).every((op) => isRepeatableOp(op, isSafe)),
+      isRefused: (instruction) => this.#isRefused(instruction),
+    });
+  }
+
+  #openWindow(window: FloatWindow): void {
+    const { fn } = this;
+    const { newExit, exit, status } = this.#frame;
+    const number = newExit({ pc: this.#pc, refund: this.#unretired, kind: 'interpret' });
+    this.#open = new FloatWindowCode(fn, window, () => {
+      fn.i32Const(number);
+      fn.localSet(status);
+      fn.br(exit);
+    });
+  }
+
+  #closeWindow(): void {
+    const open = this.#open;
+    this.#open = undefined;
+    open?.end(this.#registers);
   }
 
   field(): void {
@@ -82,11 +140,11 @@ export class RegionSite implements Site {
   }
 
   readRegister(slot: Slot, type: Type): void {
-    this.#registers.read(slot, type);
+    if (this.#open?.read(slot, type) !== true) this.#registers.read(slot, type);
   }
 
   writeRegister(slot: Slot, type: Type, push: () => void): void {
-    this.#registers.write(slot, type, push);
+    (this.#open ?? this.#registers).write(slot, type, push);
   }
 
   beforeCall(): void {
@@ -127,6 +185,7 @@ export class RegionSite implements Site {
   }
 
   fallThrough(): void {
+    this.#closeWindow();
     this.#frame.end();
   }
 

@@ -86,6 +86,8 @@ export interface CodePage {
 export interface TranslationOptions extends RuntimeOptions {
   /** See TierPolicy. */
   readonly guardGain: number;
+  /** `false`: each floating-point result has a check of its own. */
+  readonly floatWindows?: boolean;
 }
 
 /** Translates a region; the first node is its main entry. Behind address translation it refuses to run unless its pages are where they were. */
@@ -113,7 +115,10 @@ export function translateRegion(
     refused,
     circumstances,
     pages,
-    slowPaths === undefined ? planGuards(nodes, graph, knowledge, refused, options.guardGain) : new Map(),
+    {
+      guards: slowPaths === undefined ? planGuards(nodes, graph, knowledge, refused, options.guardGain) : new Map(),
+      floatWindows: options.floatWindows !== false,
+    },
   );
   emitter.write();
   module.exportFunction('run', fn);

@@ -79,8 +79,9 @@ const MOST_BLOCKS = 10_000;
 /** Pages of code of a region behind address translation: each is looked up at every entry. */
 const MOST_PAGES = 4;
 
-/** Switches guards of loops off by name, as passes are. */
+/** Switch guards of loops and windows of floating-point checks off by name, as passes are. */
 export const LOOP_GUARDS = 'loop-guards';
+export const FLOAT_WINDOWS = 'float-windows';
 
 /** Makes regions of guest code. */
 export class Translator {
@@ -217,14 +218,16 @@ export class Translator {
 
   /** Emits the code of a region. */
   translate(nodes: readonly RegionNode[]): CompiledRegion {
-    const { now } = this.#options;
+    const { now, disabledPasses } = this.#options;
     const begin = now?.() ?? 0;
     const code = translateRegion(
       this.#isa,
       nodes,
-      this.#options.disabledPasses?.has(LOOP_GUARDS) === true
-        ? { ...this.#options, guardGain: Infinity }
-        : this.#options,
+      {
+        ...this.#options,
+        ...(disabledPasses?.has(LOOP_GUARDS) === true ? { guardGain: Infinity } : {}),
+        floatWindows: disabledPasses?.has(FLOAT_WINDOWS) !== true,
+      },
       this.#refused,
       this.#addresses,
       this.#circumstances(),

@@ -1,0 +1,66 @@
+import { FloatFlag } from '../bits/float-format.ts';
+import { riscv64 } from '../isa/riscv/index.ts';
+import { F, X } from '../isa/riscv/registers.ts';
+import { PAGE_SIZE, Permission, STATE } from '../layout/memory-map.ts';
+import { ExitReason, REGISTERS, StateOffset } from '../layout/state.ts';
+import { FlatMemory } from '../memory/flat.ts';
+import { createCpu, type Tier } from './tier.ts';
+
+const SIZE = 1 << 20;
+const CODE = 0x1_0000;
+/** Pages that loops walk over, each with permissions of its own. */
+export const DATA = 0x8_0000;
+export const DATA_PAGES = 16;
+const EXECUTE = Permission.read | Permission.execute;
+
+export interface LoopProgram {
+  /** Of four bytes each; @n is the address n bytes on. */
+  readonly lines: readonly string[];
+  readonly registers: Readonly<Record<number, number>>;
+  /** Bits of floating-point registers. Where there are any, the inexact flag has accrued. */
+  readonly floats?: readonly bigint[];
+  readonly permissions: readonly number[];
+  /** What memory is filled with from DATA on. */
+  readonly data?: readonly bigint[];
+}
+
+/** Runs a program `times` times, in slices of as many instructions as `part` says, and gives all that can be seen of it. */
+export function runLoop(tier: Tier, program: LoopProgram, times: number, part: () => number) {
+  const { lines, registers, permissions, floats = [], data = [] } = program;
+  const memory = new FlatMemory(SIZE);
+  memory.permission.fill(EXECUTE, CODE / PAGE_SIZE, CODE / PAGE_SIZE + 1);
+  memory.permission.set(permissions, DATA / PAGE_SIZE);
+  const bytes: number[] = [];
+  for (const line of [...lines, 'ecall']) {
+    // Distances are written with an @.
+    const here = CODE + bytes.length;
+    const absolute = line.replace(/@(-?\d+)/, (_, distance) => `0x${(here + Number(distance)).toString(16)}`);
+    const encoded = riscv64.assemble(absolute, BigInt(here));
+    if ('error' in encoded) throw new Error(`${line}: ${encoded.error}`);
+    bytes.push(...encoded);
+  }
+  memory.bytes.set(bytes, CODE);
+  for (let at = 0; at < DATA_PAGES * PAGE_SIZE; at++) memory.bytes[DATA + at] = (at * 7) >> 3;
+  memory.bytes.set(new Uint8Array(BigUint64Array.from(data).buffer), DATA);
+  const cpu = createCpu(tier, riscv64, memory);
+  const file = new BigUint64Array(memory.memory.buffer, STATE + X.offset, 32);
+  const floatFile = new BigUint64Array(memory.memory.buffer, STATE + F.offset, 32);
+  const state = new DataView(memory.memory.buffer, STATE);
+  const ends: string[] = [];
+  for (let time = 0; time < times; time++) {
+    cpu.pc = BigInt(CODE);
+    for (const [register, value] of Object.entries(registers)) file[Number(register)] = BigInt(value);
+    floatFile.set(floats);
+    if (floats.length > 0) state.setUint32(StateOffset.floatFlags, FloatFlag.inexact, true);
+    let reason: ExitReason;
+    do reason = cpu.run(part());
+    while (reason === ExitReason.budget);
+    ends.push(
+      `${reason} ${cpu.cause} ${cpu.value} at ${cpu.pc} after ${cpu.counters.instructions}, flags ${state.getUint32(StateOffset.floatFlags, true)}`,
+    );
+  }
+  const counters: Readonly<Partial<Record<string, number>>> = { ...cpu.counters };
+  const held = Buffer.from(Buffer.from(memory.memory.buffer, STATE + REGISTERS, 66 * 8));
+  const bytesLeft = Buffer.from(memory.bytes.subarray(DATA, DATA + DATA_PAGES * PAGE_SIZE)).toString('base64');
+  return { end: { ends, held, bytesLeft }, regionInstructions: counters['regionInstructions'] ?? 0 };
+}
