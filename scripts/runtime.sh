@@ -1,6 +1,15 @@
 # Sourced by dyno, dyno-test and with-runtime: finds the checkout and makes sure of its pinned runtime.
-# Sets ROOT and NODE. POSIX sh.
+# Sets ROOT and NODE. POSIX sh. Every start of dyno goes through here: what starts a process is dear.
 
+# The folder of a path, in FOLDER.
+folder_of() {
+  case $1 in
+    */*) FOLDER=${1%/*}/ ;;
+    *) FOLDER=./ ;;
+  esac
+}
+
+# The folder that $1 is really in, in FOLDER.
 resolve() {
   # readlink -f is not in every sh world; follow links one at a time.
   target=$1
@@ -8,19 +17,17 @@ resolve() {
     link=$(readlink "$target")
     case $link in
       /*) target=$link ;;
-      *) target=$(dirname "$target")/$link ;;
+      *)
+        folder_of "$target"
+        target=$FOLDER$link
+        ;;
     esac
   done
-  (cd "$(dirname "$target")" && pwd -P)
-}
-
-stamp_of_lock() {
-  # cksum is POSIX; the stamp only has to notice that the lock file changed.
-  cksum <"$ROOT/package-lock.json"
+  folder_of "$target"
 }
 
 ready() {
-  [ -x "$NODE" ] && [ -f "$STAMP" ] && [ "$(cat "$STAMP")" = "$(stamp_of_lock)" ]
+  [ -x "$NODE" ] && cmp -s "$INSTALLED" "$ROOT/package-lock.json"
 }
 
 install() {
@@ -59,13 +66,15 @@ install() {
       echo "dyno: no pinned runtime for $(uname -s) $(uname -m) among the packages (optionalDependencies in package.json)" >&2
       exit 2
     fi
-    stamp_of_lock >"$STAMP"
+    cp "$ROOT/package-lock.json" "$INSTALLED"
   fi
   rm -rf "$LOCK"
   trap - EXIT INT TERM
 }
 
-ROOT=$(cd "$(resolve "$0")/.." && pwd -P)
+resolve "$0"
+ROOT=$(cd "$FOLDER.." && pwd -P)
 NODE=$ROOT/node_modules/.bin/node
-STAMP=$ROOT/node_modules/.dyno-stamp
+# The lock file as it was when everything had been installed.
+INSTALLED=$ROOT/node_modules/.dyno-installed.json
 ready || install
