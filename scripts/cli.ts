@@ -5,7 +5,7 @@ import { Command, CommanderError } from 'commander';
 import { oneLine, UserFacingError } from '../emulator/check/errors.ts';
 import { EXIT, Interrupted } from './exit.ts';
 
-interface CommandModule {
+export interface CommandModule {
   command(): Command;
 }
 
@@ -44,10 +44,7 @@ const COMMANDS: readonly CommandRow[] = [
   },
 ];
 
-// Only this process starts from compiled modules; what it measures must compile as any program does.
-delete process.env['NODE_COMPILE_CACHE'];
-
-async function main(argv: readonly string[]): Promise<number> {
+async function main(argv: readonly string[], atHand: Readonly<Record<string, CommandModule>>): Promise<number> {
   if (argv[0] === '--version' || argv[0] === '-V') {
     process.stdout.write(`${version()}\n`);
     return EXIT.ok;
@@ -61,7 +58,7 @@ async function main(argv: readonly string[]): Promise<number> {
     .configureOutput({ writeErr: () => {} });
   const wanted = COMMANDS.find(({ name }) => name === argv.find((word) => !word.startsWith('-')));
   for (const { name, summary, load } of COMMANDS) {
-    const command = name === wanted?.name ? (await load()).command() : new Command(name);
+    const command = name === wanted?.name ? (atHand[name] ?? (await load())).command() : new Command(name);
     program.addCommand(command.summary(summary));
     forEachCommand(command, (one) => one.exitOverride().configureOutput({ writeErr: () => {} }));
   }
@@ -116,18 +113,27 @@ function describeSystemError(error: NodeJS.ErrnoException): string {
   return `${error.path ?? error.syscall}: ${reasons[error.code ?? ''] ?? error.message}`;
 }
 
-// `dyno list | head` closes the pipe early; that is the reader's right.
-process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-  if (error.code === 'EPIPE') process.exit(EXIT.ok);
-  process.stderr.write(`dyno: ${describeSystemError(error)}\n`);
-  process.exit(EXIT.error);
-});
-
-try {
-  process.exitCode = await main(process.argv.slice(2));
-} catch (error) {
-  const { code, line } = verdictOf(error);
-  if (line !== undefined) process.stderr.write(`dyno: ${oneLine(line)}\n`);
-  if (process.env['DYNO_DEBUG'] === '1' && error instanceof Error) process.stderr.write(`${error.stack}\n`);
-  process.exitCode = code;
+/** Carries out a command line and returns the exit code; errors have been written. `atHand` are commands that need not be imported. */
+export async function runCommandLine(
+  argv: readonly string[],
+  atHand: Readonly<Record<string, CommandModule>> = {},
+): Promise<number> {
+  // Only this process starts from compiled modules; what it measures must compile as any program does.
+  delete process.env['NODE_COMPILE_CACHE'];
+  // `dyno list | head` closes the pipe early; that is the reader's right.
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code === 'EPIPE') process.exit(EXIT.ok);
+    process.stderr.write(`dyno: ${describeSystemError(error)}\n`);
+    process.exit(EXIT.error);
+  });
+  try {
+    return await main(argv, atHand);
+  } catch (error) {
+    const { code, line } = verdictOf(error);
+    if (line !== undefined) process.stderr.write(`dyno: ${oneLine(line)}\n`);
+    if (process.env['DYNO_DEBUG'] === '1' && error instanceof Error) process.stderr.write(`${error.stack}\n`);
+    return code;
+  }
 }
+
+if (import.meta.main) process.exitCode = await runCommandLine(process.argv.slice(2));

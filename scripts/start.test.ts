@@ -1,33 +1,88 @@
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { execFile, execFileSync } from 'node:child_process';
+import fs from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import test from 'node:test';
+import path from 'node:path';
+import test, { after, before } from 'node:test';
+import { promisify } from 'node:util';
+import { riscv64 } from '../emulator/isa/riscv/index.ts';
 import { RUNTIME_FLAGS } from '../emulator/machine/runtime-flags.ts';
+import { generateInterpreter } from '../emulator/tier/interpreter/generate.ts';
+import { readManifest, readPart, runScript } from './bundle/bundle.ts';
 
-const SIEVE = join(import.meta.dirname, '..', 'suites', 'guests', 'riscv64', 'sieve');
+const START = path.join(import.meta.dirname, 'start.ts');
+const SIEVE = path.join(import.meta.dirname, '..', 'suites', 'guests', 'riscv64', 'sieve');
 
-/** What a guest prints when it is started with or without a directory for compiled functions. */
-function sieve(cache: string | undefined): string {
+let scratch: string;
+before(() => {
+  scratch = fs.mkdtempSync(path.join(tmpdir(), 'dyno-start-'));
+});
+after(() => fs.rmSync(scratch, { recursive: true }));
+
+/** What a command line prints when compiled code is kept in a directory, or nowhere. Nothing may stand on standard error. */
+async function start(cache: string | undefined, ...args: readonly string[]): Promise<string> {
   const env: NodeJS.ProcessEnv = { ...process.env, NODE_COMPILE_CACHE: cache };
   if (cache === undefined) delete env['NODE_COMPILE_CACHE'];
-  const args = ['emulate', '--user', SIEVE, '--', '3'];
-  return execFileSync(process.execPath, [join(import.meta.dirname, 'start.ts'), ...args], { env, encoding: 'utf8' });
+  const { stdout, stderr } = await promisify(execFile)(process.execPath, [START, ...args], { env });
+  assert.equal(stderr, '');
+  return stdout;
 }
 
-test('programs run alike before functions are kept, when they are, and when they have been', (context) => {
-  const cache = mkdtempSync(join(tmpdir(), 'dyno-start-'));
-  context.after(() => rmSync(cache, { recursive: true }));
-  const expected = sieve(undefined);
+const sieve = (cache?: string) => start(cache, 'emulate', '--user', SIEVE, '--', '3');
+
+/** The folder of the only bundle in `cache`. */
+function bundleIn(cache: string): string {
+  const names = fs.readdirSync(cache).filter((name) => name.startsWith('emulate-'));
+  assert.equal(names.length, 1);
+  return path.join(cache, names[0]!);
+}
+
+test('programs run alike from sources, from a bundle just made, and from one that was there', async () => {
+  const cache = path.join(scratch, 'alike');
+  const expected = await sieve();
   assert.match(expected, /\d/);
-  assert.equal(sieve(cache), expected);
-  assert.notDeepEqual(readdirSync(cache), []);
-  assert.equal(sieve(cache), expected);
+  assert.equal(await sieve(cache), expected);
+  const folder = bundleIn(cache);
+  const made = fs.readFileSync(path.join(folder, 'manifest.json'), 'utf8');
+  assert.equal(await sieve(cache), expected);
+  assert.equal(fs.readFileSync(path.join(folder, 'manifest.json'), 'utf8'), made);
+
+  const { script, code, interpreters } = readManifest(folder)!;
+  const compiled = runScript(readPart(folder, script)!, path.join(folder, script.file), readPart(folder, code)!);
+  assert.equal(compiled.script.cachedDataRejected, false);
+  const ofPrograms = Object.keys(interpreters).find((key) => key.startsWith(`riscv64 ${2 ** 30} `));
+  const { bytes } = generateInterpreter(riscv64, { guestSize: 2 ** 30 });
+  assert.deepEqual(new Uint8Array(readPart(folder, interpreters[ofPrograms!]!)!), bytes);
+
+  for (const part of ['script', 'code'] as const) {
+    const before = readManifest(folder)![part].file;
+    const file = path.join(folder, before);
+    const damaged = fs.readFileSync(file);
+    damaged[damaged.length >> 1]! ^= 1;
+    fs.writeFileSync(file, damaged);
+    assert.equal(await sieve(cache), expected);
+    assert.notEqual(readManifest(folder)![part].file, before, 'another was made');
+  }
+});
+
+test('processes that make a bundle at the same time run alike', async () => {
+  const cache = path.join(scratch, 'together');
+  const [expected, ...others] = await Promise.all([sieve(), sieve(cache), sieve(cache), sieve(cache)]);
+  for (const each of others) assert.equal(each, expected);
+  assert.equal(await sieve(cache), expected);
+});
+
+test('other commands start from sources', async () => {
+  const cache = path.join(scratch, 'other');
+  assert.equal(await start(cache, 'config', '--help'), await start(undefined, 'config', '--help'));
+  assert.deepEqual(
+    fs.readdirSync(cache).filter((name) => name.startsWith('emulate-')),
+    [],
+  );
 });
 
 test('the command line starts the runtime as measurements do', () => {
-  const script = readFileSync(join(import.meta.dirname, 'dyno'), 'utf8');
+  const script = fs.readFileSync(path.join(import.meta.dirname, 'dyno'), 'utf8');
   assert.ok(script.includes(`exec "$NODE" ${RUNTIME_FLAGS.join(' ')} `));
   assert.equal(execFileSync(process.execPath, [...RUNTIME_FLAGS, '-p', '1'], { encoding: 'utf8' }), '1\n');
 });

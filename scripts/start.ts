@@ -1,7 +1,53 @@
 /** What `dyno` runs: the command line, with functions that an earlier run has compiled. */
 
-// CommonJS: Node takes up its kept code only under V8's usual flags.
-await import('commander');
-await import('cli-table3');
-await import('../emulator/machine/whole-functions.ts');
-await import('./cli.ts');
+// As in bundle/bundle.ts.
+const fs = process.getBuiltinModule('node:fs');
+const path = process.getBuiltinModule('node:path');
+
+const ROOT = path.join(import.meta.dirname, '..');
+const argv = process.argv.slice(2);
+process.exitCode = await ((await bundled()) ?? (await fromSources()))(argv);
+
+type CommandLine = (argv: readonly string[]) => Promise<number>;
+
+/** Emulation starts from a bundle wherever compiled code is kept. Stacks are asked for by developers, who know the sources. */
+async function bundled(): Promise<CommandLine | undefined> {
+  const cache = process.env['NODE_COMPILE_CACHE'];
+  if (argv[0] !== 'emulate' || cache === undefined || process.env['DYNO_DEBUG'] === '1') return undefined;
+  const { bundleFolder, openFreshBundle } = await import('./bundle/bundle.ts');
+  const folder = bundleFolder(cache, ROOT);
+  const open = () => openFreshBundle(folder, ROOT);
+  return (open() ?? ((await makeBundle(cache)) ? open() : undefined))?.run;
+}
+
+/** Says on standard error why not, if not. */
+async function makeBundle(cache: string): Promise<boolean> {
+  // An installation without development packages, or one that this user may not write to.
+  if (!fs.existsSync(path.join(ROOT, 'node_modules', 'esbuild')) || !isWritable(cache)) return false;
+  const { spawnSync } = await import('node:child_process');
+  const build = [...process.execArgv, path.join(ROOT, 'scripts', 'bundle', 'build.ts'), cache];
+  const { status, stderr } = spawnSync(process.execPath, build, {
+    stdio: ['ignore', 'ignore', 'pipe'],
+    encoding: 'utf8',
+  });
+  if (status !== 0) process.stderr.write(`dyno: starting from sources, for they cannot be bundled: ${stderr}\n`);
+  return status === 0;
+}
+
+function isWritable(directory: string): boolean {
+  try {
+    fs.mkdirSync(directory, { recursive: true });
+    fs.accessSync(directory, fs.constants.W_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+async function fromSources(): Promise<CommandLine> {
+  // CommonJS: Node takes up its kept code only under V8's usual flags.
+  await import('commander');
+  await import('cli-table3');
+  await import('../emulator/machine/whole-functions.ts');
+  return (await import('./cli.ts')).runCommandLine;
+}

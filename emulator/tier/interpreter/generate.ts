@@ -4,12 +4,14 @@ import type { Instruction, Isa } from '../../isa/instruction.ts';
 import type { FunctionBuilder } from '../../wasm/function.ts';
 import { ModuleBuilder } from '../../wasm/module.ts';
 import { ValType } from '../../wasm/type.ts';
+import { HOST_FUSES } from '../host-fuses.ts';
 import { Lowering } from '../lower.ts';
 import { FlatMemoryPath, type MemoryPath } from '../memory-path.ts';
 import { Runtime, type RuntimeOptions } from '../runtime.ts';
 import { importTlbSlowPaths, TlbMemoryPath } from '../tlb-path.ts';
-import { casePairs, rowCases, type Case, type RowCases } from './case.ts';
+import { casePairs, rowCases, type Case, type Pair, type RowCases } from './case.ts';
 import { FunctionSite } from './case-site.ts';
+import { keptModules } from './kept-modules.ts';
 import { MainFunction } from './main-function.ts';
 import { COMMON_PAIRS, COMMON_TWINS } from './pairs.ts';
 import { ENTRY_BIT, FIRST_CASE, PageLayout, RecordField } from './record.ts';
@@ -52,7 +54,7 @@ export function interpreterModule(isa: Isa, options: RuntimeOptions): Interprete
   const key = options.translated === true ? 'translated' : String(options.guestSize);
   let made = ofIsa.get(key);
   if (made === undefined) {
-    made = generateInterpreter(isa, options);
+    made = generateInterpreter(isa, options, `${isa.name} ${key} ${HOST_FUSES ? 'fusing' : 'rounding'}`);
     ofIsa.set(key, made);
   }
   return made;
@@ -62,34 +64,19 @@ export function interpreterModule(isa: Isa, options: RuntimeOptions): Interprete
  * Exports `run() -> i32`, which runs from the frame's record until its budget is used up or something needs the outside. Twins are made when
  * first called, which a program does to a few dozen of the 489 of RISC-V: generating all took more than half of the time. Those that hardly
  * a program does without are there from the start: alone each would be a module, for a millisecond.
+ *
+ * `keptAs` is what the module is called where modules are kept between processes (kept-modules.ts); without it none is looked for.
  */
-export function generateInterpreter(isa: Isa, options: RuntimeOptions): InterpreterModule {
-  const module = new ModuleBuilder({ check: CHECK >= CheckLevel.full });
-  const runtime = new Runtime(module, isa, options);
-  const memory = memoryPath(module, options);
-  const prepareTwin = module.importFunction('env', 'prepareTwin', [i32], []);
+export function generateInterpreter(isa: Isa, options: RuntimeOptions, keptAs?: string): InterpreterModule {
   const layout = new PageLayout(isa);
   const cases = rowCases(isa);
   const all = [...cases.values()].flatMap((row) => row.cases);
   const pairs = casePairs(COMMON_PAIRS[isa.name] ?? [], all, FIRST_CASE + all.length);
   const byOp = [...all, ...pairs.map(({ first }) => first)];
   assert(FIRST_CASE + byOp.length < ENTRY_BIT, 'the number of a case leaves the entry bit free');
-  const table = module.table({ initial: byOp.length, maximum: byOp.length });
-  const twinType = module.type([i32], [i32]);
-  const missing = missingTwin(module, prepareTwin, twinType, table);
-  const common = new Set(COMMON_TWINS[isa.name]);
-  const commonTwin = (which: Case) => writeTwin(module, which, layout.shift, memory, runtime);
-  module.elementSegment(
-    table,
-    0,
-    byOp.map((which) => (common.has(which.key) ? commonTwin(which) : missing)),
-  );
-  assert(runtime.floatOps.length === 0, 'common twins compute no floating-point numbers exactly');
-  module.exportTable('twins', table);
-  const main = module.function('run', [], [i32]);
-  new MainFunction(main, isa, all, pairs, layout, memory, runtime, table, options.translated === true).write(twinType);
-  module.exportFunction('run', main);
-  const bytes = module.encode({ names: true });
+  const kept = keptAs === undefined || CHECK >= CheckLevel.full ? undefined : keptModules.lookUp(keptAs);
+  const bytes = kept ?? writeInterpreter(isa, options, layout, all, pairs, byOp);
+  if (keptAs !== undefined && kept === undefined) keptModules.generated.set(keptAs, bytes);
   const caseOf = (op: number) => byOp[op - FIRST_CASE]!;
   const twins = new Map<Case, TwinModule>();
   const twin = (op: number): TwinModule => {
@@ -113,6 +100,37 @@ export function generateInterpreter(isa: Isa, options: RuntimeOptions): Interpre
     pairOp,
     twin,
   };
+}
+
+/** The module's bytes. `byOp`: the case that records begin with, from FIRST_CASE on. */
+function writeInterpreter(
+  isa: Isa,
+  options: RuntimeOptions,
+  layout: PageLayout,
+  all: readonly Case[],
+  pairs: readonly Pair[],
+  byOp: readonly Case[],
+): Uint8Array<ArrayBuffer> {
+  const module = new ModuleBuilder({ check: CHECK >= CheckLevel.full });
+  const runtime = new Runtime(module, isa, options);
+  const memory = memoryPath(module, options);
+  const prepareTwin = module.importFunction('env', 'prepareTwin', [i32], []);
+  const table = module.table({ initial: byOp.length, maximum: byOp.length });
+  const twinType = module.type([i32], [i32]);
+  const missing = missingTwin(module, prepareTwin, twinType, table);
+  const common = new Set(COMMON_TWINS[isa.name]);
+  const commonTwin = (which: Case) => writeTwin(module, which, layout.shift, memory, runtime);
+  module.elementSegment(
+    table,
+    0,
+    byOp.map((which) => (common.has(which.key) ? commonTwin(which) : missing)),
+  );
+  assert(runtime.floatOps.length === 0, 'common twins compute no floating-point numbers exactly');
+  module.exportTable('twins', table);
+  const main = module.function('run', [], [i32]);
+  new MainFunction(main, isa, all, pairs, layout, memory, runtime, table, options.translated === true).write(twinType);
+  module.exportFunction('run', main);
+  return module.encode({ names: true });
 }
 
 function pairKey(first: Case, second: Case): number {

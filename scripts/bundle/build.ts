@@ -1,0 +1,124 @@
+/**
+ * Makes the bundle of this checkout: `node [FLAGS] build.ts CACHE`, under the flags it is to be used with. Its V8 code is that of functions
+ * which a few short guests called, so that they go through starting and translating; what they print goes where this process's output goes.
+ */
+import { hash } from 'node:crypto';
+import fs from 'node:fs';
+import path from 'node:path';
+import { pathToFileURL } from 'node:url';
+import v8 from 'node:v8';
+import * as esbuild from 'esbuild';
+import { HostError } from '../../emulator/check/errors.ts';
+import { bundleFolder, bundleInput, bundleSubject, runScript } from './bundle.ts';
+import type { BundleInput, BundleManifest, BundlePart } from './bundle.ts';
+
+const ROOT = path.join(import.meta.dirname, '..', '..');
+const ENTRY = path.join(import.meta.dirname, 'entry.ts');
+const GUESTS = path.join(ROOT, 'suites', 'guests');
+const TRAINING: readonly (readonly string[])[] = [
+  ['--user', path.join(GUESTS, 'riscv64', 'lz'), '--', 'smoke'],
+  ['--user', path.join(GUESTS, 'riscv64', 'nbody'), '--', 'smoke'],
+  ['--machine', 'virt', '--bios', path.join(GUESTS, 'bare', 'riscv64', 'primes'), '--max-insns', '2e6'],
+];
+/** What decides the bundle beside the files in it. */
+const BUILDERS = [
+  import.meta.filename,
+  path.join(import.meta.dirname, 'bundle.ts'),
+  path.join(ROOT, 'package-lock.json'),
+];
+/** File systems count time in ticks of some milliseconds: a change may seem to have been so long before. */
+const CLOCK_TICK = 50;
+/** Directories that no process opens any more. */
+const OLD = 24 * 3600 * 1000;
+
+/** `import.meta` as the sources have it, and other commands from there. */
+const asInSources: esbuild.Plugin = {
+  name: 'as-in-sources',
+  setup: ({ onLoad, onResolve }) => {
+    onResolve({ filter: /\/command\/\w+\.ts$/ }, ({ kind, path: target, resolveDir }) =>
+      kind === 'dynamic-import'
+        ? { path: pathToFileURL(path.resolve(resolveDir, target)).href, external: true }
+        : undefined,
+    );
+    onLoad({ filter: /\.ts$/ }, ({ path: file }) => {
+      const meta: Readonly<Record<string, string | boolean>> = {
+        dirname: path.dirname(file),
+        filename: file,
+        url: pathToFileURL(file).href,
+        main: false,
+      };
+      const contents = fs.readFileSync(file, 'utf8').replaceAll(/\bimport\.meta\.(\w+)/g, (_, name: string) => {
+        if (!Object.hasOwn(meta, name)) throw new HostError(`import.meta.${name} is not known here`, { where: file });
+        return JSON.stringify(meta[name]);
+      });
+      return { contents, loader: 'ts' };
+    });
+  },
+};
+
+async function build(cache: string): Promise<void> {
+  const folder = bundleFolder(cache, ROOT);
+  const begun = Date.now();
+  const { outputFiles, metafile } = await esbuild.build({
+    absWorkingDir: ROOT,
+    entryPoints: [ENTRY],
+    bundle: true,
+    platform: 'node',
+    format: 'cjs',
+    target: 'node26',
+    write: false,
+    metafile: true,
+    logLevel: 'silent',
+    plugins: [asInSources],
+  });
+  const files = [...Object.keys(metafile.inputs).map((file) => path.resolve(ROOT, file)), ...BUILDERS];
+  const inputs = files.map((file) => bundleInput(file)).filter((input): input is BundleInput => input !== undefined);
+  // What was changed in the meantime may be in the bundle or not; the next start makes another.
+  if (inputs.length < files.length || inputs.some(({ changed }) => changed >= begun - CLOCK_TICK)) return;
+
+  fs.mkdirSync(folder, { recursive: true });
+  removeOld(folder);
+  const directory = fs.mkdtempSync(path.join(folder, 'made-'));
+  const write = (name: string, bytes: Uint8Array): BundlePart => {
+    fs.writeFileSync(path.join(directory, name), bytes);
+    return { file: path.join(path.basename(directory), name), size: bytes.length, sha256: hash('sha256', bytes) };
+  };
+  const script = write('emulate.cjs', outputFiles[0]!.contents);
+  const { code, interpreters } = await train(path.join(folder, script.file));
+  const manifest: BundleManifest = {
+    subject: bundleSubject(ROOT),
+    inputs,
+    script,
+    code: write('emulate.v8', code),
+    interpreters: Object.fromEntries(
+      [...interpreters].map(([key, bytes], index) => [key, write(`interpreter-${index}.wasm`, bytes)]),
+    ),
+  };
+  const temporary = path.join(directory, 'manifest.json');
+  fs.writeFileSync(temporary, JSON.stringify(manifest));
+  fs.renameSync(temporary, path.join(folder, 'manifest.json'));
+}
+
+/** Runs guests in the bundle at `file`: V8's code of all functions that were called, and the interpreters that were generated. */
+async function train(
+  file: string,
+): Promise<{ code: Buffer; interpreters: ReadonlyMap<string, Uint8Array<ArrayBuffer>> }> {
+  // V8 throws away code that has not run for some collections. The flag is set back, for V8 takes up code only under the flags it was kept with.
+  v8.setFlagsFromString('--no-flush-bytecode');
+  const { script, bundle } = runScript(fs.readFileSync(file), file);
+  for (const argv of TRAINING) await bundle.run(['emulate', ...argv]);
+  v8.setFlagsFromString('--flush-bytecode');
+  return { code: script.createCachedData(), interpreters: bundle.keptModules.generated };
+}
+
+function removeOld(folder: string): void {
+  for (const name of fs.readdirSync(folder).filter((each) => each.startsWith('made-'))) {
+    const directory = path.join(folder, name);
+    const stat = fs.statSync(directory, { throwIfNoEntry: false });
+    if (stat !== undefined && Date.now() - stat.mtimeMs > OLD) fs.rmSync(directory, { recursive: true, force: true });
+  }
+}
+
+await build(process.argv[2]!);
+// Guests have set it.
+process.exitCode = 0;

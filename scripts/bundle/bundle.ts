@@ -1,0 +1,138 @@
+/**
+ * The command line for emulation as one file, with V8's compiled code of what starting and translating need: made by build.ts when sources have
+ * changed, and used from then on. [measured: emulator/docs/measurements.md, "What starting costs"]
+ *
+ * A folder holds what belongs to one checkout, runtime and set of flags: `manifest.json`, and one directory for each time it was made. Whoever
+ * makes one writes a directory of its own and then renames a manifest over the old one, so that processes may start and make at the same time.
+ */
+import type { KeptModules } from '../../emulator/tier/interpreter/kept-modules.ts';
+
+// Not imported: the namespace of `node:fs` would have its streams loaded. [measured: 8 ms]
+const fs = process.getBuiltinModule('node:fs');
+const { createRequire } = process.getBuiltinModule('node:module');
+const path = process.getBuiltinModule('node:path');
+const vm = process.getBuiltinModule('node:vm');
+const { hash } = process.getBuiltinModule('node:crypto');
+
+/** What the bundled file exports (entry.ts). */
+export interface BundledCommandLine {
+  /** As cli.ts has it. */
+  readonly run: (argv: readonly string[]) => Promise<number>;
+  readonly keptModules: KeptModules;
+}
+
+export interface BundleInput {
+  /** Absolute. */
+  readonly file: string;
+  readonly size: number;
+  /** When the file or what is known of it was last changed, in ms: unlike the time of modification nobody can set it back. */
+  readonly changed: number;
+}
+
+export interface BundlePart {
+  /** Within the folder. */
+  readonly file: string;
+  readonly size: number;
+  readonly sha256: string;
+}
+
+export interface BundleManifest {
+  /** Says what the folder's name abbreviates. */
+  readonly subject: string;
+  readonly inputs: readonly BundleInput[];
+  readonly script: BundlePart;
+  /** V8's cached data of the script. */
+  readonly code: BundlePart;
+  /** Interpreters, by key. */
+  readonly interpreters: Readonly<Record<string, BundlePart>>;
+}
+
+/** All that decides whether a bundle fits, beside the contents of its inputs. */
+export function bundleSubject(root: string): string {
+  return JSON.stringify([root, process.version, process.arch, process.platform, process.execArgv]);
+}
+
+/** Where in `cache` (NODE_COMPILE_CACHE) the bundle of the checkout `root` lies. */
+export function bundleFolder(cache: string, root: string): string {
+  return path.join(cache, `emulate-${hash('sha256', bundleSubject(root)).slice(0, 16)}`);
+}
+
+/** How a file is now; undefined if it is not there. */
+export function bundleInput(file: string): BundleInput | undefined {
+  const stat = fs.statSync(file, { throwIfNoEntry: false });
+  return stat === undefined ? undefined : { file, size: stat.size, changed: stat.ctimeMs };
+}
+
+/**
+ * Runs the bundled file of `folder`. Undefined when there is none, an input is no longer what it was (looks at some 330 files: 2 ms), or a part
+ * is missing or damaged, which V8 would not notice.
+ */
+export function openFreshBundle(folder: string, root: string): BundledCommandLine | undefined {
+  const manifest = readManifest(folder);
+  if (manifest === undefined || !isFresh(manifest, root)) return undefined;
+  const { script, code, interpreters } = manifest;
+  const source = readPart(folder, script);
+  const cachedData = readPart(folder, code);
+  if (source === undefined || cachedData === undefined) return undefined;
+  const { bundle } = runScript(source, path.join(folder, script.file), cachedData);
+  bundle.keptModules.lookUp = (key) => {
+    const part = interpreters[key];
+    return part && readPart(folder, part);
+  };
+  return bundle;
+}
+
+/** Undefined when there is none, or none that can be read. */
+export function readManifest(folder: string): BundleManifest | undefined {
+  const text = readIfThere(path.join(folder, 'manifest.json'));
+  try {
+    return text && (JSON.parse(text.toString()) as BundleManifest);
+  } catch (error) {
+    if (error instanceof SyntaxError) return undefined;
+    throw error;
+  }
+}
+
+/** Whether the bundle is of `root` as it is now, for this runtime. */
+export function isFresh({ subject, inputs }: BundleManifest, root: string): boolean {
+  return (
+    subject === bundleSubject(root) &&
+    inputs.every(({ file, size, changed }) => {
+      const now = bundleInput(file);
+      return now?.size === size && now.changed === changed;
+    })
+  );
+}
+
+/** Evaluates the bundled file, which is ASCII. */
+export function runScript(
+  source: Buffer,
+  filename: string,
+  cachedData?: Buffer,
+): { readonly script: import('node:vm').Script; readonly bundle: BundledCommandLine } {
+  const script = new vm.Script(`(function (exports, require, module) {${source.toString('latin1')}\n})`, {
+    filename,
+    ...(cachedData === undefined ? {} : { cachedData }),
+    // Commands other than `emulate` are imported from their sources.
+    importModuleDynamically: vm.constants.USE_MAIN_CONTEXT_DEFAULT_LOADER,
+  });
+  const module = { exports: {} };
+  const evaluate = script.runInThisContext() as (exports: object, require: NodeJS.Require, module: object) => void;
+  evaluate(module.exports, createRequire(filename), module);
+  return { script, bundle: module.exports as BundledCommandLine };
+}
+
+/** Undefined when it is missing or not what was written. */
+export function readPart(folder: string, { file, size, sha256 }: BundlePart): Buffer<ArrayBuffer> | undefined {
+  const bytes = readIfThere(path.join(folder, file));
+  return bytes?.length === size && hash('sha256', bytes) === sha256 ? bytes : undefined;
+}
+
+function readIfThere(file: string): Buffer<ArrayBuffer> | undefined {
+  try {
+    return fs.readFileSync(file);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw error;
+  }
+}

@@ -1,0 +1,10 @@
+/** What build.ts bundles: the command line, with the command it is made for at hand. */
+import { runCommandLine } from '../cli.ts';
+import * as emulate from '../command/emulate.ts';
+
+export { keptModules } from '../../emulator/tier/interpreter/kept-modules.ts';
+
+/** As cli.ts has it. */
+export function run(argv: readonly string[]): Promise<number> {
+  return runCommandLine(argv, { emulate });
+}
