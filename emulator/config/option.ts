@@ -20,7 +20,8 @@ export const OPTIONS = {
   'thresholds.improvement': option(fraction, 0.05, 'faster by more than this share is an improvement'),
   'thresholds.critical': option(fraction, 0.2, 'slower by more than this share is a critical regression'),
 
-  'harness.quick.samples': option(sampleCount, 30, 'samples of a benchmark in a quick run'),
+  // Of 30 samples a single unusual one is more than 2 %, the limit of outliers; of 120 two are less.
+  'harness.quick.samples': option(sampleCount, 120, 'samples of a benchmark in a quick run'),
   'harness.quick.warmup': option(duration, 150, 'warm-up of a benchmark in a quick run'),
   'harness.quick.time': option(duration, 600, 'measuring time of a benchmark in a quick run'),
   'harness.full.samples': option(sampleCount, 100, 'samples of a benchmark in a full run'),
