@@ -1,14 +1,18 @@
 import assert from 'node:assert/strict';
 import { execFile, execFileSync } from 'node:child_process';
+import { once } from 'node:events';
 import fs from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import test, { after, before } from 'node:test';
+import { MessageChannel, Worker } from 'node:worker_threads';
 import { promisify } from 'node:util';
 import { riscv64 } from '../emulator/isa/riscv/index.ts';
+import type { Failure } from '../emulator/machine/background-compiler.ts';
 import { RUNTIME_FLAGS } from '../emulator/machine/runtime-flags.ts';
 import { generateInterpreter } from '../emulator/tier/interpreter/generate.ts';
 import { readManifest, readPart, runScript } from './bundle/bundle.ts';
+import type { BundleOrigin } from './bundle/bundle.ts';
 
 const START = path.join(import.meta.dirname, 'start.ts');
 const SIEVE = path.join(import.meta.dirname, '..', 'suites', 'guests', 'riscv64', 'sieve');
@@ -37,6 +41,19 @@ function bundleIn(cache: string): string {
   return path.join(cache, names[0]!);
 }
 
+/** A thread that is told of guests it cannot serve says so: by then it has the bundle. */
+async function checkThread(origin: BundleOrigin): Promise<void> {
+  const { port1, port2 } = new MessageChannel();
+  const signal = new Int32Array(new SharedArrayBuffer(8));
+  const workerData = { port: port2, signal, subject: { isa: 'none' }, origin };
+  const worker = new Worker(path.join(origin.folder, origin.parts.thread.file), { workerData, transferList: [port2] });
+  const failed = once(worker, 'error').then(([error]) => Promise.reject(error));
+  const [message] = await Promise.race([once(port1, 'message'), failed]);
+  assert.match((message as Failure).failure, /programs are RISC-V/);
+  await worker.terminate();
+  port1.close();
+}
+
 test('programs run alike from sources, from a bundle just made, and from one that was there', async () => {
   const cache = path.join(scratch, 'alike');
   const expected = await sieve();
@@ -47,21 +64,23 @@ test('programs run alike from sources, from a bundle just made, and from one tha
   assert.equal(await sieve(cache), expected);
   assert.equal(fs.readFileSync(path.join(folder, 'manifest.json'), 'utf8'), made);
 
-  const { script, code, interpreters } = readManifest(folder)!;
+  const { script, code, interpreters } = readManifest(folder)!.parts;
   const compiled = runScript(readPart(folder, script)!, path.join(folder, script.file), readPart(folder, code)!);
   assert.equal(compiled.script.cachedDataRejected, false);
   const ofPrograms = Object.keys(interpreters).find((key) => key.startsWith(`riscv64 ${2 ** 30} `));
   const { bytes } = generateInterpreter(riscv64, { guestSize: 2 ** 30 });
   assert.deepEqual(new Uint8Array(readPart(folder, interpreters[ofPrograms!]!)!), bytes);
 
+  await checkThread({ folder, parts: readManifest(folder)!.parts });
+
   for (const part of ['script', 'code'] as const) {
-    const before = readManifest(folder)![part].file;
+    const before = readManifest(folder)!.parts[part].file;
     const file = path.join(folder, before);
     const damaged = fs.readFileSync(file);
     damaged[damaged.length >> 1]! ^= 1;
     fs.writeFileSync(file, damaged);
     assert.equal(await sieve(cache), expected);
-    assert.notEqual(readManifest(folder)![part].file, before, 'another was made');
+    assert.notEqual(readManifest(folder)!.parts[part].file, before, 'another was made');
   }
 });
 

@@ -24,7 +24,15 @@ export interface ThreadData {
   readonly subject: CompilerSubject;
   /** Where Node keeps the compiled code of modules, if it does. */
   readonly compileCache: string | undefined;
+  /** As `compilerThread` has it. */
+  readonly origin: unknown;
 }
+
+/** The file that the thread begins with, and what it needs to know for that. Set by a host that has the engine in another form than its sources. */
+export const compilerThread: { file: URL; origin: unknown } = {
+  file: new URL('./compiler-thread.ts', import.meta.url),
+  origin: undefined,
+};
 
 /** The thread cannot go on; the text is for people. */
 export interface Failure {
@@ -54,11 +62,15 @@ export class BackgroundCompiler implements RegionCompilers {
   start(): void {
     if (this.#worker !== undefined || this.#failure !== undefined) return;
     const { port1, port2 } = new MessageChannel();
-    const data: ThreadData = { port: port2, signal: this.#signal, subject: this.#subject, compileCache: cacheRoot() };
-    const worker = new Worker(new URL('./compiler-thread.ts', import.meta.url), {
-      workerData: data,
-      transferList: [port2],
-    });
+    const { file, origin } = compilerThread;
+    const data: ThreadData = {
+      port: port2,
+      signal: this.#signal,
+      subject: this.#subject,
+      compileCache: cacheRoot(),
+      origin,
+    };
+    const worker = new Worker(file, { workerData: data, transferList: [port2] });
     // The run does not last longer for it.
     worker.unref();
     port1.unref();

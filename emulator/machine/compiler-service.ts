@@ -5,7 +5,7 @@ import { RegionCompiler } from '../tier/background/region-compiler.ts';
 import { Signal, type Failure, type ThreadData } from './background-compiler.ts';
 
 /** Answers requests from the port until the thread is ended, or one cannot be answered: then it says so and answers no more. */
-export function serve({ port, signal, subject }: Omit<ThreadData, 'compileCache'>): void {
+export function serve({ port, signal, subject }: Omit<ThreadData, 'compileCache' | 'origin'>): void {
   const send = (message: unknown) => {
     port.postMessage(message);
     Atomics.add(signal, Signal.sent, 1);

@@ -9,23 +9,28 @@ import { pathToFileURL } from 'node:url';
 import v8 from 'node:v8';
 import * as esbuild from 'esbuild';
 import { HostError } from '../../emulator/check/errors.ts';
+import { elfPath, findGuest, guestArguments } from '../../suites/guests/guests.ts';
 import { bundleFolder, bundleInput, bundleSubject, runScript } from './bundle.ts';
-import type { BundleInput, BundleManifest, BundlePart } from './bundle.ts';
+import type { BundleInput, BundleManifest, BundlePart, BundleParts } from './bundle.ts';
 
 const ROOT = path.join(import.meta.dirname, '..', '..');
-const ENTRY = path.join(import.meta.dirname, 'entry.ts');
-const GUESTS = path.join(ROOT, 'suites', 'guests');
+/** Programs that are translated, one of them floating-point, and a machine. */
 const TRAINING: readonly (readonly string[])[] = [
-  ['--user', path.join(GUESTS, 'riscv64', 'lz'), '--', 'smoke'],
-  ['--user', path.join(GUESTS, 'riscv64', 'nbody'), '--', 'smoke'],
-  ['--machine', 'virt', '--bios', path.join(GUESTS, 'bare', 'riscv64', 'primes'), '--max-insns', '2e6'],
+  ...['lz', 'nbody'].map((name) => {
+    const guest = findGuest(name);
+    return ['--user', elfPath(guest, 'riscv64'), '--', ...guestArguments(guest, 'quick')];
+  }),
+  [
+    '--machine',
+    'virt',
+    '--bios',
+    path.join(ROOT, 'suites', 'guests', 'bare', 'riscv64', 'primes'),
+    '--max-insns',
+    '2e6',
+  ],
 ];
 /** What decides the bundle beside the files in it. */
-const BUILDERS = [
-  import.meta.filename,
-  path.join(import.meta.dirname, 'bundle.ts'),
-  path.join(ROOT, 'package-lock.json'),
-];
+const BUILDERS = [import.meta.filename, path.join(ROOT, 'package-lock.json')];
 /** File systems count time in ticks of some milliseconds: a change may seem to have been so long before. */
 const CLOCK_TICK = 50;
 /** Directories that no process opens any more. */
@@ -59,19 +64,11 @@ const asInSources: esbuild.Plugin = {
 async function build(cache: string): Promise<void> {
   const folder = bundleFolder(cache, ROOT);
   const begun = Date.now();
-  const { outputFiles, metafile } = await esbuild.build({
-    absWorkingDir: ROOT,
-    entryPoints: [ENTRY],
-    bundle: true,
-    platform: 'node',
-    format: 'cjs',
-    target: 'node26',
-    write: false,
-    metafile: true,
-    logLevel: 'silent',
-    plugins: [asInSources],
-  });
-  const files = [...Object.keys(metafile.inputs).map((file) => path.resolve(ROOT, file)), ...BUILDERS];
+  // As a module it could not be kept with V8's code of functions that are called later.
+  const main = await bundleFrom('entry.ts', 'cjs');
+  const thread = await bundleFrom('thread.ts', 'esm');
+  const bundled = [main, thread].flatMap(({ metafile }) => Object.keys(metafile.inputs));
+  const files = [...new Set([...bundled.map((file) => path.resolve(ROOT, file)), ...BUILDERS])];
   const inputs = files.map((file) => bundleInput(file)).filter((input): input is BundleInput => input !== undefined);
   // What was changed in the meantime may be in the bundle or not; the next start makes another.
   if (inputs.length < files.length || inputs.some(({ changed }) => changed >= begun - CLOCK_TICK)) return;
@@ -83,30 +80,45 @@ async function build(cache: string): Promise<void> {
     fs.writeFileSync(path.join(directory, name), bytes);
     return { file: path.join(path.basename(directory), name), size: bytes.length, sha256: hash('sha256', bytes) };
   };
-  const script = write('emulate.cjs', outputFiles[0]!.contents);
+  const script = write('emulate.cjs', main.outputFiles[0]!.contents);
   const { code, interpreters } = await train(path.join(folder, script.file));
-  const manifest: BundleManifest = {
-    subject: bundleSubject(ROOT),
-    inputs,
+  const parts: BundleParts = {
     script,
     code: write('emulate.v8', code),
+    thread: write('thread.mjs', thread.outputFiles[0]!.contents),
     interpreters: Object.fromEntries(
       [...interpreters].map(([key, bytes], index) => [key, write(`interpreter-${index}.wasm`, bytes)]),
     ),
   };
+  const manifest: BundleManifest = { subject: bundleSubject(ROOT), inputs, parts };
   const temporary = path.join(directory, 'manifest.json');
   fs.writeFileSync(temporary, JSON.stringify(manifest));
   fs.renameSync(temporary, path.join(folder, 'manifest.json'));
 }
 
-/** Runs guests in the bundle at `file`: V8's code of all functions that were called, and the interpreters that were generated. */
+function bundleFrom(name: string, format: 'cjs' | 'esm') {
+  return esbuild.build({
+    absWorkingDir: ROOT,
+    entryPoints: [path.join(import.meta.dirname, name)],
+    bundle: true,
+    platform: 'node',
+    format,
+    target: 'node26',
+    write: false,
+    metafile: true,
+    logLevel: 'silent',
+    plugins: [asInSources],
+  });
+}
+
+/** Runs guests in the bundle at `file`, and has this thread translate them: V8's code of all functions that were called, and the interpreters that were generated. */
 async function train(
   file: string,
 ): Promise<{ code: Buffer; interpreters: ReadonlyMap<string, Uint8Array<ArrayBuffer>> }> {
   // V8 throws away code that has not run for some collections. The flag is set back, for V8 takes up code only under the flags it was kept with.
   v8.setFlagsFromString('--no-flush-bytecode');
   const { script, bundle } = runScript(fs.readFileSync(file), file);
-  for (const argv of TRAINING) await bundle.run(['emulate', ...argv]);
+  for (const argv of TRAINING) await bundle.run(['emulate', '--compilation', 'synchronous', ...argv]);
   v8.setFlagsFromString('--flush-bytecode');
   return { code: script.createCachedData(), interpreters: bundle.keptModules.generated };
 }

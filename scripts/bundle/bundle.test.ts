@@ -16,7 +16,11 @@ function scratch(context: TestContext): string {
 function manifestOf(root: string, files: readonly string[]): BundleManifest {
   const part = { file: 'absent', size: 0, sha256: '' };
   const inputs = files.map((file) => bundleInput(file)!);
-  return { subject: bundleSubject(root), inputs, script: part, code: part, interpreters: {} };
+  return {
+    subject: bundleSubject(root),
+    inputs,
+    parts: { script: part, code: part, thread: part, interpreters: {} },
+  };
 }
 
 test('a bundle is stale once an input has changed, though its size and time of modification are the same', async (context) => {

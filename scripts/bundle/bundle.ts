@@ -5,12 +5,15 @@
  * A folder holds what belongs to one checkout, runtime and set of flags: `manifest.json`, and one directory for each time it was made. Whoever
  * makes one writes a directory of its own and then renames a manifest over the old one, so that processes may start and make at the same time.
  */
+import type { compilerThread } from '../../emulator/machine/background-compiler.ts';
+import type { serve } from '../../emulator/machine/compiler-service.ts';
 import type { KeptModules } from '../../emulator/tier/interpreter/kept-modules.ts';
 
 // Not imported: the namespace of `node:fs` would have its streams loaded. [measured: 8 ms]
 const fs = process.getBuiltinModule('node:fs');
 const { createRequire } = process.getBuiltinModule('node:module');
 const path = process.getBuiltinModule('node:path');
+const { pathToFileURL } = process.getBuiltinModule('node:url');
 const vm = process.getBuiltinModule('node:vm');
 const { hash } = process.getBuiltinModule('node:crypto');
 
@@ -19,6 +22,9 @@ export interface BundledCommandLine {
   /** As cli.ts has it. */
   readonly run: (argv: readonly string[]) => Promise<number>;
   readonly keptModules: KeptModules;
+  readonly compilerThread: typeof compilerThread;
+  /** What the compiling thread does. */
+  readonly serve: typeof serve;
 }
 
 export interface BundleInput {
@@ -36,15 +42,27 @@ export interface BundlePart {
   readonly sha256: string;
 }
 
+export interface BundleParts {
+  readonly script: BundlePart;
+  /** V8's cached data of the script. */
+  readonly code: BundlePart;
+  /** What the compiling thread begins with (thread.ts). */
+  readonly thread: BundlePart;
+  /** Interpreters, by key. */
+  readonly interpreters: Readonly<Record<string, BundlePart>>;
+}
+
 export interface BundleManifest {
   /** Says what the folder's name abbreviates. */
   readonly subject: string;
   readonly inputs: readonly BundleInput[];
-  readonly script: BundlePart;
-  /** V8's cached data of the script. */
-  readonly code: BundlePart;
-  /** Interpreters, by key. */
-  readonly interpreters: Readonly<Record<string, BundlePart>>;
+  readonly parts: BundleParts;
+}
+
+/** What a compiling thread is told: where the process that began it has its bundle from. */
+export interface BundleOrigin {
+  readonly folder: string;
+  readonly parts: BundleParts;
 }
 
 /** All that decides whether a bundle fits, beside the contents of its inputs. */
@@ -70,15 +88,22 @@ export function bundleInput(file: string): BundleInput | undefined {
 export function openFreshBundle(folder: string, root: string): BundledCommandLine | undefined {
   const manifest = readManifest(folder);
   if (manifest === undefined || !isFresh(manifest, root)) return undefined;
-  const { script, code, interpreters } = manifest;
-  const source = readPart(folder, script);
-  const cachedData = readPart(folder, code);
+  return openBundle({ folder, parts: manifest.parts });
+}
+
+/** As `openFreshBundle`, whatever has become of the inputs. */
+export function openBundle(origin: BundleOrigin): BundledCommandLine | undefined {
+  const { folder, parts } = origin;
+  const source = readPart(folder, parts.script);
+  const cachedData = readPart(folder, parts.code);
   if (source === undefined || cachedData === undefined) return undefined;
-  const { bundle } = runScript(source, path.join(folder, script.file), cachedData);
+  const { bundle } = runScript(source, path.join(folder, parts.script.file), cachedData);
   bundle.keptModules.lookUp = (key) => {
-    const part = interpreters[key];
+    const part = parts.interpreters[key];
     return part && readPart(folder, part);
   };
+  bundle.compilerThread.file = pathToFileURL(path.join(folder, parts.thread.file));
+  bundle.compilerThread.origin = origin;
   return bundle;
 }
 

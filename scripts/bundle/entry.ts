@@ -2,6 +2,8 @@
 import { runCommandLine } from '../cli.ts';
 import * as emulate from '../command/emulate.ts';
 
+export { compilerThread } from '../../emulator/machine/background-compiler.ts';
+export { serve } from '../../emulator/machine/compiler-service.ts';
 export { keptModules } from '../../emulator/tier/interpreter/kept-modules.ts';
 
 /** As cli.ts has it. */
