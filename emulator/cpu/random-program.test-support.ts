@@ -34,7 +34,7 @@ const STORES = ['sb', 'sh', 'sw', 'sd'];
 const BRANCHES = ['beq', 'bne', 'blt', 'bge', 'bltu', 'bgeu'];
 
 /** Writes assembly with labels to a buffer; lengths are found by assembling with the addresses known so far until they settle. */
-class Text {
+export class Text {
   readonly lines: { readonly label?: string; readonly text?: (at: (label: string) => number, pc: number) => string }[] =
     [];
   #labels = 0;

@@ -4,6 +4,7 @@ import { test } from 'node:test';
 import { testSeed } from '../bits/float-operands.ts';
 import { CODE, CODE_SIZE, PAGES, type randomImage } from '../cpu/random-code.test-support.ts';
 import { randomImage as anyImage } from '../cpu/random-code.test-support.ts';
+import { randomLoops } from '../cpu/random-loops.test-support.ts';
 import { besidePolicy, sampledPolicy, type Tiers } from '../cpu/random-policy.test-support.ts';
 import { randomProgram, randomSpaghetti } from '../cpu/random-program.test-support.ts';
 import { Vcpu } from '../cpu/vcpu.ts';
@@ -300,6 +301,41 @@ test('a store over the instruction behind it is seen by that, in every tier', ()
   for (const [name, make] of Object.entries(engines(random))) assert.deepEqual(end(make), [25n * 257n, 50n], name);
 });
 
+test('a loop that writes up to itself is seen to write over itself, though its page has become one of data', () => {
+  const random = new Random(base);
+  const start = anyImage(random);
+  start.guest.fill(0, CODE, CODE + CODE_SIZE);
+  const stores = 100;
+  const head = CODE + PAGE_SIZE + 0x800;
+  const encode = (line: string, at: number): Uint8Array => {
+    const bytes = riscv64.assemble(line, BigInt(at));
+    assert.ok(bytes instanceof Uint8Array, line);
+    return bytes;
+  };
+  const lines = ['sw a1,0(a0)', 'addi a0,a0,4', 'addi t0,t0,1', `jal zero,0x${head.toString(16)}`];
+  lines.forEach((line, index) => start.guest.set(encode(line, head + 4 * index), head + 4 * index));
+  const layout = { spaces: layoutOf(random).spaces, hardwareDirty: false };
+  const end = (make: Make) => {
+    setUp(start, layout);
+    const { cpu, state } = userHart(false, make);
+    const register = (index: number, value: number) => state.setBigUint64(X.offset + 8 * index, BigInt(value), true);
+    register(5, 0);
+    register(10, head - 4 * stores);
+    register(11, new DataView(encode('addi t0,t0,256', head).buffer).getUint32(0, true));
+    cpu.pc = BigInt(head);
+    // The last store is the next turn's first instruction.
+    const budget = 4 * (stores + 11);
+    while (cpu.counters.instructions < budget) cpu.run(budget - cpu.counters.instructions);
+    return state.getBigUint64(X.offset + 8 * 5, true);
+  };
+  const expected = BigInt(stores + 11 + 256 * 10);
+  assert.equal(
+    end((mmu, hooks) => new SystemReference(riscv64, memory, mmu, { hooks })),
+    expected,
+  );
+  for (const [name, make] of Object.entries(engines(random))) assert.equal(end(make), expected, name);
+});
+
 test('a region that comes back when its code has changed, or other code has its records, is left', () => {
   const random = new Random(base);
   const start = anyImage(random);
@@ -363,6 +399,7 @@ for (const [kind, image, budget] of [
   ['code', anyImage, 3000],
   ['programs', randomProgram, 6000],
   ['control flow', randomSpaghetti, 3000],
+  ['loops', randomLoops, 12_000],
 ] as const) {
   test(`random ${kind} behind scattered and changing pages ends alike in every tier`, (context) => {
     context.diagnostic(`SEED=${base}`);

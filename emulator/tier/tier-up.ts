@@ -318,7 +318,7 @@ export class TierUp {
 
   #guard(): CodeGuard {
     return {
-      isCode: (linear, length) => this.#interpreter.isCode(linear, length),
+      isCode: (linear, length) => this.#interpreter.changesCode(linear, length),
       withheld: () => {
         this.#withheld = true;
       },

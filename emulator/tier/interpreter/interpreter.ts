@@ -304,6 +304,15 @@ export class Interpreter {
     return hasCodeLine(this.#linear, place, bytes);
   }
 
+  /**
+   * Whether a store to [place, place + bytes), in a page with code, is for the interpreter to do: over code, or the one with which its page becomes one
+   * of data. Behind that, generated code of the page could go on and write over itself unseen.
+   */
+  changesCode(place: number, bytes: number): boolean {
+    const before = this.#dataWrites.get(place - (place % PAGE_SIZE)) ?? 0;
+    return before + 1 >= MANY_DATA_WRITES || this.isCode(place, bytes);
+  }
+
   /** Makes sure that the instruction at pc is decoded; false when it cannot be fetched. */
   prepare(): boolean {
     return this.#locate();

@@ -1,0 +1,87 @@
+import type { Random } from '../ir/random.ts';
+import { PAGE_SIZE } from '../layout/memory-map.ts';
+import { CODE, CODE_SIZE, DATA, randomImage } from './random-code.test-support.ts';
+import { Text } from './random-program.test-support.ts';
+
+const POINTERS = ['s4', 's5', 's6', 's7'] as const;
+const SCRATCH = ['a0', 'a1', 'a2', 'a3'] as const;
+const STRIDES = [0, 1, 2, 4, 8, 8, 8, 16, 24, 64, 520, -1, -8, -16];
+const LOADS = ['lb', 'lbu', 'lh', 'lhu', 'lw', 'lwu', 'ld'];
+const STORES = ['sb', 'sh', 'sw', 'sd'];
+const BRANCHES = ['beq', 'bne', 'blt', 'bgeu'];
+/** Bytes kept for the jump back to the first loop. */
+const RESERVE = 4;
+
+/** One loop after the other, round and round, whose pointers walk over the data: up and down, over the ends of pages and of what may be used. */
+export function randomLoops(random: Random): ReturnType<typeof randomImage> {
+  const start = randomImage(random);
+  const text = new Text();
+  text.place('first');
+  for (;;) {
+    const before = text.lines.length;
+    walk(text, random);
+    if (instructions(text) * 4 <= CODE_SIZE - RESERVE) continue;
+    text.lines.length = before;
+    break;
+  }
+  text.to('first', 'jal zero,@');
+  start.guest.fill(0, CODE, CODE + CODE_SIZE);
+  start.guest.set(text.assemble(CODE), CODE);
+  return start;
+}
+
+function instructions(text: Text): number {
+  return text.lines.filter(({ label }) => label === undefined).length;
+}
+
+function walk(text: Text, random: Random): void {
+  const pointers = POINTERS.slice(0, 1 + random.below(POINTERS.length));
+  for (const pointer of pointers) {
+    // Few of the code, and more of the two pages that may be written than of the one that may not.
+    const page = random.chance(5) ? CODE + PAGE_SIZE : DATA + PAGE_SIZE * random.pick([0, 0, 1, 1, 1, 2]);
+    const offset = random.chance(40) ? random.below(48) - 24 : random.below(2048);
+    const aligned = random.chance(70) ? offset & ~7 : offset;
+    text.add(`lui ${pointer},0x${(page >> 12).toString(16)}`);
+    text.add(`addi ${pointer},${pointer},${aligned}`);
+  }
+  text.add(`addi s0,zero,${1 + random.below(random.chance(70) ? 60 : 900)}`);
+  const [head, out] = [text.label(), text.label()];
+  text.place(head);
+  for (let part = 1 + random.below(4); part > 0; part--) access(text, random, random.pick(pointers));
+  if (random.chance(30)) {
+    const skip = text.label();
+    text.to(skip, `${random.pick(BRANCHES)} ${random.pick(SCRATCH)},${random.pick(SCRATCH)},@`);
+    access(text, random, random.pick(pointers));
+    if (random.chance(30)) advance(text, random, random.pick(pointers));
+    text.place(skip);
+  }
+  if (random.chance(15)) text.to(out, `${random.pick(BRANCHES)} zero,${random.pick(SCRATCH)},@`);
+  for (const pointer of pointers) advance(text, random, pointer);
+  if (random.chance(30)) access(text, random, random.pick(pointers));
+  text.add('addi s0,s0,-1');
+  text.to(head, 'bne s0,zero,@');
+  text.place(out);
+}
+
+function advance(text: Text, random: Random, pointer: string): void {
+  const stride = random.pick(STRIDES);
+  if (stride !== 0) text.add(`addi ${pointer},${pointer},${stride}`);
+}
+
+/** A load or store by a pointer, by a register set from it, or by an index from it that a mask holds small. */
+function access(text: Text, random: Random, pointer: string): void {
+  let base = pointer;
+  if (random.chance(20)) {
+    base = 's8';
+    if (random.chance(50)) text.add(`addi s8,${pointer},${random.below(32)}`);
+    else {
+      text.add(`andi t0,${random.pick(SCRATCH)},${random.pick([7, 63])}`);
+      text.add(`slli t0,t0,${random.below(4)}`);
+      text.add(`add s8,t0,${pointer}`);
+    }
+  }
+  const offset = random.below(96) - 32;
+  if (random.chance(50)) text.add(`${random.pick(LOADS)} ${random.pick(SCRATCH)},${offset}(${base})`);
+  else text.add(`${random.pick(STORES)} ${random.pick(SCRATCH)},${offset}(${base})`);
+  if (random.chance(40)) text.add(`add ${random.pick(SCRATCH)},${random.pick(SCRATCH)},${random.pick(SCRATCH)}`);
+}
