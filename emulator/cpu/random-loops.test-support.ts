@@ -8,6 +8,8 @@ const SCRATCH = ['a0', 'a1', 'a2', 'a3'] as const;
 const STRIDES = [0, 1, 2, 4, 8, 8, 8, 16, 24, 64, 520, -1, -8, -16];
 const LOADS = ['lb', 'lbu', 'lh', 'lhu', 'lw', 'lwu', 'ld'];
 const STORES = ['sb', 'sh', 'sw', 'sd'];
+const FLOATS = ['fa0', 'fa1', 'fa2'] as const;
+const ARITHMETIC = ['fadd.d', 'fsub.d', 'fmul.d', 'fdiv.d'];
 const BRANCHES = ['beq', 'bne', 'blt', 'bgeu'];
 /** Bytes kept for the jump back to the first loop. */
 const RESERVE = 4;
@@ -81,6 +83,14 @@ function access(text: Text, random: Random, pointer: string): void {
     }
   }
   const offset = random.below(96) - 32;
+  if (random.chance(20)) {
+    const [loaded, sum] = [random.pick(FLOATS), random.pick(FLOATS)];
+    text.add(`fld ${loaded},${offset}(${base})`);
+    text.add(`${random.pick(ARITHMETIC)} ${random.pick(FLOATS)},${loaded},${sum}`);
+    if (random.chance(50)) text.add(`${random.pick(ARITHMETIC)} ${sum},${loaded},${sum}`);
+    if (random.chance(30)) text.add(`fsd ${sum},${offset + 8}(${base})`);
+    return;
+  }
   if (random.chance(50)) text.add(`${random.pick(LOADS)} ${random.pick(SCRATCH)},${offset}(${base})`);
   else text.add(`${random.pick(STORES)} ${random.pick(SCRATCH)},${offset}(${base})`);
   if (random.chance(40)) text.add(`add ${random.pick(SCRATCH)},${random.pick(SCRATCH)},${random.pick(SCRATCH)}`);

@@ -67,6 +67,8 @@ export class RegionEmitter {
   readonly #labels = new Map<number, Label>();
   readonly #guarded: GuardedLoops;
   readonly #floatWindows: boolean;
+  /** The node that is being written. */
+  #node = 0;
   #exit: Label = 0;
 
   constructor(
@@ -96,16 +98,7 @@ export class RegionEmitter {
     this.#graph = graph;
     this.#budget = fn.local(ValType.i32);
     this.#slowPaths = !(memory instanceof RegionMemoryPath);
-    this.#memory =
-      memory instanceof RegionMemoryPath
-        ? memory
-        : new RegionTlbPath(
-            runtime.module,
-            memory,
-            { table: fn.local(ValType.i32), budget: this.#budget },
-            pageCaches,
-            (pc) => knowledge.wanders(pc),
-          );
+    const table = this.#slowPaths ? fn.local(ValType.i32) : undefined;
     this.#knowledge = knowledge;
     this.#runtime = runtime;
     this.#refused = refused;
@@ -124,7 +117,22 @@ export class RegionEmitter {
         fn.localSet(this.#status);
         fn.brIf(this.#exit, BranchHint.unlikely);
       },
+      table,
     });
+    this.#memory =
+      memory instanceof RegionMemoryPath
+        ? memory
+        : new RegionTlbPath(
+            runtime.module,
+            memory,
+            {
+              table: table!,
+              pushBudget: () => this.#guarded.pushBudget(this.#node),
+              setBudget: () => this.#guarded.setBudget(this.#node),
+            },
+            pageCaches,
+            (pc) => knowledge.wanders(pc),
+          );
     for (const { pointers } of guards.values())
       for (const { range } of pointers) if (range !== undefined) this.assumptions.add(range);
   }
@@ -221,9 +229,14 @@ export class RegionEmitter {
 
   /** Opens a block for each child of `node` in the dominator tree that needs a label; the first one's is innermost. */
   #openMerges(node: number): readonly number[] {
-    const merges = this.#graph.children[node]!.filter((child) => this.#graph.merges[child] === 1);
-    for (const child of merges.toReversed()) this.#labels.set(child, this.fn.block());
-    return merges;
+    return this.#openBlocks(
+      this.#graph.children[node]!.filter((child) => this.#graph.merges[child] === 1 && !this.#guarded.isBehind(child)),
+    );
+  }
+
+  #openBlocks(nodes: readonly number[]): readonly number[] {
+    for (const node of nodes.toReversed()) this.#labels.set(node, this.fn.block());
+    return nodes;
   }
 
   #closeMerges(merges: readonly number[]): void {
@@ -234,13 +247,21 @@ export class RegionEmitter {
     }
   }
 
+  /** Writes a node and what hangs on it. */
   #writeNode(index: number): void {
+    const guard = this.#guarded.at(index);
+    if (guard === undefined) return this.#writeTree(index);
+    const behind = this.#slowPaths ? this.#openBlocks(this.#guarded.behind(index)) : [];
+    this.#guarded.write(guard, this.#registers, this.#exit, () => this.#writeTree(index));
+    this.#closeMerges(behind);
+  }
+
+  #writeTree(index: number): void {
     const { fn } = this;
     const { loopHeaders, hops, entryOf } = this.#graph;
     const node = this.#nodes[index]!;
     const isLoop = loopHeaders[index] === 1;
     const guard = this.#guarded.at(index);
-    if (guard !== undefined) this.#guarded.begin(guard, this.#registers);
     if (isLoop) this.#loops.set(index, fn.loop());
     const merges = this.#openMerges(index);
     const table = hops.get(index);
@@ -263,7 +284,7 @@ export class RegionEmitter {
       for (const check of plan.values()) if (check.kind === 'range') this.assumptions.add(check.range);
       this.#memory.follow(plan);
     } else {
-      this.#memory.follow(node.block);
+      this.#memory.follow(node.block, (op) => this.#guarded.addendOf(op));
     }
     const site = new RegionSite(fn, node, this.#registers, this.#refused, {
       exit: this.#exitOf(index),
@@ -271,19 +292,19 @@ export class RegionEmitter {
       inexactAccrued: this.circumstances.inexactAccrued,
       slowPaths: this.#slowPaths,
       floatWindows: this.#floatWindows && this.circumstances.inexactAccrued,
-      isSafe: (load) => plan?.get(load)?.kind === 'covered',
+      isSafe: (load) => plan?.get(load)?.kind === 'covered' || this.#guarded.addendOf(load) !== undefined,
       beforeCall: () => this.#storeBudget(),
       afterCall: () => this.#afterCall(),
       newExit: (exit) => this.#newExit(exit),
       end: () => this.#writeEnding(node),
     });
+    this.#node = index;
     new Lowering(node.block, site, this.#memory, this.#runtime).run();
     this.#closeMerges(merges);
     if (isLoop) {
       fn.end(this.#loops.get(index)!);
       this.#loops.delete(index);
     }
-    if (guard !== undefined) this.#guarded.end(guard, this.#exit);
   }
 
   /** Where a node leaves the region to. */
@@ -393,7 +414,7 @@ export class RegionEmitter {
   #plainLabel(from: RegionNode, to: number): Label | undefined {
     const { order, merges } = this.#graph;
     if (order[to]! <= order[from.index]!) return this.#loops.get(to)!;
-    return merges[to] === 1 ? this.#labels.get(to)! : undefined;
+    return merges[to] === 1 || this.#guarded.isBehind(to) ? this.#labels.get(to)! : undefined;
   }
 
   #go(from: RegionNode, to: Target): void {

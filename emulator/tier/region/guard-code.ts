@@ -47,30 +47,43 @@ export function writeGuard(
     fn.localSet(turns);
     bounded = true;
   }
-  // budget = min(budget, longest + turns * least)
+  for (const local of [address, room]) fn.freeLocal(local);
   fn.i32Const(0);
   fn.localSet(rest);
-  if (bounded) {
-    fn.localGet(budget);
-    fn.op('i64.extend_i32_s');
-    fn.localGet(turns);
-    fn.op('i64.extend_i32_u');
-    fn.i64Const(least);
-    fn.op('i64.mul');
-    fn.i64Const(longest);
-    fn.op('i64.add');
-    fn.localTee(address);
-    fn.op('i64.gt_s');
-    const more = fn.if();
-    fn.localGet(budget);
-    fn.localGet(address);
-    fn.op('i32.wrap_i64');
-    fn.localTee(budget);
-    fn.op('i32.sub');
-    fn.localSet(rest);
-    fn.end(more);
-  }
-  for (const local of [address, room, turns]) fn.freeLocal(local);
+  if (bounded) putAside(fn, turns, least, { budget, rest, longest });
+  fn.freeLocal(turns);
+}
+
+/**
+ * Makes the budget last for a turn and at most `turns` (i32 local) more, each of `least` instructions or longer, and puts the rest aside:
+ * budget = min(budget, longest + turns * least).
+ */
+export function putAside(
+  fn: FunctionBuilder,
+  turns: number,
+  least: number,
+  { budget, rest, longest }: Pick<GuardFrame, 'budget' | 'rest' | 'longest'>,
+): void {
+  const lasting = fn.takeLocal(ValType.i64);
+  fn.localGet(budget);
+  fn.op('i64.extend_i32_s');
+  fn.localGet(turns);
+  fn.op('i64.extend_i32_u');
+  fn.i64Const(least);
+  fn.op('i64.mul');
+  fn.i64Const(longest);
+  fn.op('i64.add');
+  fn.localTee(lasting);
+  fn.op('i64.gt_s');
+  const more = fn.if();
+  fn.localGet(budget);
+  fn.localGet(lasting);
+  fn.op('i32.wrap_i64');
+  fn.localTee(budget);
+  fn.op('i32.sub');
+  fn.localSet(rest);
+  fn.end(more);
+  fn.freeLocal(lasting);
 }
 
 /** Leaves in `room` how far the pointer may move in its direction. */

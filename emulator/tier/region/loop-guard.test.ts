@@ -39,7 +39,10 @@ function region(lines: readonly string[]): RegionNode[] {
   return new Discovery(riscv64, view, CODE).nodes();
 }
 
-function plan(lines: readonly string[], { turns = 100, gain = 1, distrusted = false, refused = false } = {}) {
+function plan(
+  lines: readonly string[],
+  { turns = 100, gain = 1, distrusted = false, refused = false, translated = false } = {},
+) {
   const knowledge: AccessKnowledge & LoopKnowledge = {
     observed: () => RANGE.low,
     register: () => undefined,
@@ -49,7 +52,14 @@ function plan(lines: readonly string[], { turns = 100, gain = 1, distrusted = fa
     turns: () => turns,
   };
   const nodes = region(lines);
-  const guards = planGuards(nodes, analyseFlow(nodes, [0]), knowledge, new Set(refused ? [CODE] : []), gain);
+  const guards = planGuards(
+    nodes,
+    analyseFlow(nodes, [0]),
+    knowledge,
+    new Set(refused ? [CODE] : []),
+    gain,
+    translated,
+  );
   const [guard, ...others] = guards.values();
   assert.deepEqual(others, []);
   return guard;
@@ -102,4 +112,24 @@ test('loops are left alone that a guard does not suit or does not pay for', () =
     'pages are looked up ahead only',
   );
   assert.equal(plan(['ld a3,0(a0)', 'addi a0,a0,8'], { distrusted: true })!.pointers[0]!.range, undefined);
+});
+
+test('behind address translation pointers are guarded within their pages, and only where one leads to an access', () => {
+  const guard = plan(COPY, { translated: true })!;
+  assert.deepEqual(
+    guard.pointers.map(({ low, high, stride, write, range }) => [low, high, stride, write, range]),
+    [
+      [0, 8, 16, false, undefined],
+      [8, 16, -8, true, undefined],
+    ],
+  );
+  assert.deepEqual([...guard.pointerOf.values()], [0, 1]);
+  const rotated = plan(['sd a4,0(a5)', 'addi a5,a0,24', 'addi a0,a0,8', 'ld a3,0(a0)'], { translated: true, gain: 0 })!;
+  assert.deepEqual([rotated.pointers.map((pointer) => pointer.register), rotated.covered.size], [[register(10)], 1]);
+  const column = ['ld a3,0(a0)', 'addi a0,a0,1024'];
+  assert.equal(plan(column, { translated: true, gain: 0 }), undefined, 'a page lasts for few turns');
+  assert.notEqual(plan(column, { gain: 0 }), undefined);
+  const table = ['andi a3,a4,1023', 'slli a3,a3,2', 'add a3,a3,a5', 'lw a4,0(a3)'];
+  assert.equal(plan(table, { translated: true, gain: 0 }), undefined, 'a table hardly lies in one page');
+  assert.notEqual(plan(table, { gain: 0 }), undefined);
 });

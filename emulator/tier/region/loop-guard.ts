@@ -24,6 +24,8 @@ export interface LoopGuard {
   readonly pointers: readonly GuardedPointer[];
   /** The accesses that need no check of their own, with the least address that each can have. */
   readonly covered: ReadonlyMap<Op, number>;
+  /** Behind address translation: for each of them the position of the one pointer that it counts from. */
+  readonly pointerOf: ReadonlyMap<Op, number>;
   /** Instructions of the shortest turn: a budget for so many times them lasts for as many turns at most. */
   readonly least: number;
 }
@@ -35,26 +37,38 @@ export interface LoopKnowledge {
 }
 
 /** What a check costs in WebAssembly operators, and a guard: for itself and for each of its pointers. Rough. */
-const CHECK_COST = 3;
-const GUARD_COST = 12;
-const POINTER_COST = 8;
+interface Costs {
+  readonly check: number;
+  readonly guard: number;
+  readonly pointer: number;
+}
+const FLAT: Costs = { check: 3, guard: 12, pointer: 8 };
+const TRANSLATED: Costs = { check: 6, guard: 14, pointer: 14 };
 const MOST_POINTERS = 6;
+/** Behind address translation, of a pointer: the most bytes that a turn accesses, and that it moves on by: what is checked ends with the page. */
+const LARGEST_EXTENT = 2048;
+const LARGEST_STRIDE = 512;
 /** In a loop of more instructions for each check, what the guard keeps in registers costs as much as it saves. */
 const LARGEST_TURN = 16;
 /** Accesses from one pointer that are further apart are not looked up by their pages. */
 const PAGE = 4096;
 
-/** The loops of a region that are worth a guard, by header: those that save `gain` times what it costs. All of them when that is 0, none when it is infinite. */
+/**
+ * The loops of a region that are worth a guard, by header: those that save `gain` times what it costs. All of them when that is 0, none when it is
+ * infinite. `translated`: guest addresses are.
+ */
 export function planGuards(
   nodes: readonly RegionNode[],
   graph: FlowGraph,
   knowledge: AccessKnowledge & LoopKnowledge,
   refused: ReadonlySet<number>,
   gain: number,
+  translated = false,
 ): ReadonlyMap<number, LoopGuard> {
   const guards = new Map<number, LoopGuard>();
   if (gain === Infinity) return guards;
   const outer = new Set(graph.parent.values());
+  const costs = translated ? TRANSLATED : FLAT;
   for (let header = 0; header < nodes.length; header++) {
     if (graph.loopHeaders[header] !== 1 || outer.has(header) || graph.hops.has(header)) continue;
     if (refused.has(nodes[header]!.pc)) continue;
@@ -63,12 +77,19 @@ export function planGuards(
     if (turns < 2) continue;
     const motions = body.map(({ block }) => motionOf(block));
     if (motions.some(({ calls }) => calls)) continue;
-    const { pointers, covered, checks } = pointersOf(header, body, motions, knowledge);
+    const { pointers, covered, pointerOf, checks } = pointersOf(
+      header,
+      body,
+      motions,
+      translated ? undefined : knowledge,
+    );
     if (pointers.length === 0 || pointers.length > MOST_POINTERS) continue;
     const instructions = body.reduce((sum, node) => sum + node.instructions, 0);
     if (gain > 0 && instructions > checks * LARGEST_TURN) continue;
-    if (turns * checks * CHECK_COST < gain * (GUARD_COST + pointers.length * POINTER_COST)) continue;
-    guards.set(header, { header, pointers, covered, least: shortestTurn(header, body, graph) });
+    const inPage = Math.max(...pointers.map(({ stride }) => Math.abs(stride)));
+    const checked = translated ? Math.min(turns, PAGE / inPage) : turns;
+    if (checked * checks * costs.check < gain * (costs.guard + pointers.length * costs.pointer)) continue;
+    guards.set(header, { header, pointers, covered, pointerOf, least: shortestTurn(header, body, graph) });
   }
   return guards;
 }
@@ -84,21 +105,29 @@ interface Extent {
   readonly high: number;
 }
 
+/** `knowledge`: of flat memory. */
 function pointersOf(
   header: number,
   body: readonly RegionNode[],
   motions: readonly Motion[],
-  knowledge: AccessKnowledge,
-): { readonly pointers: GuardedPointer[]; readonly covered: ReadonlyMap<Op, number>; readonly checks: number } {
+  knowledge: AccessKnowledge | undefined,
+): Pick<LoopGuard, 'pointers' | 'covered' | 'pointerOf'> & { readonly checks: number } {
   const extents = extentsOf(header, body, motions);
   const pointers: GuardedPointer[] = [];
   const lowest = new Map<Op, number>();
   const open = new Set<Op>();
+  const ownerOf = new Map<Op, number>();
   for (const [register, members] of extents) {
-    const pointer = pointerOf(register, members, motions, knowledge);
+    const pointer =
+      knowledge === undefined
+        ? translatedPointerOf(register, members, motions)
+        : flatPointerOf(register, members, motions, knowledge);
     if (pointer !== undefined) pointers.push(pointer);
     for (const { access } of members) {
-      if (pointer === undefined) open.add(access.op);
+      // In a page that only one of its registers leads to, an access would have to know by which it goes.
+      const isShared = knowledge === undefined && (ownerOf.get(access.op) ?? register) !== register;
+      ownerOf.set(access.op, register);
+      if (pointer === undefined || isShared) open.add(access.op);
       else lowest.set(access.op, Math.min(pointer.range?.low ?? 0, lowest.get(access.op) ?? Infinity));
     }
   }
@@ -111,7 +140,11 @@ function pointersOf(
   motions.forEach(({ accesses }, block) => {
     for (const { op, register } of accesses) if (covered.has(op)) checks.add(`${block} ${register}`);
   });
-  return { pointers: guarding, covered, checks: checks.size };
+  const pointerOf = new Map<Op, number>();
+  guarding.forEach(({ register }, position) => {
+    for (const { access } of extents.get(register)!) if (covered.has(access.op)) pointerOf.set(access.op, position);
+  });
+  return { pointers: guarding, covered, pointerOf, checks: checks.size };
 }
 
 /** The accesses of a loop by the registers that their addresses count from, directly or by way of a register that is set from them. */
@@ -162,11 +195,38 @@ function remembered<T>(compute: (register: number) => T): (register: number) => 
   };
 }
 
-function pointerOf(
+function flatPointerOf(
   register: number,
   members: readonly Extent[],
   motions: readonly Motion[],
   knowledge: AccessKnowledge,
+): GuardedPointer | undefined {
+  const pointer = boundsOf(register, members, motions);
+  if (pointer === undefined) return undefined;
+  const { low, high, stride, write } = pointer;
+  const distrusted = members.some(({ access }) => knowledge.distrusted(access.pc));
+  const range = distrusted ? undefined : rangeOf(members, write, knowledge);
+  const fits =
+    range === undefined ? high - low <= PAGE && stride >= 0 : high - low <= Math.min(WIDEST, range.high - range.low);
+  return fits ? { ...pointer, range } : undefined;
+}
+
+function translatedPointerOf(
+  register: number,
+  members: readonly Extent[],
+  motions: readonly Motion[],
+): GuardedPointer | undefined {
+  const pointer = boundsOf(register, members, motions);
+  if (pointer === undefined) return undefined;
+  const { low, high, stride } = pointer;
+  return high - low <= LARGEST_EXTENT && Math.abs(stride) <= LARGEST_STRIDE ? pointer : undefined;
+}
+
+/** What a turn accesses from a register, and how that moves on; undefined when it moves both ways. */
+function boundsOf(
+  register: number,
+  members: readonly Extent[],
+  motions: readonly Motion[],
 ): GuardedPointer | undefined {
   // One that is set from others is looked at as it is at the head.
   const { down, up } = travel(register, motions) ?? { down: 0, up: 0 };
@@ -174,12 +234,7 @@ function pointerOf(
   const low = Math.min(...members.map((member) => member.low));
   const high = Math.max(...members.map((member) => member.high));
   const write = members.some(({ access }) => access.write);
-  const distrusted = members.some(({ access }) => knowledge.distrusted(access.pc));
-  const range = distrusted ? undefined : rangeOf(members, write, knowledge);
-  const stride = up + down;
-  const fits =
-    range === undefined ? high - low <= PAGE && stride >= 0 : high - low <= Math.min(WIDEST, range.high - range.low);
-  return fits ? { register, low, high, stride, write, range } : undefined;
+  return { register, low, high, stride: up + down, write, range: undefined };
 }
 
 function rangeOf(members: readonly Extent[], write: boolean, knowledge: AccessKnowledge): Assumption | undefined {

@@ -96,8 +96,12 @@ export class RegionSite implements Site {
     return (
       !this.#isRefused(instruction) &&
       regionMode(ops, first, end, this.inexactAccrued) === 'inline' &&
-      !(this.#frame.slowPaths && ops.slice(first, end).some(({ name }) => name === 'load' || name === 'store'))
+      !(this.#frame.slowPaths && ops.slice(first, end).some((op) => this.#hasSlowPath(op)))
     );
+  }
+
+  #hasSlowPath(op: Op): boolean {
+    return op.name === 'store' || (op.name === 'load' && !this.#frame.isSafe(op));
   }
 
   #isRefused(instruction: number): boolean {

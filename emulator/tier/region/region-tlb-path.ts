@@ -1,7 +1,7 @@
 import type { Block, Op } from '../../ir/block.ts';
-import { PAGE_SIZE, STATE, TlbEntry } from '../../layout/memory-map.ts';
+import { GUEST, PAGE_SIZE, STATE, TlbEntry } from '../../layout/memory-map.ts';
 import { ExitReason, StateOffset } from '../../layout/state.ts';
-import { BranchHint, type FunctionBuilder, type FunctionIndex } from '../../wasm/function.ts';
+import { BranchHint, type FunctionBuilder } from '../../wasm/function.ts';
 import type { ModuleBuilder } from '../../wasm/module.ts';
 import { ValType } from '../../wasm/type.ts';
 import { Frame } from '../interpreter/frame.ts';
@@ -16,10 +16,11 @@ import {
   storeKindForUpdate,
   type TlbSlowPaths,
 } from '../tlb-path.ts';
+import { FLAGS_SHIFT, outlineSlow } from './outlined-access.ts';
 import { type PageCachePlaces, PageCaches } from './page-cache.ts';
 import { type AccessGroup, groupAccesses } from './tlb-groups.ts';
 
-const { i32, i64 } = ValType;
+const { i32 } = ValType;
 
 /** Accesses that one look at a page serves. */
 interface Shared {
@@ -34,12 +35,14 @@ interface Member {
   readonly offset: number;
 }
 
-/** Locals of a region that accesses behind the TLB use. */
+/** What accesses behind the TLB need of the region they are in. */
 export interface TlbFrame {
-  /** i32: the TLB table for loads and stores. */
+  /** Local, i32: the TLB table for loads and stores. */
   readonly table: number;
-  /** i32: what is left of the budget. */
-  readonly budget: number;
+  /** Code that pushes what is left of the budget, as i32. */
+  readonly pushBudget: () => void;
+  /** Code that pops what has become of it. */
+  readonly setBudget: () => void;
 }
 
 /**
@@ -51,10 +54,11 @@ export class RegionTlbPath implements MemoryPath {
   readonly #module: ModuleBuilder;
   readonly #slow: TlbSlowPaths;
   readonly #frame: TlbFrame;
-  readonly #outlined = new Map<FunctionIndex, FunctionBuilder>();
+  readonly #outlined = new Map<string, FunctionBuilder>();
   readonly #caches: PageCaches | undefined;
   readonly #wanders: (pc: number) => boolean;
   #members: ReadonlyMap<Op, Member> = new Map();
+  #addendOf: (op: Op) => number | undefined = () => undefined;
 
   /**
    * `places`: present where all accesses are user mode's. `wanders`: whether the instruction at a guest address goes to another page so often
@@ -81,13 +85,19 @@ export class RegionTlbPath implements MemoryPath {
     fn.localSet(this.#frame.table);
   }
 
-  /** The accesses lowered from now on are this block's. */
-  follow(block: Block): void {
-    this.#members = membersOf(block);
+  /**
+   * The accesses lowered from now on are this block's. `addendOf`: for those that the guard of a loop has looked up, the i32 local that makes
+   * their addresses linear.
+   */
+  follow(block: Block, addendOf: (op: Op) => number | undefined): void {
+    this.#addendOf = addendOf;
+    this.#members = membersOf(block, (op) => addendOf(op) !== undefined);
   }
 
   load(lowering: Lowering, op: Op): void {
     const kind = kindOf(op, TlbEntry.read);
+    const addend = this.#addendOf(op);
+    if (addend !== undefined) return loadInstruction(lowering, kind, this.#pushGuarded(lowering, op, addend));
     const member = this.#members.get(op);
     if (member !== undefined && !isAlone(member)) return this.#grouped(lowering, op, kind, member, undefined);
     lowering.scratch(['i64'], (address) => {
@@ -101,6 +111,12 @@ export class RegionTlbPath implements MemoryPath {
 
   store(lowering: Lowering, op: Op): void {
     const kind = kindOf(op, TlbEntry.write);
+    const addend = this.#addendOf(op);
+    if (addend !== undefined) {
+      const offset = this.#pushGuarded(lowering, op, addend);
+      lowering.push(op.args[1]!);
+      return storeInstruction(lowering, kind, offset);
+    }
     const member = this.#members.get(op);
     lowering.scratch(['i64', kind.type], (address, value) => {
       if (member === undefined || member.shared.group.first === op) {
@@ -124,6 +140,19 @@ export class RegionTlbPath implements MemoryPath {
 
   storeForUpdate(lowering: Lowering, address: number, width: number, value: number): void {
     this.#store(lowering, address, storeKindForUpdate(width), value);
+  }
+
+  /** Pushes the i32 to which the offset that is returned must be added. */
+  #pushGuarded(lowering: Lowering, op: Op, addend: number): number {
+    const { fn } = lowering;
+    const { base, displacement } = lowering.splitAddress(op.args[0]!);
+    // Linear addresses of guest memory begin at GUEST, so what is less by the displacement is no less than 0 and does not wrap around.
+    const folds = displacement > 0 && displacement <= GUEST;
+    lowering.push(folds ? base : op.args[0]!);
+    fn.op('i32.wrap_i64');
+    fn.localGet(addend);
+    fn.op('i32.add');
+    return folds ? displacement : 0;
   }
 
   #load(lowering: Lowering, address: number, kind: AccessKind): void {
@@ -210,12 +239,12 @@ export class RegionTlbPath implements MemoryPath {
       if (value === undefined) {
         loadInstruction(lowering, kind, offset);
         fn.else();
-        this.#slowLoad(lowering, pushAddress, kind);
+        this.#slowLoad(lowering, pushAddress, kind, true);
       } else {
         fn.localGet(value);
         storeInstruction(lowering, kind, offset);
         fn.else();
-        this.#slowStore(lowering, pushAddress, kind, value);
+        this.#slowStore(lowering, pushAddress, kind, value, true);
       }
       fn.end(served);
     };
@@ -312,62 +341,42 @@ export class RegionTlbPath implements MemoryPath {
     fn.op('i32.add');
   }
 
-  #slowLoad(lowering: Lowering, pushAddress: () => void, kind: AccessKind): void {
-    this.#callSlow(lowering, this.#slow.load, pushAddress, kind);
+  /** `probes`: the access has not been looked up alone. */
+  #slowLoad(lowering: Lowering, pushAddress: () => void, kind: AccessKind, probes = false): void {
+    this.#callSlow(lowering, this.#outlineFor('load', probes), pushAddress, kind);
     lowering.fn.i32Const(0);
     loadInstruction(lowering, kind, STATE + StateOffset.arguments);
   }
 
-  #slowStore(lowering: Lowering, pushAddress: () => void, kind: AccessKind, value: number): void {
+  #slowStore(lowering: Lowering, pushAddress: () => void, kind: AccessKind, value: number, probes = false): void {
     const { fn } = lowering;
     fn.i32Const(0);
     fn.localGet(value);
     storeInstruction(lowering, kind, STATE + StateOffset.arguments);
-    this.#callSlow(lowering, this.#slow.store, pushAddress, kind);
+    this.#callSlow(lowering, this.#outlineFor('store', probes), pushAddress, kind);
   }
 
   /** Calls out; leaves when there was a fault. What the budget has become is the callee's to say: a device may want an interrupt to be taken. */
-  #callSlow({ fn, site }: Lowering, callee: FunctionIndex, pushAddress: () => void, kind: AccessKind): void {
+  #callSlow({ fn, site }: Lowering, callee: FunctionBuilder, pushAddress: () => void, kind: AccessKind): void {
     pushAddress();
     fn.i32Const((kind.width / 8) | (kind.flags << FLAGS_SHIFT));
-    fn.localGet(this.#frame.budget);
-    fn.call(this.#outline(callee));
+    this.#frame.pushBudget();
+    fn.call(callee);
     fn.i32Const(0);
     fn.load('i32.load', { offset: Frame.budget });
-    fn.localSet(this.#frame.budget);
+    this.#frame.setBudget();
     const faulted = fn.if(undefined, BranchHint.unlikely);
     site.leave(ExitReason.fault);
     fn.end(faulted);
   }
 
-  /** `(address, bytes | flags << FLAGS_SHIFT, budget) -> status`. */
-  #outline(callee: FunctionIndex): FunctionBuilder {
-    const known = this.#outlined.get(callee);
-    if (known !== undefined) return known;
-    const fn = this.#module.function('slow', [i64, i32, i32], [i32]);
-    this.#outlined.set(callee, fn);
-    const [address, access, budget] = [0, 1, 2];
-    fn.i32Const(0);
-    fn.localGet(budget);
-    fn.store('i32.store', { offset: Frame.budget });
-    fn.localGet(address);
-    fn.op('i32.wrap_i64');
-    fn.localGet(address);
-    fn.i64Const(32);
-    fn.op('i64.shr_u');
-    fn.op('i32.wrap_i64');
-    fn.localGet(access);
-    fn.i32Const((1 << FLAGS_SHIFT) - 1);
-    fn.op('i32.and');
-    fn.localGet(access);
-    fn.i32Const(FLAGS_SHIFT);
-    fn.op('i32.shr_u');
-    fn.call(callee);
+  #outlineFor(direction: 'load' | 'store', probes: boolean): FunctionBuilder {
+    const name = `${probes ? 'probing ' : ''}${direction}`;
+    let fn = this.#outlined.get(name);
+    if (fn === undefined) this.#outlined.set(name, (fn = outlineSlow(this.#module, this.#slow, direction, probes)));
     return fn;
   }
 }
-
-const FLAGS_SHIFT = 8;
 
 function kindOf(op: Op, tag: number): AccessKind {
   return { ...accessOf(op), flags: op.alignment === 'natural' ? SlowAccess.natural : 0, tag };
@@ -381,9 +390,9 @@ function isAlone({ shared }: Member): boolean {
   return shared.group.members.length === 1;
 }
 
-function membersOf(block: Block): ReadonlyMap<Op, Member> {
+function membersOf(block: Block, isGuarded: (op: Op) => boolean): ReadonlyMap<Op, Member> {
   const members = new Map<Op, Member>();
-  for (const group of groupAccesses(block)) {
+  for (const group of groupAccesses(block, isGuarded)) {
     const shared: Shared = { group, local: -1 };
     for (const { op, offset } of group.members) members.set(op, { shared, offset });
   }

@@ -24,10 +24,11 @@ export interface GroupMember {
 /** Bytes between accesses that are looked up at once: an object's, or a stack frame's. Further apart, they are seldom in one page. */
 const LONGEST_GROUP = PAGE_SIZE / 8;
 
-/** The plain loads and stores of a block, in groups. */
-export function groupAccesses(block: Block): readonly AccessGroup[] {
+/** The plain loads and stores of a block, in groups, without those that need no look at a page. */
+export function groupAccesses(block: Block, isGuarded: (op: Op) => boolean): readonly AccessGroup[] {
   const groups: AccessGroup[] = [];
-  for (const accesses of accessGroups(block)) {
+  for (const all of accessGroups(block)) {
+    const accesses = all.filter(({ op }) => !isGuarded(op));
     for (let start = 0; start < accesses.length;) {
       let low = Infinity;
       let high = -Infinity;

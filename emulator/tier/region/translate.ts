@@ -116,7 +116,7 @@ export function translateRegion(
     circumstances,
     pages,
     {
-      guards: slowPaths === undefined ? planGuards(nodes, graph, knowledge, refused, options.guardGain) : new Map(),
+      guards: planGuards(nodes, graph, knowledge, refused, options.guardGain, slowPaths !== undefined),
       floatWindows: options.floatWindows !== false,
     },
   );
