@@ -178,9 +178,11 @@ export class RegisterBlock<Device> {
     const { name, offset, width, count = 1, stride = width, read, write } = register;
     const what = `${this.title}: ${name}`;
     assert(offset % width === 0 && stride % width === 0 && stride >= width, `${what} is misaligned`);
-    assert(count >= 1 && offset + (count - 1) * stride + width <= this.size, `${what} ends outside the block`);
+    assert(count >= 1 && endOf(register) <= this.size, `${what} ends outside the block`);
     assert(read !== undefined || write !== undefined, `${what} does nothing`);
-    // Every register is aligned to its width, so none begins between two steps of the narrowest.
+    const isApart = (other: Register<Device>) => other.offset >= endOf(register) || endOf(other) <= offset;
+    if (this.registers.every((other) => other === register || isApart(other))) return;
+    // Their strides may keep them apart. Every register is aligned to its width, so none begins between two steps of the narrowest.
     for (let n = 0; n < count; n++) {
       for (let byte = 0; byte < width; byte += this.#narrowest) {
         const at = offset + n * stride + byte;
@@ -188,6 +190,11 @@ export class RegisterBlock<Device> {
       }
     }
   }
+}
+
+/** The offset after the last byte of all that are alike. */
+function endOf<Device>({ offset, width, count = 1, stride = width }: Register<Device>): number {
+  return offset + (count - 1) * stride + width;
 }
 
 /**
