@@ -105,6 +105,11 @@ export class Lowering {
     return { base: value, displacement: 0 };
   }
 
+  /** Whether a value is a sum that is computed where it is pushed, for that one use. */
+  isOwnSum(value: Value): boolean {
+    return this.#placement.delayed[value] === 1 && this.block.ops[value]!.name === 'add';
+  }
+
   /** Runs `body` with scratch locals of the given types. */
   scratch(types: readonly Type[], body: (...locals: number[]) => void): void {
     const locals = types.map((type) => this.fn.takeLocal(ValType[type]));

@@ -6,6 +6,8 @@ import { accessOf, FlatMemoryPath, loadInstruction, type MemoryPath, storeInstru
 import { codeLine } from '../page-check.ts';
 import { type AccessPlan, type Check, pageNeeds } from './access-plan.ts';
 
+type RangeCheck = Extract<Check, { readonly kind: 'range' }>;
+
 /** The flat memory path with the checks planned for a block; what refuses them leaves the region. */
 export class RegionMemoryPath implements MemoryPath {
   readonly #flat: FlatMemoryPath;
@@ -52,10 +54,31 @@ export class RegionMemoryPath implements MemoryPath {
     // The sum of an i32 and an offset does not wrap around, so the base itself must be a guest address.
     const folds = displacement !== 0 && check.base >= displacement;
     const distance = folds ? displacement : 0;
-    lowering.push(folds ? base : op.args[0]!);
-    this.#checked(lowering, check, distance);
+    const address = folds ? base : op.args[0]!;
+    const isOwnSum = lowering.isOwnSum(address);
+    lowering.push(address);
+    let offset = distance;
+    if (check.kind === 'range' && check.sure && isOwnSum) offset = this.#within(lowering, check, distance);
+    else this.#checked(lowering, check, distance);
     fn.op('i32.wrap_i64');
-    return distance;
+    return offset;
+  }
+
+  /**
+   * Checks the guest address that is on the stack, less `distance`, and leaves its distance from the range there; returns what must be added for the
+   * address. For an address that is computed for this access alone: the host then computes nothing but that distance.
+   */
+  #within(lowering: Lowering, { low, high, range }: RangeCheck, distance: number): number {
+    const { fn, site } = lowering;
+    lowering.scratch(['i64'], (from) => {
+      this.#add(lowering, low + distance - range.low);
+      fn.localTee(from);
+      fn.i64Const(range.high - range.low - (high - low));
+      fn.op('i64.gt_u');
+      site.bailIf();
+      fn.localGet(from);
+    });
+    return range.low - low;
   }
 
   /** Checks the guest address that is on the stack, less `distance`, and leaves that there. */
