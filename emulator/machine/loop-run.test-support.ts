@@ -1,13 +1,14 @@
+import { createHash } from 'node:crypto';
 import { FloatFlag } from '../bits/float-format.ts';
 import { riscv64 } from '../isa/riscv/index.ts';
 import { F, X } from '../isa/riscv/registers.ts';
 import { PAGE_SIZE, Permission, STATE } from '../layout/memory-map.ts';
-import { ExitReason, REGISTERS, StateOffset } from '../layout/state.ts';
+import { ExitReason, StateOffset } from '../layout/state.ts';
 import { FlatMemory } from '../memory/flat.ts';
 import { createCpu, type Tier } from './tier.ts';
 
 const SIZE = 1 << 20;
-const CODE = 0x1_0000;
+export const CODE = 0x1_0000;
 /** Pages that loops walk over, each with permissions of its own. */
 export const DATA = 0x8_0000;
 export const DATA_PAGES = 16;
@@ -26,7 +27,7 @@ export interface LoopProgram {
 
 /** Runs a program `times` times, in slices of as many instructions as `part` says, and gives all that can be seen of it. */
 export function runLoop(tier: Tier, program: LoopProgram, times: number, part: () => number) {
-  const { lines, registers, permissions, floats = [], data = [] } = program;
+  const { lines, registers, permissions, floats = [], data: filling = [] } = program;
   const memory = new FlatMemory(SIZE);
   memory.permission.fill(EXECUTE, CODE / PAGE_SIZE, CODE / PAGE_SIZE + 1);
   memory.permission.set(permissions, DATA / PAGE_SIZE);
@@ -41,7 +42,7 @@ export function runLoop(tier: Tier, program: LoopProgram, times: number, part: (
   }
   memory.bytes.set(bytes, CODE);
   for (let at = 0; at < DATA_PAGES * PAGE_SIZE; at++) memory.bytes[DATA + at] = (at * 7) >> 3;
-  memory.bytes.set(new Uint8Array(BigUint64Array.from(data).buffer), DATA);
+  memory.bytes.set(new Uint8Array(BigUint64Array.from(filling).buffer), DATA);
   const cpu = createCpu(tier, riscv64, memory);
   const file = new BigUint64Array(memory.memory.buffer, STATE + X.offset, 32);
   const floatFile = new BigUint64Array(memory.memory.buffer, STATE + F.offset, 32);
@@ -60,7 +61,8 @@ export function runLoop(tier: Tier, program: LoopProgram, times: number, part: (
     );
   }
   const counters: Readonly<Partial<Record<string, number>>> = { ...cpu.counters };
-  const held = Buffer.from(Buffer.from(memory.memory.buffer, STATE + REGISTERS, 66 * 8));
-  const bytesLeft = Buffer.from(memory.bytes.subarray(DATA, DATA + DATA_PAGES * PAGE_SIZE)).toString('base64');
-  return { end: { ends, held, bytesLeft }, regionInstructions: counters['regionInstructions'] ?? 0 };
+  const held = [...file, ...floatFile].map((value) => value.toString(16)).join(' ');
+  const data = memory.bytes.subarray(DATA, DATA + DATA_PAGES * PAGE_SIZE);
+  const dataHash = createHash('sha256').update(data).digest('hex');
+  return { end: { ends, held, dataHash }, regionInstructions: counters['regionInstructions'] ?? 0 };
 }

@@ -14,6 +14,7 @@ import type { FlowGraph } from './flow-graph.ts';
 import type { RegionNode, Target } from './node.ts';
 import { RegisterLocals } from './register-locals.ts';
 import { RegionSite } from './region-site.ts';
+import { type Charges, chargeNodes, chargeTurns } from './turn-charges.ts';
 import { emitSwitch } from './switch.ts';
 import { writeEntryCheck } from './entry-check.ts';
 import { GuardedLoops } from './guarded-loops.ts';
@@ -69,6 +70,7 @@ export class RegionEmitter {
   readonly #floatWindows: boolean;
   /** The node that is being written. */
   #node = 0;
+  readonly #charges: Charges;
   #exit: Label = 0;
 
   constructor(
@@ -84,6 +86,8 @@ export class RegionEmitter {
     { guards, floatWindows }: RegionPlans,
   ) {
     this.#floatWindows = floatWindows;
+    // Slow paths behind translation may reach devices, and these the clock, which counts what has been paid for.
+    this.#charges = memory instanceof RegionMemoryPath ? chargeTurns(nodes, graph) : chargeNodes(nodes);
     this.#pages = pages;
     const { pageCaches } = circumstances;
     this.circumstances = {
@@ -187,6 +191,20 @@ export class RegionEmitter {
     fn.store('i32.store', { offset: Frame.budget });
   }
 
+  #addBudget(instructions: number): void {
+    const { fn } = this;
+    fn.localGet(this.#budget);
+    fn.i32Const(Math.abs(instructions));
+    fn.op(instructions < 0 ? 'i32.sub' : 'i32.add');
+    fn.localSet(this.#budget);
+  }
+
+  /** Gives back what is paid for behind a node, where control leaves its loop. */
+  #giveBack({ index }: RegionNode): void {
+    const ahead = this.#charges.ahead[index]!;
+    if (ahead !== 0) this.#addBudget(ahead);
+  }
+
   /** A helper may have withheld the budget, and chosen another TLB table. */
   #afterCall(): void {
     const { fn } = this;
@@ -272,12 +290,7 @@ export class RegionEmitter {
       fn.i32Const(0);
       fn.localSet(this.#resume);
     }
-    if (node.instructions > 0) {
-      fn.localGet(this.#budget);
-      fn.i32Const(node.instructions);
-      fn.op('i32.sub');
-      fn.localSet(this.#budget);
-    }
+    if (this.#charges.charge[index] !== 0) this.#addBudget(-this.#charges.charge[index]!);
     let plan: AccessPlan | undefined;
     if (this.#memory instanceof RegionMemoryPath) {
       plan = planAccesses(node.block, this.#knowledge, this.#guarded.around(index)?.covered);
@@ -288,6 +301,7 @@ export class RegionEmitter {
     }
     const site = new RegionSite(fn, node, this.#registers, this.#refused, {
       exit: this.#exitOf(index),
+      ahead: this.#charges.ahead[index]!,
       status: this.#status,
       inexactAccrued: this.circumstances.inexactAccrued,
       slowPaths: this.#slowPaths,
@@ -371,6 +385,7 @@ export class RegionEmitter {
       for (const to of ending.known) cases.push({ pc: this.#nodes[to]!.pc, go: () => this.#go(node, { node: to }) });
     }
     emitSwitch(fn, this.#target, cases);
+    this.#giveBack(node);
     fn.i32Const(0);
     fn.localGet(this.#target);
     fn.store('i64.store', { offset: STATE + StateOffset.pc });
@@ -407,6 +422,7 @@ export class RegionEmitter {
   #label(from: RegionNode, to: Target): Label | undefined {
     if (!('node' in to)) return undefined;
     const isDispatched = this.#isDispatched(from, to.node);
+    if (this.#isAheadOf(from, to.node)) return undefined;
     if (isDispatched || this.#guarded.leaves(from.index, to.node, isDispatched)) return undefined;
     return this.#plainLabel(from, to.node);
   }
@@ -420,6 +436,7 @@ export class RegionEmitter {
   #go(from: RegionNode, to: Target): void {
     const { fn } = this;
     if (!('node' in to)) {
+      this.#giveBack(from);
       fn.i32Const(0);
       fn.i64Const(to.exit);
       fn.store('i64.store', { offset: STATE + StateOffset.pc });
@@ -428,12 +445,19 @@ export class RegionEmitter {
       fn.br(this.#exitOf(from.index));
       return;
     }
+    if (this.#isAheadOf(from, to.node)) this.#giveBack(from);
     const isDispatched = this.#isDispatched(from, to.node);
     if (this.#guarded.leaves(from.index, to.node, isDispatched)) this.#guarded.takeRest();
     if (isDispatched) return this.#dispatchTo(to.node);
     const label = this.#plainLabel(from, to.node);
     if (label === undefined) this.#writeNode(to.node);
     else fn.br(label);
+  }
+
+  /** Whether the edge leaves a loop of which more has been paid for than was done. */
+  #isAheadOf(from: RegionNode, to: number): boolean {
+    const { innermost } = this.#graph;
+    return this.#charges.ahead[from.index] !== 0 && innermost[to] !== innermost[from.index];
   }
 
   #isDispatched(from: RegionNode, to: number): boolean {

@@ -16,6 +16,8 @@ import type { Exit, Refused } from './translate.ts';
 export interface RegionFrame {
   /** Where registers are written back and the region is left. */
   readonly exit: Label;
+  /** Instructions paid for that come behind the node. */
+  readonly ahead: number;
   /** Local: what the region returns. */
   readonly status: number;
   readonly inexactAccrued: boolean;
@@ -193,8 +195,8 @@ export class RegionSite implements Site {
     this.#frame.end();
   }
 
-  /** Instructions of the node that have not retired when this one does not. */
+  /** Instructions that are paid for and have not retired when this one does not. */
   get #unretired(): number {
-    return this.#node.instructions - this.#begun + 1;
+    return this.#node.instructions - this.#begun + 1 + this.#frame.ahead;
   }
 }
