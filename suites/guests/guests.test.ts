@@ -1,6 +1,6 @@
 import { strict as assert } from 'node:assert';
 import { existsSync, readFileSync, readdirSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { describe, test } from 'node:test';
 import { bareBuild, checkRecords, committedBuilds, guestBuild, inputHash } from './build.ts';
 import {
@@ -10,6 +10,7 @@ import {
   bareElfPath,
   elfPath,
   expectedOutput,
+  expectedPath,
   findGuest,
   guestArguments,
   isBuiltFor,
@@ -80,7 +81,7 @@ describe('the manifest', () => {
     const outputs = GUESTS.flatMap((guest) =>
       guest.kind === 'system'
         ? [`${guest.name}.txt`]
-        : [`${guest.name}.txt`, `${guest.name}.smoke.txt`, `${guest.name}.quick.txt`],
+        : GUEST_SCALES.map((scale) => basename(expectedPath(guest, scale))),
     );
     assert.deepEqual(readdirSync(join(folder, 'expected')).sort(), outputs.sort());
   });
