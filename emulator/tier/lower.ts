@@ -77,8 +77,7 @@ export class Lowering {
     if (this.#placement.delayed[value] === 1) return this.#lowerOp(op);
     const local = this.#locals[value]!;
     this.fn.localGet(local);
-    this.#usesLeft[value]!--;
-    if (this.#usesLeft[value] === 0) this.fn.freeLocal(local);
+    this.forgo(value);
   }
 
   /** Pushes all arguments of an op in order. */
@@ -108,6 +107,12 @@ export class Lowering {
   /** Whether a value is a sum that is computed where it is pushed, for that one use. */
   isOwnSum(value: Value): boolean {
     return this.#placement.delayed[value] === 1 && this.block.ops[value]!.name === 'add';
+  }
+
+  /** Says that one use of a value that is kept in a local is not to be. */
+  forgo(value: Value): void {
+    this.#usesLeft[value]!--;
+    if (this.#usesLeft[value] === 0) this.fn.freeLocal(this.#locals[value]!);
   }
 
   /** Runs `body` with scratch locals of the given types. */

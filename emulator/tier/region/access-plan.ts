@@ -11,7 +11,7 @@ export interface Assumption {
 /** How an access is checked. `base`: when the check has passed, its address is at least this. */
 export type Check =
   /** An access before it has checked its bytes too. */
-  | { readonly kind: 'covered'; readonly base: number }
+  | { readonly kind: 'covered'; readonly base: number; readonly entry: EntryAddress | undefined }
   /** Bytes [low, high) from this access's address must lie in memory assumed to be all right. */
   | {
       readonly kind: 'range';
@@ -32,6 +32,12 @@ export type Check =
       readonly inline: boolean;
       readonly base: number;
     };
+
+/** An address as what a register, given as a state offset, holds when the block is entered, plus `offset`. */
+export interface EntryAddress {
+  readonly register: number;
+  readonly offset: number;
+}
 
 export type AccessPlan = ReadonlyMap<Op, Check>;
 
@@ -84,7 +90,10 @@ export function planAccesses(block: Block, knowledge: AccessKnowledge, guarded?:
     const open = guarded === undefined ? members : members.filter(({ op }) => !guarded.has(op));
     planGroup(open, knowledge, plan);
     if (open.length === members.length) continue;
-    for (const { op } of members) if (guarded!.has(op)) plan.set(op, { kind: 'covered', base: guarded!.get(op)! });
+    for (const member of members) {
+      const base = guarded!.get(member.op);
+      if (base !== undefined) plan.set(member.op, { kind: 'covered', base, entry: entryAddress(member) });
+    }
   }
   return plan;
 }
@@ -129,11 +138,15 @@ function planGroup(members: readonly Member[], knowledge: AccessKnowledge, plan:
     // The lowest byte checked is no lower than where the memory begins.
     const lowest = (range !== undefined && sure ? range.low : 0) - low;
     for (let index = start + 1; index < end; index++) {
-      const { op, offset } = members[index]!;
-      plan.set(op, { kind: 'covered', base: lowest + offset });
+      const member = members[index]!;
+      plan.set(member.op, { kind: 'covered', base: lowest + member.offset, entry: entryAddress(member) });
     }
     start = end;
   }
+}
+
+function entryAddress({ root, offset }: Member): EntryAddress | undefined {
+  return root === undefined ? undefined : { register: root, offset };
 }
 
 function isPlainAccess({ name, alignment }: Op): boolean {

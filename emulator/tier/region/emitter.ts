@@ -162,6 +162,7 @@ export class RegionEmitter {
     fn.op('i32.sub');
     fn.brTable(table, table[0]!);
     this.#closeMerges(labels);
+    if (this.#memory instanceof RegionMemoryPath) this.#memory.end(fn);
     fn.end(loop);
     fn.end(this.#exit);
     this.#registers.store();
@@ -295,7 +296,7 @@ export class RegionEmitter {
     if (this.#memory instanceof RegionMemoryPath) {
       plan = planAccesses(node.block, this.#knowledge, this.#guarded.around(index)?.covered);
       for (const check of plan.values()) if (check.kind === 'range') this.assumptions.add(check.range);
-      this.#memory.follow(plan);
+      this.#memory.follow(node.block, plan, fn, this.#registers);
     } else {
       this.#memory.follow(node.block, (op) => this.#guarded.addendOf(op));
     }

@@ -1,9 +1,11 @@
-import type { Op } from '../../ir/block.ts';
+import type { Block, Op } from '../../ir/block.ts';
 import { CODE_LINE, GUEST, PAGE_SIZE, PERMISSION, Permission } from '../../layout/memory-map.ts';
-import { BranchHint } from '../../wasm/function.ts';
+import { BranchHint, type FunctionBuilder } from '../../wasm/function.ts';
 import type { Lowering } from '../lower.ts';
 import { accessOf, FlatMemoryPath, loadInstruction, type MemoryPath, storeInstruction } from '../memory-path.ts';
 import { codeLine } from '../page-check.ts';
+import { EntryBases } from './entry-bases.ts';
+import type { RegisterLocals } from './register-locals.ts';
 import { type AccessPlan, type Check, pageNeeds } from './access-plan.ts';
 
 type RangeCheck = Extract<Check, { readonly kind: 'range' }>;
@@ -13,15 +15,22 @@ export class RegionMemoryPath implements MemoryPath {
   readonly #flat: FlatMemoryPath;
   readonly #guestSize: number;
   #plan: AccessPlan = new Map();
+  readonly #bases = new EntryBases();
 
   constructor(guestSize: number) {
     this.#flat = new FlatMemoryPath(guestSize);
     this.#guestSize = guestSize;
   }
 
-  /** The accesses lowered from now on are this plan's. */
-  follow(plan: AccessPlan): void {
+  /** The accesses of a block that is lowered now. Writes code for where it begins. */
+  follow(block: Block, plan: AccessPlan, fn: FunctionBuilder, registers: RegisterLocals): void {
     this.#plan = plan;
+    this.#bases.begin(block, plan, fn, registers);
+  }
+
+  /** Frees what the last block needed. */
+  end(fn: FunctionBuilder): void {
+    this.#bases.end(fn);
   }
 
   load(lowering: Lowering, op: Op): void {
@@ -50,6 +59,8 @@ export class RegionMemoryPath implements MemoryPath {
   /** Checks an access and pushes the i32 to which the offset that is returned must be added. */
   #address(lowering: Lowering, op: Op, check: Check): number {
     const { fn } = lowering;
+    const entry = check.kind === 'covered' ? this.#bases.push(lowering, op, check) : undefined;
+    if (entry !== undefined) return entry;
     const { base, displacement } = lowering.splitAddress(op.args[0]!);
     // The sum of an i32 and an offset does not wrap around, so the base itself must be a guest address.
     const folds = displacement !== 0 && check.base >= displacement;
