@@ -18,6 +18,7 @@ export function sampledPolicy(random: Random): TierPolicy {
     hotExits: 1 + random.below(4),
     cost: random.below(30),
     coldCost: 0,
+    lineCost: 0,
     warmUp: 0,
     leastRegion: 0,
     slice: 1 + random.below(400),

@@ -133,7 +133,7 @@ function writableCode(...lines: readonly string[]): Start {
 test('a loop whose data shares a page with its code runs in a region', () => {
   const loop = `0x${(CODE + PAGE_SIZE + 4).toString(16)}`;
   const start = writableCode('ld a1,512(a0)', 'addi a1,a1,3', 'sd a1,512(a0)', `jal zero,${loop}`);
-  const tiers = { policy: { ...AUTO, warmUp: 0, cost: 0, coldCost: 0, sampleInterval: 100 } };
+  const tiers = { policy: { ...AUTO, warmUp: 0, cost: 0, coldCost: 0, lineCost: 0, sampleInterval: 100 } };
   const { end, counters } = run(0, start, 100_000, () => 100_000, tiers);
   assert.deepEqual(end, run(0, start, 100_000, () => 100_000, undefined).end);
   assert.ok(counters['regionInstructions']! > 90_000, JSON.stringify(counters));
@@ -153,7 +153,11 @@ test('a loop that patches itself every time does what it patched', () => {
     'fence.i',
     `jal zero,${loop}`,
   );
-  for (const policy of [OPTIMIZED, BASELINE, { ...AUTO, warmUp: 0, cost: 0, coldCost: 0, sampleInterval: 50 }]) {
+  for (const policy of [
+    OPTIMIZED,
+    BASELINE,
+    { ...AUTO, warmUp: 0, cost: 0, coldCost: 0, lineCost: 0, sampleInterval: 50 },
+  ]) {
     const { end } = run(0, start, 20_000, () => 20_000, { policy });
     assert.deepEqual(end, run(0, start, 20_000, () => 20_000, undefined).end);
   }
@@ -181,7 +185,7 @@ test('stored code is left when bytes of it change that have not been executed in
     'addi a3,a3,1',
     `jal zero,${at(join)}`,
   ];
-  const policy = { ...AUTO, warmUp: 0, cost: 0, coldCost: 0, sampleInterval: 100 };
+  const policy = { ...AUTO, warmUp: 0, cost: 0, coldCost: 0, lineCost: 0, sampleInterval: 100 };
   const store = new CodeStore();
   run(0, writableCode(...program(1)), 50_000, () => 50_000, { policy, store });
   const start = writableCode(...program(0));
@@ -199,7 +203,7 @@ test('code that follows what is known to become hot is there before it is reache
     `bne ${register},zero,${at(line + 1)}`,
   ];
   const lines = [...loop('a1', 0), ...loop('a2', 3), ...loop('a3', 6), 'ecall'];
-  const policy = { ...AUTO, warmUp: 0, cost: 0, coldCost: 0, sampleInterval: 100 };
+  const policy = { ...AUTO, warmUp: 0, cost: 0, coldCost: 0, lineCost: 0, sampleInterval: 100 };
   const store = new CodeStore();
   const start = writableCode(...lines);
   const budget = 3 * 2001 + 2;

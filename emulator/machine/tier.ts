@@ -25,7 +25,10 @@ export function translatedPolicyOf(tier: Tier): TierPolicy | undefined {
 }
 
 /** What tiers that translate can be given. */
-export type TranslationOptions = Pick<TieredOptions, 'store' | 'now' | 'translated' | 'disabledPasses' | 'compilers'>;
+export type TranslationOptions = Pick<
+  TieredOptions,
+  'store' | 'account' | 'now' | 'translated' | 'disabledPasses' | 'compilers'
+>;
 
 /** A vCPU of the wished tier over a flat memory. `time` in nanoseconds. */
 export function createCpu(

@@ -350,7 +350,7 @@ test('a region that comes back when its code has changed, or other code has its 
       }),
     );
   const loops = [loop(1), loop(256)] as const;
-  const policy: TierPolicy = { ...AUTO, sampleInterval: 20, hotSamples: 1, backgroundCost: 20, warmUp: 0 };
+  const policy: TierPolicy = { ...AUTO, sampleInterval: 20, hotSamples: 1, backgroundCost: 20, warmUp: 0, lineCost: 0 };
   for (const how of ['store', 'records', 'nothing'] as const) {
     start.guest.fill(0, CODE, CODE + CODE_SIZE);
     start.guest.set(loops[0], CODE);

@@ -12,6 +12,7 @@ import { HostStream } from '../linux-user/stdio.ts';
 import type { Isa } from '../isa/instruction.ts';
 import type { FlatMemory } from '../memory/flat.ts';
 import { CodeStore } from '../tier/region/code-store.ts';
+import { TranslationAccount } from '../tier/translation-cost.ts';
 import { CodeCache, type CodeCacheCounters } from './code-cache.ts';
 import { backgroundCompiler, type Compilation } from './compilation.ts';
 import { flatFetch, type InstructionTrace } from './instruction-trace.ts';
@@ -93,6 +94,7 @@ export function runUser(options: UserOptions): UserResult {
   const cache = openCache(options, memorySize, isa);
   // Processes are mostly forks, and run the same code.
   const store = cache?.store ?? new CodeStore();
+  const account = new TranslationAccount();
   const { log } = options;
   const compiler = backgroundCompiler(options.compilation, {
     isa,
@@ -105,6 +107,7 @@ export function runUser(options: UserOptions): UserResult {
     const cpu = createCpu(tier, isa, memory, () => kernel.monotonic(), {
       ...passes,
       store,
+      account,
       now: () => performance.now(),
       ...(compiler === undefined ? {} : { compilers: compiler }),
       ...(log === undefined ? {} : { translated: (event) => log.note(event, isa, memory.bytes) }),

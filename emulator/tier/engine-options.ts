@@ -4,6 +4,7 @@ import type { TierPolicy } from './policy.ts';
 import type { CodeStore } from './region/code-store.ts';
 import type { RegionNode } from './region/node.ts';
 import type { Region } from './region/region.ts';
+import type { TranslationAccount } from './translation-cost.ts';
 
 /** Exact counts beside the interpreter's. */
 export interface TieredCounters extends InterpreterCounters {
@@ -38,6 +39,8 @@ export interface TieredOptions extends InterpreterOptions {
   readonly disabledPasses?: ReadonlySet<string>;
   /** Emitted code of earlier runs and processes; one of its own unless given. */
   readonly store?: CodeStore;
+  /** What processes that share a store have done; of this engine alone unless given. */
+  readonly account?: TranslationAccount;
   /** Milliseconds, for the times in `translation`. */
   readonly now?: () => number;
   /** Compiles beside the guest, unless the policy is eager; the guest waits for every translation unless given. */

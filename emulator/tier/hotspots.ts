@@ -6,6 +6,7 @@ const LINE_SIZE = 1 << LINE;
 export class Hotspots {
   readonly #jumpTargets = new Map<number, Map<number, number>>();
   readonly #samples = new Map<number, number>();
+  #lines = 0;
   readonly #awaited = new Map<number, number>();
   readonly #arrivals = new Map<number, number>();
   readonly #awaitedArrivals = new Map<number, number>();
@@ -15,7 +16,13 @@ export class Hotspots {
   sampled(pc: number): number {
     const line = pc >>> LINE;
     const times = count(this.#samples, line);
+    if (times === 2) this.#lines++;
     return times >= (this.#awaited.get(line) ?? 0) ? times : 0;
+  }
+
+  /** Lines of 64 bytes that the interpreter has been seen in more than once. */
+  get lines(): number {
+    return this.#lines;
   }
 
   /** No look at the 64 bytes around `pc` before they have been sampled so often. */
@@ -71,6 +78,7 @@ export class Hotspots {
 
   /** Everything known of code may be wrong. */
   clear(): void {
+    this.#lines = 0;
     for (const map of [
       this.#jumpTargets,
       this.#samples,

@@ -20,6 +20,10 @@ export interface TierPolicy {
   readonly cost: number;
   /** What the first of them cost more, while V8 runs the translator unoptimised. */
   readonly coldCost: number;
+  /** What the translation of 64 bytes of code costs in a process that has only begun, in interpreted instructions. */
+  readonly lineCost: number;
+  /** Instructions of all processes of a program that is not likely to end soon. */
+  readonly longProgram: number;
   /** Interpreted instructions that code must have cost before a region is asked for where that does not keep the guest waiting. */
   readonly backgroundCost: number;
   /** Instructions of all processes before the thread that translates in the background is begun: about as many as run in the time that takes. */
@@ -51,7 +55,7 @@ export interface TierPolicy {
 
 /** What programs are run with. */
 export const AUTO: TierPolicy = {
-  sampleInterval: 10_000,
+  sampleInterval: 30_000,
   hotSamples: 3,
   warmUp: 500_000,
   leastRegion: 16,
@@ -60,6 +64,8 @@ export const AUTO: TierPolicy = {
   hotExits: 40,
   cost: 4000,
   coldCost: 10_000,
+  lineCost: 320_000,
+  longProgram: 50_000_000,
   backgroundCost: 60_000,
   backgroundAfter: 40_000_000,
   backgroundWork: 3000,
@@ -90,6 +96,7 @@ export const OPTIMIZED: TierPolicy = {
   warmUp: 0,
   cost: 0,
   coldCost: 0,
+  lineCost: 0,
   guardGain: 0,
   eager: true,
 };

@@ -101,7 +101,7 @@ export class TierUp {
       ...(options.now ? { now: options.now } : {}),
     });
     const { translator, store } = this;
-    this.#cost = new TranslationCost(policy, translator.counters, counters);
+    this.#cost = new TranslationCost(policy, translator.counters, counters, options.account);
     this.#stepper = new Stepper({
       state,
       interpreter,
@@ -183,13 +183,13 @@ export class TierUp {
 
   /** The interpreter has run a sample's length and is at pc: translates what it has been seen at often enough to be worth the cost. */
   sampled(pc: number): void {
-    const { sampleInterval, hotSamples, leastRegion, warmUp, traceLength } = this.#policy;
+    const { sampleInterval, hotSamples, leastRegion, traceLength } = this.#policy;
     const samples = this.#hotspots.sampled(pc);
     if (this.#code.contiguous && this.#promote(pc)) return;
     if (this.#background?.ready === true) return this.#background.sampled(pc, samples, this.end);
     if (samples < hotSamples || samples * sampleInterval < this.#cost.of(leastRegion)) return;
     // At the end of the budget there is nothing left to look at; the next sample may be elsewhere.
-    if (this.#counters.instructions < warmUp || this.#counters.instructions >= this.end) return;
+    if (this.#counters.instructions >= this.end || !this.#cost.mayBegin(this.#hotspots.lines)) return;
     const seed = this.#stepper.trace(traceLength, this.end);
     if (seed === undefined) {
       this.#hotspots.wait(pc, 2 * samples);
@@ -208,9 +208,13 @@ export class TierUp {
     const times = this.#hotspots.arrived(pc, more);
     if (times < hotExits || times < this.#hotspots.awaited(pc) || !this.#interpreter.isDecoded(pc)) return;
     if (this.#background?.ready === true) return this.#background.arrived(pc, times, region);
+    if (!this.#cost.mayBegin(this.#hotspots.lines)) return;
     const isElsewhere = (at: number) => this.#regions.entryAt(at) !== undefined;
     const { entry: seed, discovery, instructions } = this.#survey(pc, isElsewhere);
-    if (seed === undefined) return;
+    if (seed === undefined) {
+      this.#hotspots.await(pc, 2 * times);
+      return;
+    }
     if (times * exitCost < this.#cost.of(instructions)) {
       this.#hotspots.await(pc, 2 * times);
       return;

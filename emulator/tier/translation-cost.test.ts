@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { AUTO } from './policy.ts';
-import { TranslationCost } from './translation-cost.ts';
+import { TranslationAccount, TranslationCost } from './translation-cost.ts';
 
 const price = (guestInstructions: number, instructions: number) =>
   new TranslationCost(AUTO, { guestInstructions }, { instructions }).of(100);
@@ -15,4 +15,32 @@ test('translations become cheaper as V8 gets to know the translator', () => {
 test('they are dearer in a program that has had many and run for a short time', () => {
   assert.ok(price(2000, 5e6) > 3 * price(2000, 1e9));
   assert.ok(price(2000, 5e6) > price(1000, 5e6));
+});
+
+test('a process translates once it has run for as long as that takes for all its code', () => {
+  const counted = { instructions: 0 };
+  const cost = new TranslationCost(AUTO, { guestInstructions: 0 }, counted);
+  counted.instructions = AUTO.warmUp - 1;
+  assert.equal(cost.mayBegin(1), false);
+  counted.instructions = 10 * AUTO.lineCost;
+  assert.equal(cost.mayBegin(10), true);
+  assert.equal(cost.mayBegin(11), false);
+  counted.instructions = AUTO.longProgram;
+  assert.equal(cost.mayBegin(1e6), true);
+});
+
+test('processes of a program count for one another', () => {
+  const account = new TranslationAccount();
+  const [done, counted] = [{ guestInstructions: 0 }, { instructions: 0 }];
+  const first = new TranslationCost(AUTO, done, counted, account);
+  const second = new TranslationCost(AUTO, { guestInstructions: 0 }, { instructions: AUTO.warmUp }, account);
+  const before = second.of(100);
+  assert.equal(second.mayBegin(1e6), false);
+  counted.instructions = 1e12;
+  done.guestInstructions = 5000;
+  assert.equal(first.mayBegin(1e6), true);
+  assert.equal(second.mayBegin(1e6), true);
+  // V8 has come to know the translator.
+  assert.ok(second.of(100) < before);
+  assert.deepEqual({ ...account }, { translated: 5000, retired: 1e12 + AUTO.warmUp });
 });

@@ -10,21 +10,34 @@ const SPENT_EACH = 20_000;
 /** Instructions of which a program may spend as much again on translations before these become dearer: that much is soon run. */
 const ADVANCE = 2_000_000;
 
+/** What the guest processes of a run have done together: V8 compiles the translator once for all of them, and who waits for one waits for all. */
+export class TranslationAccount {
+  /** Guest instructions translated. */
+  translated = 0;
+  /** Instructions retired. */
+  retired = 0;
+}
+
 /** What translations cost, in interpreted instructions, so that it can be held against what they would save. */
 export class TranslationCost {
   readonly #policy: TierPolicy;
   readonly #done: Pick<TranslationCounters, 'guestInstructions'>;
-  readonly #retired: { readonly instructions: number };
+  readonly #counted: { readonly instructions: number };
+  readonly #account: TranslationAccount;
+  #translated = 0;
+  #retired = 0;
 
-  /** `done`: what has been translated; `retired`: what has been executed. */
+  /** `done`: what has been translated; `counted`: what has been executed; `account`: of these and of other processes. */
   constructor(
     policy: TierPolicy,
     done: Pick<TranslationCounters, 'guestInstructions'>,
-    retired: { readonly instructions: number },
+    counted: { readonly instructions: number },
+    account: TranslationAccount = new TranslationAccount(),
   ) {
     this.#policy = policy;
     this.#done = done;
-    this.#retired = retired;
+    this.#counted = counted;
+    this.#account = account;
   }
 
   /**
@@ -32,14 +45,37 @@ export class TranslationCost {
    * enough for: one that ends soon would not get it back.
    */
   of(instructions: number): number {
+    this.#bringUpToDate();
     const { cost, coldCost } = this.#policy;
-    const done = this.#done.guestInstructions;
-    const haste = (done * SPENT_EACH) / (this.#retired.instructions + ADVANCE);
-    return instructions * (1 + haste) * (cost + coldCost / (1 + done / COLD_INSTRUCTIONS));
+    const { translated, retired } = this.#account;
+    const haste = (translated * SPENT_EACH) / (retired + ADVANCE);
+    return instructions * (1 + haste) * (cost + coldCost / (1 + translated / COLD_INSTRUCTIONS));
+  }
+
+  /**
+   * Whether a process that has been seen to be in so many lines of code has run for as long as the translation of all of them would take, or the
+   * program for so long that it may do so for much longer. Of what is wide and flat, such as the short processes of pipes, one region after the other
+   * would pay for itself only if the program went on.
+   */
+  mayBegin(lines: number): boolean {
+    this.#bringUpToDate();
+    const { warmUp, lineCost, longProgram } = this.#policy;
+    const { instructions } = this.#counted;
+    if (instructions < warmUp) return false;
+    return instructions >= lineCost * lines || this.#account.retired >= longProgram;
   }
 
   /** How many events of that price, but no fewer than `least`, cost as much as translating a region again. */
   worthwhile({ code }: Region, least: number, price: number): number {
     return Math.max(least, Math.ceil(this.of(code.counters.instructions) / price));
+  }
+
+  #bringUpToDate(): void {
+    const { guestInstructions } = this.#done;
+    const { instructions } = this.#counted;
+    this.#account.translated += guestInstructions - this.#translated;
+    this.#account.retired += instructions - this.#retired;
+    this.#translated = guestInstructions;
+    this.#retired = instructions;
   }
 }
