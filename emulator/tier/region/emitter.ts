@@ -1,7 +1,5 @@
-import { assert } from '../../check/assert.ts';
-import { FloatFlag } from '../../bits/float-format.ts';
 import { rowOf } from '../../ir/op.ts';
-import { STATE, TLB } from '../../layout/memory-map.ts';
+import { TLB } from '../../layout/memory-map.ts';
 import { StateOffset } from '../../layout/state.ts';
 import { BranchHint, type FunctionBuilder, type Label } from '../../wasm/function.ts';
 import { ValType } from '../../wasm/type.ts';
@@ -11,12 +9,12 @@ import type { Runtime } from '../runtime.ts';
 import type { TlbSlowPaths } from '../tlb-path.ts';
 import { RegionTlbPath } from './region-tlb-path.ts';
 import type { FlowGraph } from './flow-graph.ts';
-import type { RegionNode, Target } from './node.ts';
+import type { RegionNode } from './node.ts';
 import { RegisterLocals } from './register-locals.ts';
 import { RegionSite } from './region-site.ts';
 import { type Charges, chargeNodes, chargeTurns } from './turn-charges.ts';
-import { emitSwitch } from './switch.ts';
-import { writeEntryCheck } from './entry-check.ts';
+import { EdgeCode } from './edge-code.ts';
+import { leaveWhenChanged, writeEntryCheck } from './entry-check.ts';
 import { GuardedLoops } from './guarded-loops.ts';
 import type { LoopGuard } from './loop-guard.ts';
 import { planAccesses, type AccessKnowledge, type AccessPlan, type Assumption } from './access-plan.ts';
@@ -26,10 +24,6 @@ import type { Circumstances, CodePage, Exit, Present, Refused } from './translat
 
 function usesFloat(nodes: readonly RegionNode[]): boolean {
   return nodes.some(({ block }) => block.ops.some((op) => rowOf(op).effect === 'flags'));
-}
-
-function lastInstruction({ block }: RegionNode): number {
-  return Number(BigInt.asIntN(64, block.ops.findLast(({ name }) => name === 'insn')!.pc!));
 }
 
 /** What is done to a region's checks. */
@@ -61,7 +55,6 @@ export class RegionEmitter {
   readonly #resume: number;
   readonly #budget: number;
   readonly #status: number;
-  readonly #target: number;
   /** The most instructions that run between two looks at the budget. */
   readonly longest: number;
   readonly #loops = new Map<number, Label>();
@@ -71,8 +64,8 @@ export class RegionEmitter {
   /** The node that is being written. */
   #node = 0;
   readonly #charges: Charges;
+  readonly #edges: EdgeCode;
   #exit: Label = 0;
-
   constructor(
     fn: FunctionBuilder,
     nodes: readonly RegionNode[],
@@ -108,7 +101,7 @@ export class RegionEmitter {
     this.#refused = refused;
     this.#resume = 0;
     this.#status = fn.local(ValType.i32);
-    this.#target = fn.local(ValType.i64);
+    const target = fn.local(ValType.i64);
     this.#registers = new RegisterLocals(fn, nodes);
     this.longest = nodes.reduce((sum, { instructions }) => sum + instructions, 0);
     this.#guarded = new GuardedLoops(fn, graph, guards, {
@@ -137,6 +130,26 @@ export class RegionEmitter {
             pageCaches,
             (pc) => knowledge.wanders(pc),
           );
+    this.#edges = new EdgeCode(fn, {
+      nodes,
+      graph,
+      guarded: this.#guarded,
+      charges: this.#charges,
+      loops: this.#loops,
+      labels: this.#labels,
+      resume: this.#resume,
+      status: this.#status,
+      target,
+      budget: this.#budget,
+      leavesQuietly: this.#slowPaths,
+      exitOf: (index) => this.#exitOf(index),
+      newExit: (exit) => this.#newExit(exit),
+      writeNode: (index) => this.#writeNode(index),
+      leaveWhenChanged: ({ end }) => {
+        const places = { budget: this.#budget, status: this.#status, exit: this.#exit };
+        leaveWhenChanged(fn, this.circumstances, end, places);
+      },
+    });
     for (const { pointers } of guards.values())
       for (const { range } of pointers) if (range !== undefined) this.assumptions.add(range);
   }
@@ -192,20 +205,6 @@ export class RegionEmitter {
     fn.store('i32.store', { offset: Frame.budget });
   }
 
-  #addBudget(instructions: number): void {
-    const { fn } = this;
-    fn.localGet(this.#budget);
-    fn.i32Const(Math.abs(instructions));
-    fn.op(instructions < 0 ? 'i32.sub' : 'i32.add');
-    fn.localSet(this.#budget);
-  }
-
-  /** Gives back what is paid for behind a node, where control leaves its loop. */
-  #giveBack({ index }: RegionNode): void {
-    const ahead = this.#charges.ahead[index]!;
-    if (ahead !== 0) this.#addBudget(ahead);
-  }
-
   /** A helper may have withheld the budget, and chosen another TLB table. */
   #afterCall(): void {
     const { fn } = this;
@@ -213,37 +212,6 @@ export class RegionEmitter {
     fn.load('i32.load', { offset: Frame.budget });
     fn.localSet(this.#budget);
     if (this.#memory instanceof RegionTlbPath) this.#memory.begin(fn);
-  }
-
-  /** Leaves behind the helper call that ends a node when the helper wants that, or modes and flags are no longer those of the region. */
-  #leaveWhenChanged({ end }: RegionNode): void {
-    const { fn } = this;
-    const { modes, inexactAccrued } = this.circumstances;
-    fn.localGet(this.#budget);
-    fn.op('i32.eqz');
-    for (const [offset, value] of modes) {
-      fn.i32Const(0);
-      fn.load('i32.load', { offset: STATE + offset });
-      fn.i32Const(value | 0);
-      fn.op('i32.ne');
-      fn.op('i32.or');
-    }
-    if (inexactAccrued) {
-      fn.i32Const(0);
-      fn.load('i32.load', { offset: STATE + StateOffset.floatFlags });
-      fn.i32Const(FloatFlag.inexact);
-      fn.op('i32.and');
-      fn.op('i32.eqz');
-      fn.op('i32.or');
-    }
-    const changed = fn.if(undefined, BranchHint.unlikely);
-    fn.i32Const(0);
-    fn.i64Const(end);
-    fn.store('i64.store', { offset: STATE + StateOffset.pc });
-    fn.i32Const(Status.left);
-    fn.localSet(this.#status);
-    fn.br(this.#exit);
-    fn.end(changed);
   }
 
   /** Opens a block for each child of `node` in the dominator tree that needs a label; the first one's is innermost. */
@@ -291,7 +259,7 @@ export class RegionEmitter {
       fn.i32Const(0);
       fn.localSet(this.#resume);
     }
-    if (this.#charges.charge[index] !== 0) this.#addBudget(-this.#charges.charge[index]!);
+    this.#edges.pay(node);
     let plan: AccessPlan | undefined;
     if (this.#memory instanceof RegionMemoryPath) {
       plan = planAccesses(node.block, this.#knowledge, this.#guarded.around(index)?.covered);
@@ -311,7 +279,7 @@ export class RegionEmitter {
       beforeCall: () => this.#storeBudget(),
       afterCall: () => this.#afterCall(),
       newExit: (exit) => this.#newExit(exit),
-      end: () => this.#writeEnding(node),
+      end: () => this.#edges.end(node),
     });
     this.#node = index;
     new Lowering(node.block, site, this.#memory, this.#runtime).run();
@@ -343,139 +311,5 @@ export class RegionEmitter {
 
   #newExit(exit: Exit): number {
     return this.exits.push(exit);
-  }
-
-  #writeEnding(node: RegionNode): void {
-    const { fn } = this;
-    const { ending } = node;
-    switch (ending.kind) {
-      case 'goto':
-        if (node.block.ops.some(({ name }) => name === 'call')) this.#leaveWhenChanged(node);
-        this.#go(node, ending.to);
-        break;
-      case 'branch':
-        this.#branch(node, ending.taken, ending.fallThrough);
-        break;
-      case 'leave':
-        if (this.#slowPaths) {
-          // The interpreter does it, and comes back by itself: behind translation such instructions are frequent.
-          this.#go(node, { exit: ending.pc });
-          break;
-        }
-        fn.i32Const(this.#newExit({ pc: ending.pc, refund: 0, kind: 'unheld' }));
-        fn.localSet(this.#status);
-        fn.br(this.#exitOf(node.index));
-        break;
-      case 'jump':
-        this.#jump(node);
-        break;
-    }
-  }
-
-  /** Goes to the address on the stack. */
-  #jump(node: RegionNode): void {
-    const { fn } = this;
-    const { ending } = node;
-    assert(ending.kind === 'jump', 'the node ends in a jump');
-    fn.localSet(this.#target);
-    const cases: { pc: number; go: () => void }[] = [];
-    if (ending.expected !== undefined) {
-      const to = ending.expected;
-      cases.push({ pc: this.#nodes[to]!.pc, go: () => this.#go(node, { node: to }) });
-    } else {
-      for (const to of ending.known) cases.push({ pc: this.#nodes[to]!.pc, go: () => this.#go(node, { node: to }) });
-    }
-    emitSwitch(fn, this.#target, cases);
-    this.#giveBack(node);
-    fn.i32Const(0);
-    fn.localGet(this.#target);
-    fn.store('i64.store', { offset: STATE + StateOffset.pc });
-    const kind = ending.isReturn ? 'return' : 'indirect';
-    const flags = ending.isReturn ? Status.dynamic : Status.dynamic | Status.indirect;
-    fn.i32Const(flags | this.#newExit({ pc: lastInstruction(node), refund: 0, kind }));
-    fn.localSet(this.#status);
-    fn.br(this.#exitOf(node.index));
-  }
-
-  /** Pops a condition. */
-  #branch(node: RegionNode, taken: Target, fallThrough: Target): void {
-    const { fn } = this;
-    const near = this.#label(node, taken);
-    if (near !== undefined) {
-      fn.brIf(near);
-      this.#go(node, fallThrough);
-      return;
-    }
-    const next = this.#label(node, fallThrough);
-    if (next !== undefined) {
-      fn.op('i32.eqz');
-      fn.brIf(next);
-      this.#go(node, taken);
-      return;
-    }
-    const then = fn.if();
-    this.#go(node, taken);
-    fn.end(then);
-    this.#go(node, fallThrough);
-  }
-
-  /** The label that going there is a plain branch to, if it is one. */
-  #label(from: RegionNode, to: Target): Label | undefined {
-    if (!('node' in to)) return undefined;
-    const isDispatched = this.#isDispatched(from, to.node);
-    if (this.#isAheadOf(from, to.node)) return undefined;
-    if (isDispatched || this.#guarded.leaves(from.index, to.node, isDispatched)) return undefined;
-    return this.#plainLabel(from, to.node);
-  }
-
-  #plainLabel(from: RegionNode, to: number): Label | undefined {
-    const { order, merges } = this.#graph;
-    if (order[to]! <= order[from.index]!) return this.#loops.get(to)!;
-    return merges[to] === 1 || this.#guarded.isBehind(to) ? this.#labels.get(to)! : undefined;
-  }
-
-  #go(from: RegionNode, to: Target): void {
-    const { fn } = this;
-    if (!('node' in to)) {
-      this.#giveBack(from);
-      fn.i32Const(0);
-      fn.i64Const(to.exit);
-      fn.store('i64.store', { offset: STATE + StateOffset.pc });
-      fn.i32Const(Status.left);
-      fn.localSet(this.#status);
-      fn.br(this.#exitOf(from.index));
-      return;
-    }
-    if (this.#isAheadOf(from, to.node)) this.#giveBack(from);
-    const isDispatched = this.#isDispatched(from, to.node);
-    if (this.#guarded.leaves(from.index, to.node, isDispatched)) this.#guarded.takeRest();
-    if (isDispatched) return this.#dispatchTo(to.node);
-    const label = this.#plainLabel(from, to.node);
-    if (label === undefined) this.#writeNode(to.node);
-    else fn.br(label);
-  }
-
-  /** Whether the edge leaves a loop of which more has been paid for than was done. */
-  #isAheadOf(from: RegionNode, to: number): boolean {
-    const { innermost } = this.#graph;
-    return this.#charges.ahead[from.index] !== 0 && innermost[to] !== innermost[from.index];
-  }
-
-  #isDispatched(from: RegionNode, to: number): boolean {
-    return this.#graph.dispatched.has(from.index * this.#nodes.length + to);
-  }
-
-  /** Goes by way of the header of the innermost loop around both that leads there, or of the root. */
-  #dispatchTo(to: number): void {
-    const { innermost, parent, root, entryOf, hops } = this.#graph;
-    const entry = entryOf[to]!;
-    // A header is entered from outside its own loop's table.
-    let header = innermost[to] === to ? parent.get(to) : innermost[to];
-    // Loops without a jump back are not written as loops.
-    while (header !== undefined && !(this.#loops.has(header) && hops.get(header)?.has(entry) === true))
-      header = parent.get(header);
-    this.fn.i32Const(entry);
-    this.fn.localSet(this.#resume);
-    this.fn.br(this.#loops.get(header ?? root)!);
   }
 }

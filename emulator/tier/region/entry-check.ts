@@ -1,7 +1,7 @@
 import { FloatFlag } from '../../bits/float-format.ts';
 import { PAGE_SIZE, STATE, TLB_ENTRIES, TLB_ENTRY_SIZE, TlbEntry } from '../../layout/memory-map.ts';
 import { StateOffset } from '../../layout/state.ts';
-import { BranchHint, type FunctionBuilder } from '../../wasm/function.ts';
+import { BranchHint, type FunctionBuilder, type Label } from '../../wasm/function.ts';
 import { Status } from './status.ts';
 import type { Circumstances, CodePage } from './translate.ts';
 
@@ -44,6 +44,43 @@ export function writeEntryCheck(
   fn.op('i32.and');
   fn.op('i32.eqz');
   refuse(fn);
+}
+
+/**
+ * Leaves behind the helper call that ends a node, for the guest address `end`, when the helper wants that (it withholds the budget), or modes and flags
+ * are no longer those of the region.
+ */
+export function leaveWhenChanged(
+  fn: FunctionBuilder,
+  { modes, inexactAccrued }: Circumstances,
+  end: number,
+  { budget, status, exit }: { readonly budget: number; readonly status: number; readonly exit: Label },
+): void {
+  fn.localGet(budget);
+  fn.op('i32.eqz');
+  for (const [offset, value] of modes) {
+    fn.i32Const(0);
+    fn.load('i32.load', { offset: STATE + offset });
+    fn.i32Const(value | 0);
+    fn.op('i32.ne');
+    fn.op('i32.or');
+  }
+  if (inexactAccrued) {
+    fn.i32Const(0);
+    fn.load('i32.load', { offset: STATE + StateOffset.floatFlags });
+    fn.i32Const(FloatFlag.inexact);
+    fn.op('i32.and');
+    fn.op('i32.eqz');
+    fn.op('i32.or');
+  }
+  const changed = fn.if(undefined, BranchHint.unlikely);
+  fn.i32Const(0);
+  fn.i64Const(end);
+  fn.store('i64.store', { offset: STATE + StateOffset.pc });
+  fn.i32Const(Status.left);
+  fn.localSet(status);
+  fn.br(exit);
+  fn.end(changed);
 }
 
 /** Pops a condition and, when it holds, returns before anything is done. */
