@@ -1,9 +1,10 @@
 import type { Builder } from '../../ir/builder.ts';
-import type { Operand } from '../../ir/type.ts';
+import type { Operand, RegisterFile } from '../../ir/type.ts';
 import type { TableRow } from '../table.ts';
-import { readX, writeX } from './access.ts';
+import { readX, requireFloat, writeX } from './access.ts';
 import { CsrOperation } from './csr.ts';
 import { instruction } from './operands.ts';
+import { FFLAGS, FRM } from './registers.ts';
 
 const ZICSR = {
   spec: 'Unprivileged ISA, "Zicsr" Extension for Control and Status Register (CSR) Instructions',
@@ -35,6 +36,17 @@ function readOnly(b: Builder, { rd, csr }: Readonly<Record<'rd' | 'csr', Operand
   access(b, rd, csr, CsrOperation.read, b.const('i64', 0n));
 }
 
+/**
+ * Reads of the rounding mode and of the flags, which mathematical libraries are full of, need nobody else: regions, which are left for other
+ * control registers where there is no address translation, hold them.
+ */
+function readFloat(file: RegisterFile) {
+  return (b: Builder, { rd }: Readonly<Record<'rd', Operand>>) => {
+    requireFloat(b);
+    writeX(b, rd, b.op('widen_u', 'i64', b.get(file, 0, 'i32')));
+  };
+}
+
 function fenceInstruction(b: Builder): void {
   b.call('fence_i', []);
   b.jump(b.nextPc());
@@ -52,6 +64,14 @@ export const ZICSR_ROWS: readonly TableRow[] = [
   instruction('csrrc', 'csr:12 00000 011 rd:5 1110011', '{rd},{csr},zero', readOnly, {
     ...ZICSR,
     name: 'csrrc (read)',
+  }),
+  instruction('csrrs', '000000000001 00000 010 rd:5 1110011', '{rd},fflags,zero', readFloat(FFLAGS), {
+    ...ZICSR,
+    name: 'csrrs (fflags)',
+  }),
+  instruction('csrrs', '000000000010 00000 010 rd:5 1110011', '{rd},frm,zero', readFloat(FRM), {
+    ...ZICSR,
+    name: 'csrrs (frm)',
   }),
   instruction('csrrwi', 'csr:12 uimm:5 101 rd:5 1110011', '{rd},{csr},{uimm}', byImmediate(CsrOperation.write), ZICSR),
   instruction(
