@@ -82,20 +82,27 @@ export class FloatCode {
   }
 
   /**
-   * Refuses infinite and NaN results, and those that may be tiny (IEEE 754, "Underflow": tininess after rounding) unless the pushed
-   * condition says that a small one is exact.
+   * Refuses infinite and NaN results, unless those are found out otherwise, and those that may be tiny (IEEE 754, "Underflow": tininess after
+   * rounding) unless the pushed condition says that a small one is exact.
    */
-  refuseUnlessNormalOr(result: number, pushExact: () => void): void {
+  refuseUnlessNormalOr(result: number, isCovered: boolean, pushExact: () => void): void {
     const { fn } = this;
-    // The least normal number is left out too: it may have been rounded up to.
-    this.#magnitude(result);
     const { shift, mask } = EXPONENT[this.type];
-    fn.i32Const(2 << shift);
-    fn.op('i32.sub');
-    fn.i32Const(((mask - 2) << shift) | 0);
-    fn.op('i32.ge_u');
+    // The least normal number is left out too: it may have been rounded up to.
+    if (isCovered) {
+      this.#highBits(result);
+      fn.i32Const(((mask - 1) << (shift - 1)) | 0);
+      fn.op('i32.and');
+      fn.op('i32.eqz');
+    } else {
+      this.#magnitude(result);
+      fn.i32Const(2 << shift);
+      fn.op('i32.sub');
+      fn.i32Const(((mask - 2) << shift) | 0);
+      fn.op('i32.ge_u');
+    }
     const odd = fn.if(undefined, BranchHint.unlikely);
-    this.refuseUnlessFinite(result);
+    if (!isCovered) this.refuseUnlessFinite(result);
     fn.localGet(result);
     fn.op(`${this.type}.abs`);
     this.constant(LEAST_NORMAL[this.type]);
@@ -111,6 +118,12 @@ export class FloatCode {
 
   /** Pushes the highest 32 bits without the sign, one place to the left: as unsigned numbers they are in the order of magnitudes. */
   #magnitude(local: number): void {
+    this.#highBits(local);
+    this.fn.i32Const(1);
+    this.fn.op('i32.shl');
+  }
+
+  #highBits(local: number): void {
     const { fn } = this;
     fn.localGet(local);
     if (this.type === 'f64') {
@@ -122,8 +135,6 @@ export class FloatCode {
     } else {
       fn.op('i32.reinterpret_f32');
     }
-    fn.i32Const(1);
-    fn.op('i32.shl');
   }
 
   /** Pushes whether it is neither infinite nor a NaN. */
@@ -244,7 +255,7 @@ export class FloatCode {
   }
 
   /** a * b + c by the host's own instruction: for results that are normal, or exact for a factor is zero, where inexact has accrued. */
-  hostMultiplyAdd(a: number, b: number, c: number): void {
+  hostMultiplyAdd(a: number, b: number, c: number, isCovered: boolean): void {
     const { fn, type } = this;
     const shape = type === 'f64' ? 'f64x2' : 'f32x4';
     this.scratch((result) => {
@@ -255,7 +266,7 @@ export class FloatCode {
       fn.op(`${shape}.relaxed_madd`);
       fn.laneOp(`${shape}.extract_lane`, 0);
       fn.localSet(result);
-      this.refuseUnlessNormalOr(result, () => this.eitherZero(a, b));
+      this.refuseUnlessNormalOr(result, isCovered, () => this.eitherZero(a, b));
       fn.localGet(result);
     });
   }

@@ -135,21 +135,21 @@ function sum(instruction: 'add' | 'sub'): FastPath {
   };
 }
 
-const product: FastPath = (code, [a, b]) => {
+const product: FastPath = (code, [a, b], op) => {
   code.scratch((result) => {
     code.binary('mul', a!, b!);
     code.fn.localSet(result);
-    code.refuseUnlessNormalOr(result, () => code.eitherZero(a!, b!));
+    code.refuseUnlessNormalOr(result, isCovered(code, op), () => code.eitherZero(a!, b!));
     code.unlessInexactAccrued(() => code.productInexact(a!, b!, result), 'truth');
     code.fn.localGet(result);
   });
 };
 
-const quotient: FastPath = (code, [a, b]) => {
+const quotient: FastPath = (code, [a, b], op) => {
   code.scratch((result) => {
     code.binary('div', a!, b!);
     code.fn.localSet(result);
-    code.refuseUnlessNormalOr(result, () => {
+    code.refuseUnlessNormalOr(result, isCovered(code, op), () => {
       // 0 / b is exact; an infinite b is left out because 0 * b, which tests that below, is a NaN.
       code.isZero(a!);
       code.isFinite(b!);
@@ -171,8 +171,8 @@ const squareRoot: FastPath = (code, [a], op) => {
   });
 };
 
-const fusedMultiplyAdd: FastPath = (code, [a, b, c]) => {
-  if (code.lowering.site.inexactAccrued && HOST_FUSES) code.hostMultiplyAdd(a!, b!, c!);
+const fusedMultiplyAdd: FastPath = (code, [a, b, c], op) => {
+  if (code.lowering.site.inexactAccrued && HOST_FUSES) code.hostMultiplyAdd(a!, b!, c!, isCovered(code, op));
   else code.fusedMultiplyAdd(a!, b!, c!);
 };
 
@@ -202,7 +202,7 @@ const convert: FastPath = (code, [a], op) => {
     fn.localGet(a!);
     fn.op('f32.demote_f64');
     fn.localSet(result);
-    code.refuseUnlessNormalOr(result, () => {
+    code.refuseUnlessNormalOr(result, isCovered(code, op), () => {
       fn.localGet(a!);
       fn.f64Const(0);
       fn.op('f64.eq');
