@@ -133,6 +133,11 @@ const DIRECTED: readonly { readonly title: string; readonly odd: bigint; readonl
     lines: ['fadd.d fa3,fa0,fs3', 'fsub.d fa4,fs0,fs0', 'fdiv.d fa5,fa4,fa3', 'fadd.d fa5,fa5,fs0'],
   },
   {
+    title: 'a subnormal product that a sum swallows',
+    odd: 0x3e10_0000_0000_0003n,
+    lines: ['fmul.d fa3,fa0,fs2', 'fadd.d fa4,fa3,fs0', 'fsd fa4,1024(a0)'],
+  },
+  {
     title: 'a tiny product that a sum swallows',
     odd: 0x0170_0000_0000_0003n,
     lines: ['fmul.d fa3,fa0,fs2', 'fadd.d fa4,fa3,fs0', 'fsd fa4,1024(a0)'],
