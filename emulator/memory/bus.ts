@@ -31,9 +31,9 @@ export class Bus implements PhysicalMemory {
   readonly #memory: Uint8Array<ArrayBuffer>;
   readonly #ram: RamRegion[] = [];
   readonly #devices: DeviceRegion[] = [];
-  // The region of RAM hit last; most machines have one.
-  #base = 0;
-  #size = 0;
+  /** First physical address and bytes of the region of RAM hit last; most machines have one. */
+  lastBase = 0;
+  lastSize = 0;
   #linear = 0;
   #lastDevice: DeviceRegion | undefined = undefined;
 
@@ -61,12 +61,12 @@ export class Bus implements PhysicalMemory {
 
   /** The linear address of [gpa, gpa + length) when all of it is RAM of one region, else NO_RAM. Any numbers may be asked about. */
   ramAt(gpa: number, length: number): number {
-    const offset = gpa - this.#base;
-    if (offset >= 0 && length >= 0 && offset + length <= this.#size) return this.#linear + offset;
+    const offset = gpa - this.lastBase;
+    if (offset >= 0 && length >= 0 && offset + length <= this.lastSize) return this.#linear + offset;
     for (const region of this.#ram) {
       if (!(gpa >= region.gpa && length >= 0 && gpa + length <= region.end)) continue;
-      this.#base = region.gpa;
-      this.#size = region.end - region.gpa;
+      this.lastBase = region.gpa;
+      this.lastSize = region.end - region.gpa;
       this.#linear = region.linear;
       return region.linear + (gpa - region.gpa);
     }

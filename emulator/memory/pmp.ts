@@ -16,19 +16,22 @@ export class Pmp {
   readonly #high = new Float64Array(PMP_ENTRIES);
   /** Permission bits (Access) and LOCKED. */
   readonly #flags = new Uint8Array(PMP_ENTRIES);
-  // The range asked about last, as far as one entry (or none) decides alone, and what it permits: one page table is walked again and again.
-  #from = Infinity;
-  #to = 0;
+  /** The range asked about last, as far as one entry (or none) decides alone: one page table is walked again and again. */
+  windowFrom = Infinity;
+  windowTo = 0;
   #machine = 0;
   #others = 0;
   readonly #active: number[] = [];
+  /** How often the entries were taken over: answers hold as long as it stays. */
+  revision = 0;
 
   /**
    * Takes over all entries: `configuration` one byte each, as in pmpcfg; `address` the values of pmpaddr (bits 55…2 of an address).
    */
   configure(configuration: ArrayLike<number>, address: readonly bigint[]): void {
     this.#active.length = 0;
-    this.#from = Infinity;
+    this.revision++;
+    this.windowFrom = Infinity;
     for (let entry = 0; entry < PMP_ENTRIES; entry++) {
       const byte = configuration[entry] ?? 0;
       const encoded = address[entry] ?? 0n;
@@ -50,7 +53,7 @@ export class Pmp {
   /** The Access bits that hold for every byte of [gpa, gpa + length), or PMP_MIXED when a boundary runs through it. */
   permissionsOf(gpa: number, length: number, machine: boolean): number {
     const end = gpa + length;
-    if ((gpa < this.#from || end > this.#to) && !this.#findWindow(gpa, end)) return PMP_MIXED;
+    if ((gpa < this.windowFrom || end > this.windowTo) && !this.#findWindow(gpa, end)) return PMP_MIXED;
     return machine ? this.#machine : this.#others;
   }
 
@@ -66,15 +69,15 @@ export class Pmp {
       else if (gpa < low || end > high) return false;
       else {
         const flags = this.#flags[entry]!;
-        this.#from = Math.max(from, low);
-        this.#to = Math.min(to, high);
+        this.windowFrom = Math.max(from, low);
+        this.windowTo = Math.min(to, high);
         this.#others = flags & ALL;
         this.#machine = (flags & LOCKED) === 0 ? ALL : flags & ALL;
         return true;
       }
     }
-    this.#from = from;
-    this.#to = to;
+    this.windowFrom = from;
+    this.windowTo = to;
     this.#others = 0;
     this.#machine = ALL;
     return true;

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { testSeed } from '../bits/float-operands.ts';
 import { Random } from '../ir/random.ts';
+import { OpenRam } from './open-ram.ts';
 import { walkByTheBook, type OracleOutcome } from './page-table-oracle.ts';
 import { Access, bareRegime, PrivilegeMode, type Regime } from './regime.ts';
 import { SvWalker, Walk } from './sv.ts';
@@ -45,12 +46,16 @@ function describeOutcome(walker: SvWalker, status: Walk, va: bigint): OracleOutc
   return { kind: 'translated', gpa: BigInt(walker.page) * 4096n + (va & 4095n) };
 }
 
+function walkerOf({ memory, bus, mmu: { pmp } }: TestMachine): SvWalker {
+  return new SvWalker(memory, bus, pmp, new OpenRam(bus, pmp));
+}
+
 test('random page tables are walked as the specification says', (context) => {
   const seed = testSeed();
   context.diagnostic(`SEED=${seed} WALKS=${WALKS}`);
   const random = new Random(seed);
   const machine = new TestMachine(SIZE);
-  const walker = new SvWalker(machine.memory, machine.bus, machine.mmu.pmp);
+  const walker = walkerOf(machine);
   const read = readRam(machine);
   const seen = { translated: 0, 'page fault': 0, 'access fault': 0, updates: 0 };
   const levelsSeen = new Set<string>();
@@ -121,7 +126,7 @@ function walkOne(
 ): Walk {
   const machine = new TestMachine(1 << 16);
   build(machine);
-  const walker = new SvWalker(machine.memory, machine.bus, machine.mmu.pmp);
+  const walker = walkerOf(machine);
   const regime = { ...bareRegime(), levels: 3, rootPage: RAM / 4096, ...options };
   const before = Buffer.from(machine.ram.buffer, machine.ram.byteOffset, machine.ram.byteLength);
   const copy = Buffer.from(before);
@@ -180,7 +185,7 @@ test('accessed and dirty bits are written only where supervisor mode may write',
   machine.writePte(RAM, (0x80000n << 10n) | 0xfn);
   // The table's page may be read only: one entry for it, one for all the rest.
   machine.mmu.pmp.configure([0x19, 0x1f], [BigInt((RAM >>> 2) | 0x1ff), (1n << 54n) - 1n]);
-  const walker = new SvWalker(machine.memory, machine.bus, machine.mmu.pmp);
+  const walker = walkerOf(machine);
   const regime = { ...bareRegime(), levels: 3, rootPage: RAM / 4096, updateAccessedDirty: true };
   assert.equal(walker.walk(0, 0, Access.read, PrivilegeMode.supervisor, regime), Walk.accessFault);
   assert.equal(machine.readPte(RAM), (0x80000n << 10n) | 0xfn);

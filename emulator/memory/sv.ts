@@ -1,4 +1,5 @@
 import { NO_RAM, type Bus } from './bus.ts';
+import type { OpenRam } from './open-ram.ts';
 import type { Pmp } from './pmp.ts';
 import { Access, PrivilegeMode, type Regime } from './regime.ts';
 
@@ -49,11 +50,14 @@ export class SvWalker {
   steps = 0;
   readonly #bus: Bus;
   readonly #pmp: Pmp;
+  readonly #open: OpenRam;
   readonly #words: Int32Array<ArrayBuffer>;
 
-  constructor(memory: WebAssembly.Memory, bus: Bus, pmp: Pmp) {
+  /** `open`: of the same bus and protection. */
+  constructor(memory: WebAssembly.Memory, bus: Bus, pmp: Pmp, open: OpenRam) {
     this.#bus = bus;
     this.#pmp = pmp;
+    this.#open = open;
     this.#words = new Int32Array(memory.buffer as ArrayBuffer);
   }
 
@@ -65,9 +69,12 @@ export class SvWalker {
     for (let level = levels - 1; level >= 0; level--) {
       const index = tableIndex(low, high, level);
       const gpa = table * 4096 + index * 8;
-      const linear = this.#bus.ramAt(gpa, 8);
-      // A table outside RAM, or one that supervisor mode may not read, is an access fault ("Virtual Address Translation Process", step 2).
-      if (linear === NO_RAM || !this.#pmp.allows(gpa, 8, Access.read, false)) return Walk.accessFault;
+      let linear = this.#open.at(gpa, 8);
+      if (linear === NO_RAM) {
+        linear = this.#bus.ramAt(gpa, 8);
+        // A table outside RAM, or one that supervisor mode may not read, is an access fault ("Virtual Address Translation Process", step 2).
+        if (linear === NO_RAM || !this.#pmp.allows(gpa, 8, Access.read, false)) return Walk.accessFault;
+      }
       this.steps++;
       const lowWord = this.#words[linear >>> 2]!;
       const highWord = this.#words[(linear >>> 2) + 1]!;

@@ -12,6 +12,7 @@ import { FaultKind } from '../layout/state.ts';
 import { NO_RAM, type Bus } from './bus.ts';
 import { L1Tlb, TlbContext } from './l1-tlb.ts';
 import { L2Tlb, type L2TlbOptions } from './l2-tlb.ts';
+import { OpenRam } from './open-ram.ts';
 import { Pmp, PMP_MIXED } from './pmp.ts';
 import { Access, bareRegime, PrivilegeMode, type Regime } from './regime.ts';
 import { LEVEL_PAGES, pageWithin, Pte, SvWalker, Walk } from './sv.ts';
@@ -102,6 +103,7 @@ export class AddressTranslation {
   readonly #words: Int32Array<ArrayBuffer>;
   readonly #bytes: Uint8Array<ArrayBuffer>;
   readonly #walker: SvWalker;
+  readonly #open: OpenRam;
   readonly #prefetch: boolean;
   #dataContext: TlbContext = TlbContext.machine;
   #fetchContext: TlbContext = TlbContext.machine;
@@ -119,7 +121,8 @@ export class AddressTranslation {
     this.l2 = new L2Tlb(options.l2 ?? DEFAULT_L2);
     this.#words = new Int32Array(memory.buffer as ArrayBuffer);
     this.#bytes = new Uint8Array(memory.buffer as ArrayBuffer);
-    this.#walker = new SvWalker(memory, bus, this.pmp);
+    this.#open = new OpenRam(bus, this.pmp);
+    this.#walker = new SvWalker(memory, bus, this.pmp, this.#open);
     this.#prefetch = options.prefetch ?? false;
     bus.onWrite = (linear, length) => this.wroteRam(linear, length);
     this.regimeChanged();
@@ -384,11 +387,9 @@ export class AddressTranslation {
     if (entry < 0) return entry;
     const start = page - pageWithin(low, high, level);
     const size = LEVEL_PAGES[level]! * PAGE_SIZE;
-    const protection = this.pmp.permissionsOf(start * PAGE_SIZE, size, false);
-    const linear = protection === PMP_MIXED ? NO_RAM : this.bus.ramAt(start * PAGE_SIZE, size);
     const rights = rightsOf(flags, regime.makeExecutableReadable);
     l2.page[entry] = start;
-    l2.linear[entry] = protection === ALL ? linear : NO_RAM;
+    l2.linear[entry] = this.#open.at(start * PAGE_SIZE, size);
     l2.rights[entry] = rights;
     return entry;
   }
