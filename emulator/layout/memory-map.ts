@@ -10,6 +10,7 @@
  *     CODE_LINES where in pages with code the code is
  *     PERMISSION one byte a 4 KiB guest page: what may be done there
  *     TLB        where there is address translation: the first-level TLB
+ *     L2_TLB     the second level, and what else keeps the TLB
  *     RECORDS    the interpreter's decoded pages
  *     GUEST      guest address 0
  */
@@ -31,6 +32,7 @@ export const TLB = 0x20_0000;
  */
 export const TLB_ENTRIES = 65536;
 export const TLB_ENTRY_SIZE = 32;
+export const TLB_CONTEXT_SIZE = TLB_ENTRIES * TLB_ENTRY_SIZE;
 /** User mode (its table is at TLB itself), supervisor mode, supervisor mode that may reach user pages, machine mode. */
 export const TLB_CONTEXTS = 4;
 /**
@@ -79,8 +81,34 @@ export const LONE_RECORD = 0x3fc0;
 export const ARRIVALS = 0xe_0000;
 export const ARRIVALS_COUNT = 4096;
 export const PERMISSION = 0x10_0000;
-export const RECORDS = 0xa0_0000;
-export const RECORDS_SIZE = 0x1c0_0000;
+/** The second-level TLB: entries set by set, here so that generated code can look them up (memory/l2-probe.ts). */
+export const L2_TLB = 0xa0_0000;
+/** The most entries. */
+export const L2_TLB_ENTRIES = 16384;
+export const L2_TLB_ENTRY_SIZE = 16;
+/** One entry, by byte offset; the bits of its parts are those of memory/l2-tlb.ts. */
+export const L2TlbEntry = {
+  /** i64: number of the guest page, or of the first of a large one. */ page: 0,
+  /** i32: ASID in the low 16 bits, then flags; 0 when empty. */ owner: 8,
+  /** i32: where the page lies and what may be done, when that is all there is to know; else 0. */ direct: 12,
+} as const;
+/** What the replacement policy remembers: up to eight bytes an entry. */
+export const L2_TLB_REPLACEMENT = L2_TLB + L2_TLB_ENTRIES * L2_TLB_ENTRY_SIZE;
+/** For each table of the first level, addresses (i32) of the entries written since it was emptied, while they are fewer than TLB_WRITTEN_MOST. */
+export const TLB_WRITTEN = L2_TLB_REPLACEMENT + L2_TLB_ENTRIES * 8;
+/** One more than take as long to empty one by one as the whole table. */
+export const TLB_WRITTEN_MOST = 16384;
+export const TLB_CONTROL = TLB_WRITTEN + TLB_CONTEXTS * TLB_WRITTEN_MOST * 4;
+/** Single numbers of both levels, by byte offset. */
+export const TlbControl = {
+  /** i32: what owners of entries of the address space in force have in the bits of L2_OWNER_MASK (memory/l2-tlb.ts). */
+  owner: 0,
+  /** Four i32: how many entries TLB_WRITTEN has of each table; TLB_WRITTEN_MOST when nobody knows. */ writtenCounts: 16,
+  /** f64: accesses that generated code had from the second level. */ hits: 32,
+  /** f64: uses of entries so far, for replacement by age. */ uses: 40,
+} as const;
+export const RECORDS = 0xab_0000;
+export const RECORDS_SIZE = 0x1b5_0000;
 export const GUEST = 0x260_0000;
 /** The most guest memory one 32-bit linear memory holds beside the engine's own part. */
 export const MAX_GUEST_SIZE = 0x1_0000_0000 - GUEST - 0x1_0000;

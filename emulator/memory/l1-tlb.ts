@@ -6,10 +6,15 @@ import {
   PAGE_SIZE,
   STATE,
   TLB,
+  TLB_CONTEXT_SIZE,
   TLB_CONTEXTS,
+  TLB_CONTROL,
   TLB_EMPTY,
   TLB_ENTRIES,
   TLB_ENTRY_SIZE,
+  TLB_WRITTEN,
+  TLB_WRITTEN_MOST,
+  TlbControl,
   TlbEntry,
 } from '../layout/memory-map.ts';
 import { StateOffset } from '../layout/state.ts';
@@ -19,8 +24,7 @@ import { Access } from './regime.ts';
 export const TlbContext = { user: 0, supervisor: 1, supervisorUserMemory: 2, machine: 3 } as const;
 export type TlbContext = (typeof TlbContext)[keyof typeof TlbContext];
 
-const CONTEXT_SIZE = TLB_ENTRIES * TLB_ENTRY_SIZE;
-const CONTEXT_WORDS = CONTEXT_SIZE / 4;
+const CONTEXT_WORDS = TLB_CONTEXT_SIZE / 4;
 const FIRST_WORD = TLB / 4;
 const READ = TlbEntry.read / 4;
 const WRITE = TlbEntry.write / 4;
@@ -30,8 +34,11 @@ const CODE = TlbEntry.code / 4;
 const INDEX_MASK = TLB_ENTRIES - 1;
 const WORDS = TLB_ENTRY_SIZE / 4;
 const PAGE_MASK = -PAGE_SIZE;
-/** One more entry than are remembered one by one: as many as take as long to empty as the whole table. */
-const FEW = 16384;
+/** Index of the first word of a table's list of written entries, by table; how many there are is at WRITTEN_COUNTS. */
+const WRITTEN = TLB_WRITTEN / 4;
+const WRITTEN_COUNTS = (TLB_CONTROL + TlbControl.writtenCounts) / 4;
+/** One more entry than are remembered one by one. */
+const FEW = TLB_WRITTEN_MOST;
 /** Entries that a table may take from large pages before it no longer remembers them one by one. */
 const LARGE_PAGES = 16;
 
@@ -46,13 +53,6 @@ export class L1Tlb {
   readonly #largeFirst = new Float64Array(TLB_CONTEXTS * LARGE_PAGES);
   readonly #largeLast = new Float64Array(TLB_CONTEXTS * LARGE_PAGES);
   readonly #largeCount = new Int32Array(TLB_CONTEXTS);
-  /**
-   * First words of the entries written since each table was last emptied, as long as they are few: while Linux starts, 95,000 fences come after
-   * four entries each, and emptying the whole table takes three times as long (0.4 µs).
-   */
-  readonly #written = new Int32Array(TLB_CONTEXTS * FEW);
-  /** How many those are; FEW when nobody knows. */
-  readonly #writtenCount = new Int32Array(TLB_CONTEXTS);
 
   /** `memory`: as it was made, or one that another TLB had. */
   constructor(memory: WebAssembly.Memory) {
@@ -60,6 +60,7 @@ export class L1Tlb {
     this.#state = new DataView(memory.buffer as ArrayBuffer, STATE);
     this.#words.fill(-1, PAGE_CACHES / 4, PAGE_CACHES_USED / 4);
     this.#words[PAGE_CACHES_USED / 4] = 0;
+    this.#words.fill(0, WRITTEN_COUNTS, WRITTEN_COUNTS + TLB_CONTEXTS);
     // Zeros are no page's tag but that of page 0, so tables need not be written to, nor be in the host's memory, before they are used. Page 0 is
     // looked for in the first entry, and in the last by an access that runs on to address 0.
     for (let context = 0; context < TLB_CONTEXTS; context++) {
@@ -74,8 +75,8 @@ export class L1Tlb {
 
   /** Puts tables in force. */
   select(data: TlbContext, fetch: TlbContext): void {
-    this.#state.setInt32(StateOffset.dataTlb, TLB + data * CONTEXT_SIZE, true);
-    this.#state.setInt32(StateOffset.fetchTlb, TLB + fetch * CONTEXT_SIZE, true);
+    this.#state.setInt32(StateOffset.dataTlb, TLB + data * TLB_CONTEXT_SIZE, true);
+    this.#state.setInt32(StateOffset.fetchTlb, TLB + fetch * TLB_CONTEXT_SIZE, true);
   }
 
   /** Index of the first 32-bit word of a table in the linear memory. */
@@ -105,12 +106,12 @@ export class L1Tlb {
     words[at + EXECUTE] = page | unfetched;
     words[at + EXECUTE + 1] = high | unfetched;
     words[at + ADDEND] = addend;
-    const written = this.#writtenCount[context]!;
+    const written = words[WRITTEN_COUNTS + context]!;
     if (written < FEW - 1) {
-      this.#written[context * FEW + written] = at;
-      this.#writtenCount[context] = written + 1;
+      words[WRITTEN + context * FEW + written] = at * 4;
+      words[WRITTEN_COUNTS + context] = written + 1;
     } else {
-      this.#writtenCount[context] = FEW;
+      words[WRITTEN_COUNTS + context] = FEW;
     }
     if (levelPages > 1) this.#rememberLarge(context, page >>> 12, levelPages);
   }
@@ -149,14 +150,17 @@ export class L1Tlb {
   flush(context: TlbContext): void {
     if (context === TlbContext.user) this.#emptyPageCaches();
     this.#largeCount[context] = 0;
-    const written = this.#writtenCount[context]!;
-    this.#writtenCount[context] = 0;
+    const words = this.#words;
+    const written = words[WRITTEN_COUNTS + context]!;
+    words[WRITTEN_COUNTS + context] = 0;
     if (written < FEW) {
-      for (let i = context * FEW; i < context * FEW + written; i++) this.#clear(this.#written[i]!);
+      // While Linux starts, 95,000 fences come after four entries each, and emptying the whole table takes three times as long (0.4 µs).
+      const first = WRITTEN + context * FEW;
+      for (let i = first; i < first + written; i++) this.#clear(words[i]! >>> 2);
       return;
     }
     const begin = this.firstWord(context);
-    this.#words.fill(-1, begin, begin + CONTEXT_WORDS);
+    words.fill(-1, begin, begin + CONTEXT_WORDS);
   }
 
   /** Forgets the page at an address in a table, and all of the large page around it. */
@@ -207,7 +211,7 @@ export class L1Tlb {
           if (isZero && index !== 0 && index !== TLB_ENTRIES - 1) continue;
           assert((low & ~PAGE_MASK) === 0, 'a tag is a page address');
           assert(((low >>> 12) & INDEX_MASK) === index, 'a page is entered where it is looked for');
-          assert(this.#writtenCount[context] !== 0, 'a table with entries is known to be used');
+          assert(words[WRITTEN_COUNTS + context] !== 0, 'a table with entries is known to be used');
           assert(((low + words[at + ADDEND]!) & ~PAGE_MASK) === 0, 'an addend moves whole pages');
         }
       }
@@ -230,10 +234,11 @@ export class L1Tlb {
 
   #forEachAlias(linear: number, act: (at: number) => void): void {
     for (let context = 0; context < TLB_CONTEXTS; context++) {
-      const written = this.#writtenCount[context]!;
+      const written = this.#words[WRITTEN_COUNTS + context]!;
       if (written < FEW) {
-        for (let i = context * FEW; i < context * FEW + written; i++) {
-          const at = this.#written[i]!;
+        const first = WRITTEN + context * FEW;
+        for (let i = first; i < first + written; i++) {
+          const at = this.#words[i]! >>> 2;
           if (this.#leadsTo(at, linear)) act(at);
         }
       } else {

@@ -1,13 +1,16 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ConfigError } from '../check/errors.ts';
+import { GUEST } from '../layout/memory-map.ts';
 import { L2Tlb } from './l2-tlb.ts';
 import { createReplacement, REPLACEMENT_POLICIES, type ReplacementPolicy } from './replacement.ts';
 
 const FLAGS = 0xcf;
+/** Only one TLB is in use at a time. */
+const memory = new WebAssembly.Memory({ initial: GUEST / 65536, maximum: GUEST / 65536 });
 
 function tlb(policy: ReplacementPolicy, sets = 1, ways = 4): L2Tlb {
-  return new L2Tlb({ sets, ways, policy });
+  return new L2Tlb({ sets, ways, policy }, memory);
 }
 
 function enter(l2: L2Tlb, page: number, asid = 1): void {
@@ -45,7 +48,7 @@ test('the least recently used page goes', () => {
 });
 
 test('pseudo-LRU never lets the page used last go, and takes all ways in turn', () => {
-  const replacement = createReplacement('pseudo-lru', 2, 8, 1);
+  const replacement = createReplacement('pseudo-lru', 2, 8, 1, memory);
   const victims = new Set<number>();
   let last = -1;
   for (let i = 0; i < 8; i++) {
@@ -59,7 +62,7 @@ test('pseudo-LRU never lets the page used last go, and takes all ways in turn', 
 
 test('random replacement takes every way about as often, and the same ones for the same seed', () => {
   const draw = (seed: number): number[] => {
-    const replacement = createReplacement('random', 1, 4, seed);
+    const replacement = createReplacement('random', 1, 4, seed, memory);
     return Array.from({ length: 4000 }, () => replacement.victim(0));
   };
   const counts = [0, 0, 0, 0];
@@ -164,6 +167,6 @@ test('sizes that are no powers of two are refused', () => {
     [4, 0.5],
     [131072, 1],
   ] as const) {
-    assert.throws(() => new L2Tlb({ sets, ways, policy: 'lru' }), ConfigError);
+    assert.throws(() => new L2Tlb({ sets, ways, policy: 'lru' }, memory), ConfigError);
   }
 });

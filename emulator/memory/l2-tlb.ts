@@ -1,33 +1,56 @@
 import { assert } from '../check/assert.ts';
 import { ConfigError } from '../check/errors.ts';
+import {
+  L2_TLB,
+  L2_TLB_ENTRIES,
+  L2_TLB_ENTRY_SIZE,
+  L2TlbEntry,
+  TLB_CONTROL,
+  TlbControl,
+} from '../layout/memory-map.ts';
+import { NO_RAM } from './bus.ts';
 import { createReplacement, type Replacement, type ReplacementPolicy } from './replacement.ts';
 import { Pte } from './sv.ts';
 
 export interface L2TlbOptions {
-  /** A power of two from 1 to 65536. */
+  /** A power of two. */
   readonly sets: number;
-  /** A power of two from 1 to 16. */
+  /** A power of two from 1 to 16; sets times ways are at most L2_TLB_ENTRIES. */
   readonly ways: number;
   readonly policy: ReplacementPolicy;
   readonly seed?: number;
 }
 
-/** Nothing there: in the place of an ASID. */
-const EMPTY = -1;
-/** Of an entry: page number of the start of the page, its low 32 bits and the rest; address space; what else there is to know. */
-const FIELDS = 4;
-const TAG_HIGH = 1;
-const ASID = 2;
-const INFO = 3;
+/** No entry. */
+const NONE = -1;
+/** Words of an entry: page number of the start of the page, its low 32 bits and the rest; owner; direct. */
+const FIELDS = L2_TLB_ENTRY_SIZE / 4;
+const TAG_HIGH = L2TlbEntry.page / 4 + 1;
+const OWNER = L2TlbEntry.owner / 4;
+const DIRECT = L2TlbEntry.direct / 4;
 const LEVELS = 5;
-/** Bits of INFO, above the 8 bits of the leaf. */
-const LEVEL_SHIFT = 8;
-const CONTIGUOUS = 1 << 11;
-const PREFETCHED = 1 << 12;
+/** Bits of the owner, above the ASID: the 8 of the leaf, and what else there is to know. */
+const ASID_MASK = 0xffff;
+const FLAGS_SHIFT = 16;
+const LEVEL_SHIFT = 24;
+const CONTIGUOUS = 1 << 27;
+const PREFETCHED = 1 << 28;
+const USED = 1 << 29;
+const EMPTY = 0;
+const GLOBAL = Pte.global << FLAGS_SHIFT;
+/** For generated code: bits of an owner that pages of 4 KiB of one address space have in common, and only they. */
+export const L2_OWNER_MASK = USED | (7 << LEVEL_SHIFT) | ASID_MASK;
+/** The same for global ones, and what those have there. */
+export const L2_GLOBAL_MASK = USED | (7 << LEVEL_SHIFT) | GLOBAL;
+export const L2_GLOBAL_OWNER = USED | GLOBAL;
+/** Bits of the rights in one table of the first level: those of user mode, supervisor mode, and supervisor mode with SUM are told apart. */
+export const RIGHTS = 3;
+/** In the direct word, below the page's linear address. */
+const DIRECT_RIGHTS = (1 << (3 * RIGHTS)) - 1;
 
 /**
- * The second-level TLB: set-associative, in typed arrays. A large page is one entry. Entries bear the ASID and the rights of every privilege
- * mode, so that they outlive changes of both.
+ * The second-level TLB: set-associative. A large page is one entry. Entries bear the ASID and the rights of every privilege mode, so that they
+ * outlive changes of both. Tags lie in the linear memory, where generated code looks plain pages up (l2-probe.ts).
  */
 export class L2Tlb {
   /** By entry: physical page number of the start of the (large) page. */
@@ -40,40 +63,52 @@ export class L2Tlb {
   readonly #setMask: number;
   readonly #replacement: Replacement;
   /** FIELDS words an entry, so that a set of four is a line of the host's cache. */
-  readonly #fields: Int32Array;
+  readonly #fields: Int32Array<ArrayBuffer>;
   /** Entries of each level, so that levels without any are not looked through. */
   readonly #population = new Int32Array(LEVELS);
+  /** One word: for generated code, the owner of what is in the address space in force. */
+  readonly #owner: Int32Array<ArrayBuffer>;
 
   /** Throws ConfigError for sizes that are no powers of two in range. */
-  constructor({ sets, ways, policy, seed = 0x2545_f491 }: L2TlbOptions) {
-    if (!isPowerOfTwo(sets, 65536) || !isPowerOfTwo(ways, 16)) {
-      throw new ConfigError(`a TLB of ${sets} sets and ${ways} ways: both are to be powers of two, up to 65536 and 16`);
+  constructor({ sets, ways, policy, seed = 0x2545_f491 }: L2TlbOptions, memory: WebAssembly.Memory) {
+    if (!isPowerOfTwo(ways, 16) || !isPowerOfTwo(sets, L2_TLB_ENTRIES / ways)) {
+      throw new ConfigError(
+        `a TLB of ${sets} sets and ${ways} ways: both are to be powers of two, up to 16 ways and ${L2_TLB_ENTRIES} entries`,
+      );
     }
     this.#ways = ways;
     this.#setMask = sets - 1;
-    this.#replacement = createReplacement(policy, sets, ways, seed);
+    this.#replacement = createReplacement(policy, sets, ways, seed, memory);
     const entries = sets * ways;
-    this.#fields = new Int32Array(FIELDS * entries).fill(EMPTY);
+    this.#fields = new Int32Array(memory.buffer as ArrayBuffer, L2_TLB, FIELDS * entries).fill(0);
     this.page = new Float64Array(entries);
     this.linear = new Int32Array(entries);
+    this.#owner = new Int32Array(memory.buffer as ArrayBuffer, TLB_CONTROL + TlbControl.owner, 1);
+    this.select(0);
     this.rights = new Int32Array(entries);
+  }
+
+  /** Puts an address space in force for generated code. */
+  select(asid: number): void {
+    this.#owner[0] = USED | asid;
   }
 
   /** The entry that translates an address (int32 halves) in an address space, or -1. */
   find(low: number, high: number, asid: number): number {
     const page = (low >>> 12) | (high << 20);
-    const found = this.#population[0] === 0 ? EMPTY : this.#findTag(page, high >> 12, 0, asid);
-    return found >= 0 ? found : this.#findLarge(low, high, asid);
+    const found = this.#population[0] === 0 ? NONE : this.#findTag(page, high >> 12, 0, asid);
+    return found >= 0 ? found : this.findLarge(low, high, asid);
   }
 
-  #findLarge(low: number, high: number, asid: number): number {
+  /** The rest of `find`, when no page of 4 KiB is known there. */
+  findLarge(low: number, high: number, asid: number): number {
     for (let level = 1; level < LEVELS; level++) {
       if (this.#population[level] === 0) continue;
       const found = this.#findTag(levelTag(low, high, level), levelTagHigh(high, level), level, asid);
       if (found >= 0) return found;
     }
     this.#replacement.missed(this.#setOf(levelTag(low, high, 0), 0));
-    return EMPTY;
+    return NONE;
   }
 
   #findTag(tagLow: number, tagHigh: number, level: number, asid: number): number {
@@ -84,41 +119,47 @@ export class L2Tlb {
     for (let entry = begin; entry < end; entry++) {
       const at = FIELDS * entry;
       if (fields[at] !== tagLow || fields[at + TAG_HIGH] !== tagHigh) continue;
-      const info = fields[at + INFO]!;
-      if (((info >> LEVEL_SHIFT) & 7) !== level) continue;
-      const owner = fields[at + ASID]!;
-      if (owner !== asid && (owner === EMPTY || (info & Pte.global) === 0)) continue;
+      const owner = fields[at + OWNER]!;
+      if (owner === EMPTY || ((owner >> LEVEL_SHIFT) & 7) !== level) continue;
+      if ((owner & ASID_MASK) !== asid && (owner & GLOBAL) === 0) continue;
       this.#replacement.touch(set, entry - begin);
       return entry;
     }
-    return EMPTY;
+    return NONE;
   }
 
-  /** Whether the entry is of one page of 4 KiB, alone, and was not prefetched. */
-  isPlain(entry: number): boolean {
-    return (this.#fields[FIELDS * entry + INFO]! & ~0xff) === 0;
+  /**
+   * Says what an entry leads to: the physical page number of the start of the page, its linear address when all of it is RAM that may be
+   * reached directly or else 0, and Access bits for each of three tables of the first level (RIGHTS).
+   */
+  describe(entry: number, page: number, linear: number, rights: number): void {
+    this.page[entry] = page;
+    this.linear[entry] = linear;
+    this.rights[entry] = rights;
+    this.#setDirect(entry);
   }
 
   levelOf(entry: number): number {
-    return (this.#fields[FIELDS * entry + INFO]! >> LEVEL_SHIFT) & 7;
+    return (this.#fields[FIELDS * entry + OWNER]! >> LEVEL_SHIFT) & 7;
   }
 
   /** The entry is one page of a 64 KiB range (Svnapot). */
   isContiguous(entry: number): boolean {
-    return (this.#fields[FIELDS * entry + INFO]! & CONTIGUOUS) !== 0;
+    return (this.#fields[FIELDS * entry + OWNER]! & CONTIGUOUS) !== 0;
   }
 
   /** Whether the entry had been prefetched and is used for the first time. */
   takePrefetched(entry: number): boolean {
-    const info = this.#fields[FIELDS * entry + INFO]!;
-    if ((info & PREFETCHED) === 0) return false;
-    this.#fields[FIELDS * entry + INFO] = info & ~PREFETCHED;
+    const owner = this.#fields[FIELDS * entry + OWNER]!;
+    if ((owner & PREFETCHED) === 0) return false;
+    this.#fields[FIELDS * entry + OWNER] = owner & ~PREFETCHED;
+    this.#setDirect(entry);
     return true;
   }
 
   /**
-   * Enters a leaf for an address and gives its entry, whose `page`, `linear` and `rights` the caller sets. An older entry for the same
-   * address and address space is overwritten, but not by a prefetched one: then -1.
+   * Enters a leaf for an address and gives its entry, which the caller is to describe. An older entry for the same address and address
+   * space is overwritten, but not by a prefetched one: then -1.
    */
   insert(
     low: number,
@@ -133,44 +174,48 @@ export class L2Tlb {
     const tagHigh = levelTagHigh(high, level);
     const set = this.#setOf(tagLow, level);
     const begin = set * this.#ways;
-    let chosen = EMPTY;
+    let chosen = NONE;
     for (let way = 0; way < this.#ways; way++) {
       const entry = begin + way;
-      const owner = this.#fields[FIELDS * entry + ASID]!;
+      const owner = this.#fields[FIELDS * entry + OWNER]!;
       if (owner === EMPTY) {
-        if (chosen === EMPTY) chosen = way;
+        if (chosen === NONE) chosen = way;
         continue;
       }
       const same = this.#fields[FIELDS * entry] === tagLow && this.#fields[FIELDS * entry + TAG_HIGH] === tagHigh;
-      const known = this.#fields[FIELDS * entry + INFO]!;
-      if (!same || ((known >> LEVEL_SHIFT) & 7) !== level || (owner !== asid && (known & Pte.global) === 0)) continue;
-      if (prefetched) return EMPTY;
+      if (!same || ((owner >> LEVEL_SHIFT) & 7) !== level) continue;
+      if ((owner & ASID_MASK) !== asid && (owner & GLOBAL) === 0) continue;
+      if (prefetched) return NONE;
       chosen = way;
       break;
     }
-    if (chosen === EMPTY) chosen = this.#replacement.victim(set);
+    if (chosen === NONE) chosen = this.#replacement.victim(set);
     const entry = begin + chosen;
     this.#drop(entry);
     this.#fields[FIELDS * entry] = tagLow;
     this.#fields[FIELDS * entry + TAG_HIGH] = tagHigh;
-    this.#fields[FIELDS * entry + ASID] = asid;
-    this.#fields[FIELDS * entry + INFO] =
-      (flags & 0xff) | (level << LEVEL_SHIFT) | (contiguous ? CONTIGUOUS : 0) | (prefetched ? PREFETCHED : 0);
+    this.#fields[FIELDS * entry + OWNER] =
+      USED |
+      asid |
+      ((flags & 0xff) << FLAGS_SHIFT) |
+      (level << LEVEL_SHIFT) |
+      (contiguous ? CONTIGUOUS : 0) |
+      (prefetched ? PREFETCHED : 0);
     this.#population[level]!++;
     this.#replacement.entered(set, chosen);
     return entry;
   }
 
   flushAll(): void {
-    this.#fields.fill(EMPTY);
+    this.#fields.fill(0);
     this.#population.fill(0);
   }
 
   /** Forgets what belongs to an address space; global entries stay. */
   flushAsid(asid: number): void {
     for (let entry = 0; entry < this.linear.length; entry++) {
-      if (this.#fields[FIELDS * entry + ASID] === asid && (this.#fields[FIELDS * entry + INFO]! & Pte.global) === 0)
-        this.#drop(entry);
+      const owner = this.#fields[FIELDS * entry + OWNER]!;
+      if ((owner & ASID_MASK) === asid && (owner & GLOBAL) === 0) this.#drop(entry);
     }
   }
 
@@ -196,17 +241,24 @@ export class L2Tlb {
     const counted = new Int32Array(LEVELS);
     const seen = new Set<string>();
     for (let entry = 0; entry < this.linear.length; entry++) {
-      const owner = this.#fields[FIELDS * entry + ASID]!;
-      if (owner === EMPTY) continue;
-      const info = this.#fields[FIELDS * entry + INFO]!;
-      const level = (info >> LEVEL_SHIFT) & 7;
+      const owner = this.#fields[FIELDS * entry + OWNER]!;
+      if (owner === EMPTY) {
+        assert(this.#fields[FIELDS * entry + DIRECT] === 0, 'generated code finds nothing in an empty entry');
+        continue;
+      }
+      const level = (owner >> LEVEL_SHIFT) & 7;
       counted[level]!++;
       const set = Math.floor(entry / this.#ways);
       assert(
         this.#setOf(this.#fields[FIELDS * entry]!, level) === set,
         'an entry is in the set where it is looked for',
       );
-      const key = [this.#fields[FIELDS * entry], this.#fields[FIELDS * entry + TAG_HIGH], level, owner].join();
+      const key = [
+        this.#fields[FIELDS * entry],
+        this.#fields[FIELDS * entry + TAG_HIGH],
+        level,
+        owner & ASID_MASK,
+      ].join();
       assert(!seen.has(key), 'a page is entered once in an address space');
       seen.add(key);
     }
@@ -220,17 +272,27 @@ export class L2Tlb {
     const begin = this.#setOf(tagLow, level) * this.#ways;
     for (let entry = begin; entry < begin + this.#ways; entry++) {
       if (this.#fields[FIELDS * entry] !== tagLow || this.#fields[FIELDS * entry + TAG_HIGH] !== tagHigh) continue;
-      const info = this.#fields[FIELDS * entry + INFO]!;
-      if (((info >> LEVEL_SHIFT) & 7) !== level || (onlyContiguous && (info & CONTIGUOUS) === 0)) continue;
-      if (asid !== undefined && (this.#fields[FIELDS * entry + ASID] !== asid || (info & Pte.global) !== 0)) continue;
+      const owner = this.#fields[FIELDS * entry + OWNER]!;
+      if (((owner >> LEVEL_SHIFT) & 7) !== level || (onlyContiguous && (owner & CONTIGUOUS) === 0)) continue;
+      if (asid !== undefined && ((owner & ASID_MASK) !== asid || (owner & GLOBAL) !== 0)) continue;
       this.#drop(entry);
     }
   }
 
   #drop(entry: number): void {
-    if (this.#fields[FIELDS * entry + ASID] === EMPTY) return;
-    this.#population[(this.#fields[FIELDS * entry + INFO]! >> LEVEL_SHIFT) & 7]!--;
-    this.#fields[FIELDS * entry + ASID] = EMPTY;
+    const owner = this.#fields[FIELDS * entry + OWNER]!;
+    if (owner === EMPTY) return;
+    this.#population[(owner >> LEVEL_SHIFT) & 7]!--;
+    this.#fields[FIELDS * entry + OWNER] = EMPTY;
+    this.#fields[FIELDS * entry + DIRECT] = 0;
+  }
+
+  /** What generated code needs, of a page of 4 KiB in RAM, alone, that was not prefetched; it makes do with no other. */
+  #setDirect(entry: number): void {
+    const owner = this.#fields[FIELDS * entry + OWNER]!;
+    const linear = this.linear[entry]!;
+    const plain = owner >> LEVEL_SHIFT === USED >> LEVEL_SHIFT && linear !== NO_RAM;
+    this.#fields[FIELDS * entry + DIRECT] = plain ? linear | (this.rights[entry]! & DIRECT_RIGHTS) : 0;
   }
 
   #setOf(tagLow: number, level: number): number {

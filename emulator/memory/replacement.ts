@@ -1,3 +1,5 @@
+import { L2_TLB_REPLACEMENT, TLB_CONTROL, TlbControl } from '../layout/memory-map.ts';
+
 /**
  * Which way of a set gives way. `adaptive` lets sets that always follow LRU duel with sets that enter new pages as the first to go (with
  * one exception in 32), and has all others follow the winner: after Qureshi et al., "Adaptive Insertion Policies for High Performance
@@ -17,33 +19,45 @@ export interface Replacement {
   missed(set: number): void;
 }
 
-/** `ways` a power of two up to 16. `seed`: for the policies that draw numbers; any 32 bits but 0. */
-export function createReplacement(policy: ReplacementPolicy, sets: number, ways: number, seed: number): Replacement {
+/**
+ * `ways` a power of two up to 16. `seed`: for the policies that draw numbers; any 32 bits but 0. What they remember of uses is in `memory`, for
+ * generated code uses entries too (l2-probe.ts).
+ */
+export function createReplacement(
+  policy: ReplacementPolicy,
+  sets: number,
+  ways: number,
+  seed: number,
+  memory: WebAssembly.Memory,
+): Replacement {
+  const buffer = memory.buffer as ArrayBuffer;
   switch (policy) {
     case 'lru':
-      return new LeastRecentlyUsed(sets, ways);
+      return new LeastRecentlyUsed(sets, ways, buffer);
     case 'pseudo-lru':
-      return new PseudoLru(sets, ways);
+      return new PseudoLru(sets, ways, buffer);
     case 'random':
       return new RandomReplacement(ways, seed);
     case 'adaptive':
-      return new AdaptiveInsertion(sets, ways, seed);
+      return new AdaptiveInsertion(sets, ways, seed, buffer);
   }
 }
 
 /** Every use stamps the way; the oldest stamp goes. */
 class LeastRecentlyUsed implements Replacement {
   readonly #ways: number;
-  readonly #stamps: Float64Array;
-  #now = 0;
+  readonly #stamps: Float64Array<ArrayBuffer>;
+  /** One number: the uses so far. */
+  readonly #now: Float64Array<ArrayBuffer>;
 
-  constructor(sets: number, ways: number) {
+  constructor(sets: number, ways: number, buffer: ArrayBuffer) {
     this.#ways = ways;
-    this.#stamps = new Float64Array(sets * ways);
+    this.#stamps = new Float64Array(buffer, L2_TLB_REPLACEMENT, sets * ways).fill(0);
+    this.#now = new Float64Array(buffer, TLB_CONTROL + TlbControl.uses, 1).fill(0);
   }
 
   touch(set: number, way: number): void {
-    this.#stamps[set * this.#ways + way] = ++this.#now;
+    this.#stamps[set * this.#ways + way] = ++this.#now[0]!;
   }
 
   victim(set: number): number {
@@ -63,30 +77,26 @@ class LeastRecentlyUsed implements Replacement {
 
   /** Makes a way the next to go. */
   demote(set: number, way: number): void {
-    this.#stamps[set * this.#ways + way] = -++this.#now;
+    this.#stamps[set * this.#ways + way] = -++this.#now[0]!;
   }
 }
 
 /** A binary tree of bits over the ways of a set, each pointing away from the half used last. */
 class PseudoLru implements Replacement {
   readonly #depth: number;
+  readonly #ofWay: readonly TreeBits[];
   /** Bit n of a set's word is tree node n; the root is node 1, the children of n are 2n and 2n + 1. */
-  readonly #trees: Int32Array;
+  readonly #trees: Int32Array<ArrayBuffer>;
 
-  constructor(sets: number, ways: number) {
+  constructor(sets: number, ways: number, buffer: ArrayBuffer) {
     this.#depth = Math.log2(ways);
-    this.#trees = new Int32Array(sets);
+    this.#ofWay = Array.from({ length: ways }, (_, way) => treeBits(way, ways));
+    this.#trees = new Int32Array(buffer, L2_TLB_REPLACEMENT, sets).fill(0);
   }
 
   touch(set: number, way: number): void {
-    let tree = this.#trees[set]!;
-    let node = 1;
-    for (let level = this.#depth - 1; level >= 0; level--) {
-      const half = (way >>> level) & 1;
-      tree = half === 0 ? tree | (1 << node) : tree & ~(1 << node);
-      node = 2 * node + half;
-    }
-    this.#trees[set] = tree;
+    const { keep, put } = this.#ofWay[way]!;
+    this.#trees[set] = (this.#trees[set]! & keep) | put;
   }
 
   victim(set: number): number {
@@ -101,6 +111,25 @@ class PseudoLru implements Replacement {
   }
 
   missed(): void {}
+}
+
+/** What the use of a way does to the tree of its set: of its bits those of `keep` stay, and those of `put` are set. */
+interface TreeBits {
+  readonly keep: number;
+  readonly put: number;
+}
+
+export function treeBits(way: number, ways: number): TreeBits {
+  let touched = 0;
+  let put = 0;
+  let node = 1;
+  for (let level = Math.log2(ways) - 1; level >= 0; level--) {
+    const half = (way >>> level) & 1;
+    touched |= 1 << node;
+    if (half === 0) put |= 1 << node;
+    node = 2 * node + half;
+  }
+  return { keep: ~touched, put };
 }
 
 /** Marsaglia, "Xorshift RNGs" (2003). */
@@ -153,8 +182,8 @@ class AdaptiveInsertion implements Replacement {
   /** Positive while the sets that follow LRU miss more often. */
   #selector = 0;
 
-  constructor(sets: number, ways: number, seed: number) {
-    this.#order = new LeastRecentlyUsed(sets, ways);
+  constructor(sets: number, ways: number, seed: number, buffer: ArrayBuffer) {
+    this.#order = new LeastRecentlyUsed(sets, ways, buffer);
     this.#random = new Xorshift(seed);
     this.#spacing = Math.max(2, Math.min(LEADER_SPACING, sets));
   }

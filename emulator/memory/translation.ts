@@ -5,13 +5,16 @@ import {
   PERMISSION,
   Permission,
   TLB_ENTRIES,
+  TLB_CONTROL,
   TLB_ENTRY_SIZE,
+  TlbControl,
   TlbEntry,
 } from '../layout/memory-map.ts';
 import { FaultKind } from '../layout/state.ts';
 import { NO_RAM, type Bus } from './bus.ts';
 import { L1Tlb, TlbContext } from './l1-tlb.ts';
-import { L2Tlb, type L2TlbOptions } from './l2-tlb.ts';
+import { L2_ABSENT, L2_REFUSED, l2Probe, type L2Probe } from './l2-probe.ts';
+import { L2Tlb, type L2TlbOptions, RIGHTS } from './l2-tlb.ts';
 import { OpenRam } from './open-ram.ts';
 import { Pmp, PMP_MIXED } from './pmp.ts';
 import { Access, bareRegime, PrivilegeMode, type Regime } from './regime.ts';
@@ -30,8 +33,8 @@ export interface MmuOptions {
 /** What the MMU has done since it was made; all exact. Inline hits in generated code are not seen. */
 export interface MmuCounters {
   /** Accesses that the first level did not serve. */
-  l1Misses: number;
-  l2Hits: number;
+  readonly l1Misses: number;
+  readonly l2Hits: number;
   /** Page-table walks, and entries read by them. */
   walks: number;
   walkSteps: number;
@@ -60,8 +63,7 @@ const ALL = Access.read | Access.write | Access.execute;
 const INDEX_SHIFT = 12 - Math.log2(TLB_ENTRY_SIZE / 4);
 const INDEX_BITS = ((TLB_ENTRIES - 1) * TLB_ENTRY_SIZE) / 4;
 const ADDEND = TlbEntry.addend / 4;
-/** Bits of the rights in one table, and pages of a 64 KiB range. */
-const RIGHTS = 3;
+/** Pages of a 64 KiB range. */
 const CONTIGUOUS_PAGES = 16;
 const DEFAULT_L2: L2TlbOptions = { sets: 4096, ways: 4, policy: 'pseudo-lru' };
 
@@ -71,21 +73,13 @@ export class AddressTranslation {
   readonly pmp = new Pmp();
   readonly l1: L1Tlb;
   readonly l2: L2Tlb;
-  readonly counters: MmuCounters = {
-    l1Misses: 0,
-    l2Hits: 0,
-    walks: 0,
-    walkSteps: 0,
-    prefetched: 0,
-    prefetchHits: 0,
-    pageFaults: 0,
-    accessFaults: 0,
-    deviceReads: 0,
-    deviceWrites: 0,
-    fences: 0,
-    flushes: 0,
-    codeWrites: 0,
-  };
+  // What was served or missed in JavaScript; `probeL2` counts for itself.
+  #slowMisses = 0;
+  #slowHits = 0;
+  readonly #hits: Float64Array<ArrayBuffer>;
+  /** Serves plain pages of the second level, for generated code too. */
+  readonly probeL2: L2Probe;
+  readonly counters: MmuCounters = this.#createCounters();
   /** To be changed by the ISA's code only, which then calls `regimeChanged`. */
   readonly regime: Regime = bareRegime();
   /** Called after a store to a page with Permission.code: linear address and bytes. */
@@ -118,7 +112,10 @@ export class AddressTranslation {
   constructor(memory: WebAssembly.Memory, bus: Bus, options: MmuOptions) {
     this.bus = bus;
     this.l1 = new L1Tlb(memory);
-    this.l2 = new L2Tlb(options.l2 ?? DEFAULT_L2);
+    const l2 = options.l2 ?? DEFAULT_L2;
+    this.l2 = new L2Tlb(l2, memory);
+    this.probeL2 = l2Probe(memory, l2);
+    this.#hits = new Float64Array(memory.buffer as ArrayBuffer, TLB_CONTROL + TlbControl.hits, 1).fill(0);
     this.#words = new Int32Array(memory.buffer as ArrayBuffer);
     this.#bytes = new Uint8Array(memory.buffer as ArrayBuffer);
     this.#open = new OpenRam(bus, this.pmp);
@@ -154,6 +151,7 @@ export class AddressTranslation {
       this.#flushTranslated();
       this.#levels = regime.levels;
       this.#asid = regime.asid;
+      this.l2.select(regime.asid);
       this.#executableReadable = regime.makeExecutableReadable;
     }
     this.#dataContext = contextOf(regime.dataPrivilege, regime.supervisorUserMemory);
@@ -295,7 +293,7 @@ export class AddressTranslation {
     if (protection === PMP_MIXED || (protection & access) === 0) return 0;
     const linear = this.bus.ramAt(gpa, PAGE_SIZE);
     if (linear === NO_RAM) return 0;
-    counters.l1Misses++;
+    this.#slowMisses++;
     this.whole = true;
     this.#expectLeaf(low, high);
     return linear | 0;
@@ -310,28 +308,24 @@ export class AddressTranslation {
 
   /** What `translate` gives when the first level does not know the page. */
   #resolve(low: number, high: number, access: Access, length: number): number {
+    const served = this.probeL2(low, high, access);
+    if (served !== L2_ABSENT && served !== L2_REFUSED) {
+      this.whole = true;
+      return served;
+    }
     const { regime, counters, l2 } = this;
     const context = access === Access.execute ? this.#fetchContext : this.#dataContext;
-    counters.l1Misses++;
+    this.#slowMisses++;
     if (context === TlbContext.machine || regime.levels === 0) {
       const page = (low >>> 12) + (high >>> 0) * 0x10_0000;
       return this.#reach(low, high, page, ALL, 1, context, access, length);
     }
-    const entry = l2.find(low, high, regime.asid);
+    const entry = served === L2_ABSENT ? l2.findLarge(low, high, regime.asid) : l2.find(low, high, regime.asid);
     if (entry >= 0) {
-      if (l2.isPlain(entry)) {
-        const start = l2.linear[entry]!;
-        const allowed = (l2.rights[entry]! >>> (RIGHTS * context)) & ALL;
-        if (start !== NO_RAM && (allowed & access) !== 0) {
-          counters.l2Hits++;
-          this.whole = true;
-          this.l1.fill(context, low, high, start, this.#withoutCode(start, allowed), 1);
-          return start + (low & ~PAGE_MASK);
-        }
-      } else if (l2.takePrefetched(entry)) counters.prefetchHits++;
+      if (l2.takePrefetched(entry)) counters.prefetchHits++;
       // An entry that does not permit the access may be stale: the page table has the last word.
       if (((l2.rights[entry]! >>> (RIGHTS * context)) & access) !== 0) {
-        counters.l2Hits++;
+        this.#slowHits++;
         return this.#useEntry(entry, low, high, context, access, length);
       }
     }
@@ -388,9 +382,7 @@ export class AddressTranslation {
     const start = page - pageWithin(low, high, level);
     const size = LEVEL_PAGES[level]! * PAGE_SIZE;
     const rights = rightsOf(flags, regime.makeExecutableReadable);
-    l2.page[entry] = start;
-    l2.linear[entry] = this.#open.at(start * PAGE_SIZE, size);
-    l2.rights[entry] = rights;
+    l2.describe(entry, start, this.#open.at(start * PAGE_SIZE, size), rights);
     return entry;
   }
 
@@ -441,6 +433,30 @@ export class AddressTranslation {
     this.l1.flush(TlbContext.user);
     this.l1.flush(TlbContext.supervisor);
     this.l1.flush(TlbContext.supervisorUserMemory);
+  }
+
+  #createCounters(): MmuCounters {
+    const misses = (): number => this.#slowMisses + this.#hits[0]!;
+    const hits = (): number => this.#slowHits + this.#hits[0]!;
+    return {
+      get l1Misses() {
+        return misses();
+      },
+      get l2Hits() {
+        return hits();
+      },
+      walks: 0,
+      walkSteps: 0,
+      prefetched: 0,
+      prefetchHits: 0,
+      pageFaults: 0,
+      accessFaults: 0,
+      deviceReads: 0,
+      deviceWrites: 0,
+      fences: 0,
+      flushes: 0,
+      codeWrites: 0,
+    };
   }
 
   protected fault(page: boolean, access: Access, low: number, high: number): number {

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { PAGE_SIZE, STATE, TLB_ENTRIES, TlbEntry } from '../../emulator/layout/memory-map.ts';
+import { GUEST, PAGE_SIZE, STATE, TLB_ENTRIES, TlbEntry } from '../../emulator/layout/memory-map.ts';
 import { StateOffset } from '../../emulator/layout/state.ts';
 import { L2Tlb } from '../../emulator/memory/l2-tlb.ts';
 import { Access } from '../../emulator/memory/regime.ts';
@@ -232,8 +232,12 @@ function byPolicy(count: (policy: ReplacementPolicy) => number): Record<string, 
   return Object.fromEntries(REPLACEMENT_POLICIES.map((policy) => [policy, count(policy)]));
 }
 
+function emptyMemory(): WebAssembly.Memory {
+  return new WebAssembly.Memory({ initial: GUEST / 65536, maximum: GUEST / 65536 });
+}
+
 function hitsOf(policy: ReplacementPolicy, sets: number, pages: Float64Array): number {
-  const l2 = new L2Tlb({ sets, ways: 4, policy });
+  const l2 = new L2Tlb({ sets, ways: 4, policy }, emptyMemory());
   let hits = 0;
   for (const page of pages) {
     const low = (page % 2 ** 20) * 4096;
@@ -279,7 +283,7 @@ for (const prefetch of [true, false]) {
 
 /** What the MMU's prefetch does on a trace: a miss also enters the next page, if it is mapped: here, if it is ever asked for. */
 function prefetchOver(pages: Float64Array, prefetch: boolean): Record<string, number> {
-  const l2 = new L2Tlb({ sets: 128, ways: 4, policy: 'pseudo-lru' });
+  const l2 = new L2Tlb({ sets: 128, ways: 4, policy: 'pseudo-lru' }, emptyMemory());
   const mapped = new Set(pages);
   const enter = (page: number, early: boolean): number =>
     l2.insert(((page % 2 ** 20) * 4096) | 0, Math.floor(page / 2 ** 20), 1, 0xcf, 0, false, early);
