@@ -18,7 +18,7 @@ import type { RegionTable } from './region/region-table.ts';
 import { type CompiledRegion, rangesOf } from './region/translate.ts';
 import { Translator } from './region/translator.ts';
 import { Stepper } from './stepper.ts';
-import { type CodeGuard, tlbImports } from './tlb-path.ts';
+import { type CodeGuard, tlbImports } from './tlb-imports.ts';
 import { TranslationCost } from './translation-cost.ts';
 
 /** What a region would be. */

@@ -12,7 +12,8 @@ import type { FunctionBuilder } from '../wasm/function.ts';
 import { ModuleBuilder } from '../wasm/module.ts';
 import { ValType } from '../wasm/type.ts';
 import type { Lowering } from './lower.ts';
-import { importTlbSlowPaths, tlbImports, TlbMemoryPath } from './tlb-path.ts';
+import { tlbImports } from './tlb-imports.ts';
+import { importTlbSlowPaths, TlbMemoryPath } from './tlb-path.ts';
 
 /** Where the functions under test find address and value, and leave what they loaded: a part of the state that nothing else uses. */
 const ADDRESS = STATE + 0x1f00;
@@ -214,6 +215,7 @@ test('every access does through the TLB what page flags and plain bytes say, hit
     const inline = random.chance(30);
     const what = `seed ${seed}, step ${step}: ${JSON.stringify(access)} at +${offset}${inline ? ', inline' : ''}`;
     if (random.chance(1)) machine.mmu.fence(undefined);
+    if (random.chance(20)) machine.mmu.l1.flushAll();
     const status = generated.run(which, inline, va, value);
     if (status === BAILED) {
       assert.ok(inline, what);
@@ -258,6 +260,7 @@ test('every access does through the TLB what page flags and plain bytes say, hit
     assert.equal(generated.loaded(access), expected, what);
   }
   context.diagnostic(JSON.stringify(seen));
+  assert.ok(machine.mmu.counters.l2Hits > 1000, 'the second level is used');
   assert.ok(
     Object.values(seen).every((count) => count > 300),
     JSON.stringify(seen),

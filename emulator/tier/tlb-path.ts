@@ -1,7 +1,6 @@
 import type { Op } from '../ir/block.ts';
-import { PAGE_SIZE, STATE, STATE_SIZE, TLB_ENTRIES, TLB_ENTRY_SIZE, TlbEntry } from '../layout/memory-map.ts';
-import { ExitReason, FaultKind, StateOffset } from '../layout/state.ts';
-import { type Mmu, WITHHELD } from '../memory/mmu.ts';
+import { PAGE_SIZE, STATE, TLB_ENTRIES, TLB_ENTRY_SIZE, TlbEntry } from '../layout/memory-map.ts';
+import { ExitReason, StateOffset } from '../layout/state.ts';
 import type { FunctionBuilder, FunctionIndex } from '../wasm/function.ts';
 import type { ModuleBuilder } from '../wasm/module.ts';
 import { ValType } from '../wasm/type.ts';
@@ -11,21 +10,10 @@ import { SlowAccess } from './runtime.ts';
 
 const { i32 } = ValType;
 
-/** The functions of JavaScript behind the inline probe, by their place in a module. */
+/** The functions behind the inline probe (tlb-imports.ts), by their place in a module. */
 export interface TlbSlowPaths {
   readonly load: FunctionIndex;
   readonly store: FunctionIndex;
-}
-
-/** What those functions are to be bound to, beside the other imports from `env`. */
-export interface TlbImports {
-  /**
-   * `(address low, address high, bytes, SlowAccess bits) -> status`: 0 with the zero-extended value in the argument slots, or
-   * `ExitReason.fault` with the fault in the state.
-   */
-  readonly tlbLoad: (low: number, high: number, bytes: number, flags: number) => number;
-  /** The same for a store of the low bytes of the argument slots. */
-  readonly tlbStore: (low: number, high: number, bytes: number, flags: number) => number;
 }
 
 /** Declares the imports of `TlbMemoryPath`: before the module has a function of its own. */
@@ -33,52 +21,6 @@ export function importTlbSlowPaths(module: ModuleBuilder): TlbSlowPaths {
   return {
     load: module.importFunction('env', 'tlbLoad', [i32, i32, i32, i32], [i32]),
     store: module.importFunction('env', 'tlbStore', [i32, i32, i32, i32], [i32]),
-  };
-}
-
-/** Keeps stores from code: where `isCode` says so (linear address and length) nothing is stored, and `withheld` is called. */
-export interface CodeGuard {
-  readonly isCode: (linear: number, length: number) => boolean;
-  readonly withheld: () => void;
-}
-
-/**
- * The slow path: whatever the probe refuses, done by the MMU of the vCPU whose state lies in `memory`. A store that a guard has withheld leaves
- * the generated code like one that faults, before its instruction.
- */
-export function tlbImports(memory: WebAssembly.Memory, mmu: Mmu, guard?: CodeGuard): TlbImports {
-  const state = new DataView(memory.buffer as ArrayBuffer, STATE, STATE_SIZE);
-  const fault = (kind: number, low: number, high: number, bytes: number): ExitReason => {
-    state.setInt32(StateOffset.cause, kind, true);
-    state.setInt32(StateOffset.value, low, true);
-    state.setInt32(StateOffset.value + 4, high, true);
-    state.setInt32(StateOffset.faultWidth, bytes, true);
-    return ExitReason.fault;
-  };
-  const misaligned = (low: number, bytes: number, flags: number): boolean =>
-    (flags & SlowAccess.natural) !== 0 && (low & (bytes - 1)) !== 0;
-  return {
-    tlbLoad: (low, high, bytes, flags) => {
-      const update = (flags & SlowAccess.update) !== 0;
-      if (misaligned(low, bytes, flags)) {
-        return fault(update ? FaultKind.storeMisaligned : FaultKind.loadMisaligned, low, high, bytes);
-      }
-      const kind = mmu.load(low, high, bytes, update, STATE + StateOffset.arguments);
-      return kind === 0 ? 0 : fault(kind, mmu.faultLow, mmu.faultHigh, bytes);
-    },
-    tlbStore: (low, high, bytes, flags) => {
-      if (misaligned(low, bytes, flags)) return fault(FaultKind.storeMisaligned, low, high, bytes);
-      const source = STATE + StateOffset.arguments;
-      const kind =
-        guard === undefined
-          ? mmu.store(low, high, bytes, source)
-          : mmu.storeUnlessCode(low, high, bytes, source, guard.isCode);
-      if (kind === WITHHELD) {
-        guard!.withheld();
-        return ExitReason.fault;
-      }
-      return kind === 0 ? 0 : fault(kind, mmu.faultLow, mmu.faultHigh, bytes);
-    },
   };
 }
 

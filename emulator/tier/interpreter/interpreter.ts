@@ -6,7 +6,7 @@ import { ExitReason, StateOffset } from '../../layout/state.ts';
 import type { Mmu } from '../../memory/mmu.ts';
 import { FlatCode, hasCodeLine, markLine, NOWHERE, TranslatedCode, type CodeSpace } from '../code-space.ts';
 import { exactFloat, helperCaller } from '../host-imports.ts';
-import { tlbImports } from '../tlb-path.ts';
+import { tlbImports } from '../tlb-imports.ts';
 import { DecodedPages, type RecordSpace } from './decoded-pages.ts';
 import { Frame } from './frame.ts';
 import { interpreterModule } from './generate.ts';

@@ -4,13 +4,13 @@ import { BranchHint, type FunctionBuilder } from '../../wasm/function.ts';
 import type { ModuleBuilder } from '../../wasm/module.ts';
 import { ValType } from '../../wasm/type.ts';
 import { Frame } from '../interpreter/frame.ts';
+import { writeSlotCopy } from '../slot-copy.ts';
 import { addEntryOffset, type TlbSlowPaths } from '../tlb-path.ts';
 
 const { i32, i64 } = ValType;
 /** In the second parameter, the SlowAccess bits are above the width in bytes. */
 export const FLAGS_SHIFT = 8;
 const PAGE_MASK = -4096;
-const SLOT = STATE + StateOffset.arguments;
 
 /**
  * A function of a region's module for what its code does not do in line: `(address, bytes | flags << FLAGS_SHIFT, budget) -> status`, with the value
@@ -69,49 +69,8 @@ function writeProbe(fn: FunctionBuilder, direction: 'load' | 'store'): void {
   fn.op('i32.wrap_i64');
   fn.op('i32.add');
   fn.localSet(entry);
-  writeCopy(fn, entry, direction);
+  writeSlotCopy(fn, entry, direction, () => pushBytes(fn));
   fn.end(served);
-}
-
-/** By the logarithm of the width; the slot gets a zero-extended value. */
-const COPIES = [
-  { load: 'i64.load8_u', store: 'i64.store8' },
-  { load: 'i64.load16_u', store: 'i64.store16' },
-  { load: 'i64.load32_u', store: 'i64.store32' },
-  { load: 'i64.load', store: 'i64.store' },
-] as const;
-
-/** Copies between the slot and a linear address (i32 local), and returns 0. */
-function writeCopy(fn: FunctionBuilder, linear: number, direction: 'load' | 'store'): void {
-  const copy = ({ load, store }: (typeof COPIES)[number], offset: number) => {
-    if (direction === 'load') {
-      fn.i32Const(0);
-      fn.localGet(linear);
-      fn.load(load, { offset, align: 1 });
-      fn.store('i64.store', { offset: SLOT + offset });
-    } else {
-      fn.localGet(linear);
-      fn.i32Const(0);
-      fn.load(load, { offset: SLOT + offset });
-      fn.store(store, { offset, align: 1 });
-    }
-  };
-  const wide = fn.block();
-  const labels = COPIES.map(() => fn.block()).toReversed();
-  pushBytes(fn);
-  fn.op('i32.ctz');
-  fn.brTable(labels, wide);
-  labels.forEach((label, width) => {
-    fn.end(label);
-    copy(COPIES[width]!, 0);
-    fn.i32Const(0);
-    fn.return();
-  });
-  fn.end(wide);
-  copy(COPIES[3], 0);
-  copy(COPIES[3], 8);
-  fn.i32Const(0);
-  fn.return();
 }
 
 function pushBytes(fn: FunctionBuilder): void {

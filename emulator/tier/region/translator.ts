@@ -8,7 +8,7 @@ import { optimize, slotName, type PassCounters } from '../../pass/pipeline.ts';
 import { type CodeSource, NOWHERE } from '../code-space.ts';
 import { exactFloat } from '../host-imports.ts';
 import type { RuntimeOptions } from '../runtime.ts';
-import type { TlbImports } from '../tlb-path.ts';
+import type { TlbImports } from '../second-level.ts';
 import type { AddressSampler } from './address-sampler.ts';
 import { type CodeStore, isSource, sourceOf } from './code-store.ts';
 import { Discovery, type DiscoveryLimits } from './discover.ts';
