@@ -397,6 +397,13 @@ export class AddressTranslation {
     access: Access,
     length: number,
   ): number {
+    // What is open to the others is open to machine mode.
+    const open = this.#open.at(page * PAGE_SIZE, PAGE_SIZE);
+    if (open !== NO_RAM) {
+      this.whole = true;
+      this.l1.fill(context, low, high, open, this.#withoutCode(open, allowed), levelPages);
+      return (open + (low & ~PAGE_MASK)) | 0;
+    }
     const machine = context === TlbContext.machine;
     const protection = this.pmp.permissionsOf(page * PAGE_SIZE, PAGE_SIZE, machine);
     const linearPage = this.bus.ramAt(page * PAGE_SIZE, PAGE_SIZE);
