@@ -5,6 +5,9 @@ import type { Lowering } from '../lower.ts';
 import type { AccessPlan, Check } from './access-plan.ts';
 import type { RegisterLocals } from './register-locals.ts';
 
+/** Further from the register it is hardly the same object; and what is added to an i32 must not be negative beside where the guest's memory lies. */
+const FARTHEST = 1 << 16;
+
 type CoveredCheck = Extract<Check, { readonly kind: 'covered' }>;
 
 /**
@@ -55,8 +58,9 @@ function movedAccesses({ ops }: Block, plan: AccessPlan): ReadonlyMap<Op, number
   for (const { name, args } of ops) if (name === 'set' && sums.has(args[0]!)) set.add(args[0]!);
   for (const [op, check] of plan) {
     if (check.kind !== 'covered' || check.entry === undefined || !set.has(op.args[0]!)) continue;
+    const { register, offset } = check.entry;
     // The register itself must be an address: the sum of an i32 and a constant does not wrap around.
-    if (check.base >= check.entry.offset) moved.set(op, check.entry.register);
+    if (check.base >= offset && Math.abs(offset) <= FARTHEST) moved.set(op, register);
   }
   return moved;
 }
