@@ -1,7 +1,7 @@
 import type { Block, Op } from '../../ir/block.ts';
 import { opRow, type OpName } from '../../ir/op.ts';
 
-/** Instructions of a node, [first, end), whose floating-point results are checked at once, behind the last of them. */
+/** Instructions of a node, [first, end), of which all are undone when the check of one result fails; so results may be checked by way of later ones. */
 export interface FloatWindow {
   readonly first: number;
   readonly end: number;
@@ -19,18 +19,14 @@ export interface WindowInstructions {
   readonly isRefused: (instruction: number) => boolean;
 }
 
-/** What a window keeps for its check must be in registers or on the stack until then. */
+/** What a window writes is kept aside to its end, in host registers or on the stack. */
 const MOST_INSTRUCTIONS = 64;
 
-/** Whether a result can be checked later: arithmetic of doubles whose bad results are to be seen in the result itself. */
-export function isDeferrable({ name, type }: Op): boolean {
-  return type === 'f64' && ARITHMETIC.has(name);
-}
-
+/** Operations that make an infinity or a NaN of one. */
 const ARITHMETIC: ReadonlySet<OpName> = new Set<OpName>(['fadd', 'fsub', 'fmul', 'fdiv', 'fsqrt', 'fma']);
 
 /**
- * Finds the longest runs of instructions that can be repeated from the first one on as if nothing had happened: when the check at the end fails,
+ * Finds the longest runs of instructions that can be repeated from the first one on as if nothing had happened: when a check in it fails,
  * the region is left before the run, and the interpreter does it with exact flags. A run with an instruction that was refused before has
  * no window, so that the next refusal tells which instruction it is about.
  */
@@ -54,22 +50,26 @@ export function planFloatWindows(block: Block, instructions: WindowInstructions)
 }
 
 function windowOf(block: Block, starts: readonly number[], from: number, to: number): FloatWindow | undefined {
-  const hasDeferred = (instruction: number) =>
-    block.ops.slice(starts[instruction]!, starts[instruction + 1]!).some(isDeferrable);
+  const hasArithmetic = (instruction: number) =>
+    block.ops.slice(starts[instruction]!, starts[instruction + 1]!).some(isArithmetic);
   let first = from;
   let end = to;
-  while (first < end && !hasDeferred(first)) first++;
-  while (first < end && !hasDeferred(end - 1)) end--;
+  while (first < end && !hasArithmetic(first)) first++;
+  while (first < end && !hasArithmetic(end - 1)) end--;
   const ops = block.ops.slice(starts[first]!, starts[end]!);
-  const deferred = new Set(ops.filter(isDeferrable));
+  const arithmetic = new Set(ops.filter(isArithmetic));
   // Sums, products, quotients and roots of what is infinite or a NaN are that too; only a quotient by an infinity is zero, and then it is looked at.
   const covered = new Set<Op>();
-  for (const { args, name } of deferred) {
+  for (const { args, name } of arithmetic) {
     const operands = opRow(name).args.length - 1;
     for (const value of args.slice(0, operands)) {
       const operand = block.ops[value]!;
-      if (deferred.has(operand)) covered.add(operand);
+      if (arithmetic.has(operand)) covered.add(operand);
     }
   }
   return covered.size === 0 ? undefined : { first, end, covered };
+}
+
+function isArithmetic({ name, type }: Op): boolean {
+  return type === 'f64' && ARITHMETIC.has(name);
 }

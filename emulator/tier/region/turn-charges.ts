@@ -11,7 +11,7 @@ export interface Charges {
 }
 
 /** Each node by itself. */
-export function chargeNodes(nodes: readonly RegionNode[]): Charges {
+export function chargeNodes(nodes: readonly RegionNode[]): { charge: number[]; ahead: number[] } {
   return { charge: nodes.map(({ instructions }) => instructions), ahead: filled(nodes.length, 0) };
 }
 
@@ -20,8 +20,7 @@ export function chargeNodes(nodes: readonly RegionNode[]): Charges {
  * node. Loops that are entered elsewhere, or call helpers, which may look at the budget, are left as they are.
  */
 export function chargeTurns(nodes: readonly RegionNode[], graph: FlowGraph): Charges {
-  const { charge, ahead } = chargeNodes(nodes);
-  const charges = { charge: [...charge], ahead: [...ahead] };
+  const charges = chargeNodes(nodes);
   const outer = new Set(graph.parent.values());
   const dominator = filled(nodes.length, -1);
   graph.children.forEach((children, node) => {
@@ -30,13 +29,14 @@ export function chargeTurns(nodes: readonly RegionNode[], graph: FlowGraph): Cha
   for (let header = 0; header < nodes.length; header++) {
     if (graph.loopHeaders[header] !== 1 || outer.has(header) || graph.hops.has(header)) continue;
     const body = nodes.filter(({ index }) => graph.innermost[index] === header);
-    if (body.length > 1 && !body.some((node) => isElsewhereToo(node, header, graph, nodes.length)))
+    if (body.length > 1 && !body.some((node) => isOpen(node, header, graph, nodes.length)))
       chargeLoop(header, body, dominator, charges);
   }
   return charges;
 }
 
-function isElsewhereToo(node: RegionNode, header: number, graph: FlowGraph, count: number): boolean {
+/** Whether control may come to a node of a loop, or go from it, unseen by the loop's head. */
+function isOpen(node: RegionNode, header: number, graph: FlowGraph, count: number): boolean {
   return (
     (node.index !== header && graph.entryOf[node.index] !== 0) ||
     node.block.ops.some(({ name }) => name === 'call') ||
