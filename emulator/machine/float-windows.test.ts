@@ -1,9 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { testSeed } from '../bits/float-operands.ts';
-import { Random } from '../ir/random.ts';
+import type { Random } from '../ir/random.ts';
 import { Permission } from '../layout/memory-map.ts';
-import { DATA, DATA_PAGES, type LoopProgram, runLoop } from './loop-run.test-support.ts';
+import { DATA, DATA_PAGES, type LoopProgram, compareRandomLoops, runLoop } from './loop-run.test-support.ts';
 
 const ROUNDS = Number(process.env['ROUNDS'] ?? 200);
 const VALUES = 64;
@@ -98,22 +97,7 @@ function randomLoop(random: Random): LoopProgram {
 }
 
 test('results that are checked by way of others end alike, flags and NaNs included, wherever the check or the budget ends', (context) => {
-  const base = testSeed();
-  context.diagnostic(`SEED=${base}`);
-  let inRegions = 0;
-  for (let round = 0; round < ROUNDS; round++) {
-    const seed = base + round;
-    const program = randomLoop(new Random(seed));
-    const whole = () => 1_000_000;
-    const expected = runLoop('interpreter', program, 3, whole);
-    const random = new Random(seed);
-    for (const part of [whole, () => 1 + random.below(random.pick([30, 400]))]) {
-      const { end, regionInstructions } = runLoop('optimized', program, 3, part);
-      assert.deepEqual(end, expected.end, `seed ${seed}\n${program.lines.join('\n')}`);
-      inRegions += regionInstructions;
-    }
-  }
-  assert.ok(inRegions > ROUNDS * 100, `${inRegions} instructions ran in regions`);
+  compareRandomLoops(context, randomLoop, ROUNDS, [30, 400]);
 });
 
 function bitsOf(value: number): bigint {

@@ -1,9 +1,7 @@
-import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { testSeed } from '../bits/float-operands.ts';
-import { Random } from '../ir/random.ts';
+import type { Random } from '../ir/random.ts';
 import { PAGE_SIZE, Permission } from '../layout/memory-map.ts';
-import { DATA, DATA_PAGES, type LoopProgram, runLoop } from './loop-run.test-support.ts';
+import { DATA, DATA_PAGES, type LoopProgram, compareRandomLoops } from './loop-run.test-support.ts';
 
 const EXECUTE = Permission.read | Permission.execute;
 const READ_WRITE = Permission.read | Permission.write;
@@ -85,21 +83,5 @@ function randomLoop(random: Random): LoopProgram {
 }
 
 test('loops that are checked for many turns at once end alike at every fault and every end of the budget', (context) => {
-  const base = testSeed();
-  context.diagnostic(`SEED=${base}`);
-  let inRegions = 0;
-  for (let round = 0; round < ROUNDS; round++) {
-    const seed = base + round;
-    const program = randomLoop(new Random(seed));
-    const whole = () => 1_000_000;
-    const expected = runLoop('interpreter', program, 3, whole);
-    const random = new Random(seed);
-    const longest = random.pick([30, 1000, 100_000]);
-    for (const part of [whole, () => 1 + random.below(longest)]) {
-      const { end, regionInstructions } = runLoop('optimized', program, 3, part);
-      assert.deepEqual(end, expected.end, `seed ${seed}\n${program.lines.join('\n')}`);
-      inRegions += regionInstructions;
-    }
-  }
-  assert.ok(inRegions > ROUNDS * 100, `${inRegions} instructions ran in regions`);
+  compareRandomLoops(context, randomLoop, ROUNDS, [30, 1000, 100_000]);
 });

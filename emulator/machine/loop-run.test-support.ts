@@ -1,4 +1,8 @@
+import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
+import type { TestContext } from 'node:test';
+import { testSeed } from '../bits/float-operands.ts';
+import { Random } from '../ir/random.ts';
 import { FloatFlag } from '../bits/float-format.ts';
 import { riscv64 } from '../isa/riscv/index.ts';
 import { F, X } from '../isa/riscv/registers.ts';
@@ -65,4 +69,33 @@ export function runLoop(tier: Tier, program: LoopProgram, times: number, part: (
   const data = memory.bytes.subarray(DATA, DATA + DATA_PAGES * PAGE_SIZE);
   const dataHash = createHash('sha256').update(data).digest('hex');
   return { end: { ends, held, dataHash }, regionInstructions: counters['regionInstructions'] ?? 0 };
+}
+
+/**
+ * Runs `rounds` random programs in regions, whole and in random slices (`longest`: picks the most instructions in one), and compares all that can be
+ * seen with the interpreter's. Prints the seed.
+ */
+export function compareRandomLoops(
+  context: TestContext,
+  make: (random: Random) => LoopProgram,
+  rounds: number,
+  longest: readonly number[],
+): void {
+  const base = testSeed();
+  context.diagnostic(`SEED=${base}`);
+  let inRegions = 0;
+  for (let round = 0; round < rounds; round++) {
+    const seed = base + round;
+    const program = make(new Random(seed));
+    const whole = () => 1_000_000;
+    const expected = runLoop('interpreter', program, 3, whole);
+    const random = new Random(seed);
+    const most = random.pick(longest);
+    for (const part of [whole, () => 1 + random.below(most)]) {
+      const { end, regionInstructions } = runLoop('optimized', program, 3, part);
+      assert.deepEqual(end, expected.end, `seed ${seed}\n${program.lines.join('\n')}`);
+      inRegions += regionInstructions;
+    }
+  }
+  assert.ok(inRegions > rounds * 100, `${inRegions} instructions ran in regions`);
 }
