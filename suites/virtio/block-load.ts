@@ -27,22 +27,29 @@ export interface BlockLoadOptions {
   readonly sectorSize?: 512 | 4096;
 }
 
+export interface BlockLoad extends RingLoad {
+  /** The guest's buffer that requests read to or write from. */
+  readonly data: Uint8Array;
+}
+
 /** A disk and a round of requests, which share one data buffer of the guest: what they cost beside the copy is then easiest to see. */
-export function blockLoad({ backend, type, sectors, sectorOf, count, sectorSize = 512 }: BlockLoadOptions): RingLoad {
+export function blockLoad({ backend, type, sectors, sectorOf, count, sectorSize = 512 }: BlockLoadOptions): BlockLoad {
   let buffer: Segment | undefined;
-  return ringLoad((clock) => new VirtioBlock({ backend, clock, sectorSize }), {
+  let data: Uint8Array = new Uint8Array();
+  const load = ringLoad((clock) => new VirtioBlock({ backend, clock, sectorSize }), {
     count,
     request: (driver, index) => {
       const isWrite = type === 1;
       if (sectors > 0 && buffer === undefined) {
         const length = sectors * 512;
         buffer = { address: driver.allocate(length, 4096), length, write: !isWrite };
-        driver.contents(buffer).fill(0x5a);
+        data = driver.contents(buffer).fill(0x5a);
       }
-      const data = buffer === undefined ? [] : [buffer];
-      return [blockHeader(driver, type, sectorOf(index)), ...data, driver.writable(1)];
+      const segments = buffer === undefined ? [] : [buffer];
+      return [blockHeader(driver, type, sectorOf(index)), ...segments, driver.writable(1)];
     },
   });
+  return { ...load, data };
 }
 
 /** Status bytes that are not 0, over all requests of a round. */

@@ -152,7 +152,7 @@ for (const [name, type] of [
     const repeat = 16;
     defineBench<Beside>({
       id: `virtio/block/${name}-${sectors}-times-memcpy`,
-      title: `${name} of ${sectors} sectors as a fraction of the host's own memcpy, side by side`,
+      title: `${name} of ${sectors} sectors as a fraction of the host's own memcpy of the same bytes, side by side`,
       unit: 'times',
       kind: 'throughput',
       direction: 'higher',
@@ -161,14 +161,13 @@ for (const [name, type] of [
       inputs,
       target: { value: 0.8, from: 'issue 4' },
       setup: () => {
-        const state = {
-          load: blockLoad({ backend: disk(), type, sectors, sectorOf: () => 0, count }),
-          source: new Uint8Array(sectors * 512).fill(0x5a),
-          target: new Uint8Array(sectors * 512),
-          turn: 0,
-        };
-        for (let i = 0; i < 2000; i++) serveRound(state.load);
-        return state;
+        const backend = disk();
+        const load = blockLoad({ backend, type, sectors, sectorOf: () => 0, count });
+        // The same bytes from and to the same places: where they lie in their cache lines makes 8 % of a memcpy.
+        const onDisk = backend.bytes.subarray(0, sectors * 512);
+        const [source, target] = type === IN ? [onDisk, load.data] : [load.data, onDisk];
+        for (let i = 0; i < 2000; i++) serveRound(load);
+        return { load, source, target, turn: 0 };
       },
       work: (state) => {
         const device = (): number => {

@@ -190,10 +190,22 @@ test('several chains added together are told about once', () => {
   for (let i = 0; i < 5; i++) driver.offer(driver.chain([machine.driver.writable(1)]));
   for (let chain = queue.pop(); chain !== undefined; chain = queue.pop()) queue.add(chain, 1);
   assert.equal(queue.counters.notifications, 0);
+  assert.equal(driver.takeUsed().length, 0, 'nor are they there to be seen before');
   queue.signal();
   queue.signal();
   assert.equal(queue.counters.notifications, 1);
   assert.equal(driver.takeUsed().length, 5);
+});
+
+test('chains answered before one that stops the queue are given back', () => {
+  const { machine, driver, queue } = open(WITHOUT_EVENTS);
+  for (let i = 0; i < 2; i++) driver.offer(driver.chain([machine.driver.writable(1)]));
+  for (let chain = queue.pop(); chain !== undefined; chain = queue.pop()) queue.add(chain, 1);
+  queue.refuse('the device says so');
+  assert.deepEqual(
+    driver.takeUsed().map(({ length }) => length),
+    [1, 1],
+  );
 });
 
 test('the driver is notified exactly when the index it waits for is used, over the wrap of the indices too', () => {

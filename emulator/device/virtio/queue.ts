@@ -216,14 +216,12 @@ export class SplitQueue {
     memory.view.setUint32(this.usedAt + entry + 4, written, true);
     memory.written(usedRing + entry, 8);
     this.nextUsed = (this.nextUsed + 1) & 0xffff;
-    // The entry must be there before the index says so.
-    Atomics.store(memory.halfWords, (this.usedAt >>> 1) + 1, this.nextUsed);
-    memory.written(usedRing + 2, 2);
   }
 
-  /** Tells the driver about chains added, unless it asked not to be told. */
+  /** Lets the driver see the chains added, and tells it about them unless it asked not to be told. */
   signal(): void {
     if (!this.running || this.nextUsed === this.toldUsed) return;
+    this.publish();
     const halves = this.memory.halfWords;
     let wanted: boolean;
     if (this.eventIndex) {
@@ -369,6 +367,15 @@ export class SplitQueue {
     return undefined;
   }
 
+  /**
+   * The used index for all chains added: once a batch, for an atomic store waits until all that was copied before is in the cache. The entries
+   * must be there before the index says so.
+   */
+  private publish(): void {
+    Atomics.store(this.memory.halfWords, (this.usedAt >>> 1) + 1, this.nextUsed);
+    this.memory.written(this.usedRing + 2, 2);
+  }
+
   private markWritten(chain: Chain, written: number): void {
     let left = written;
     for (let i = chain.readableCount; left > 0; i++) {
@@ -384,6 +391,7 @@ export class SplitQueue {
   }
 
   private fail(fault: string): false {
+    if (this.running && this.nextUsed !== this.toldUsed) this.publish();
     this.fault = fault;
     this.running = false;
     this.counters.faults++;
