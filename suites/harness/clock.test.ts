@@ -4,6 +4,7 @@ import { test } from 'node:test';
 import type { BenchmarkSpec } from './define-bench.ts';
 import { waits } from './define-bench.ts';
 import { readClock, WaitWatch } from './clock.ts';
+import type { Clock } from './clock.ts';
 import { measureBenchmark } from './measure.ts';
 import type { Measurement } from './measurement.ts';
 import { parseCpuList } from './trial-process.ts';
@@ -19,7 +20,7 @@ function burn(milliseconds: number): number {
   return rounds;
 }
 
-const measure = (spec: Partial<BenchmarkSpec<unknown>>): Promise<Measurement> =>
+const measure = (spec: Partial<BenchmarkSpec<unknown>>, clock: Clock = 'cpu'): Promise<Measurement> =>
   measureBenchmark(
     {
       bench: {
@@ -33,7 +34,7 @@ const measure = (spec: Partial<BenchmarkSpec<unknown>>): Promise<Measurement> =>
       },
       file: import.meta.filename,
     },
-    { sampling: { samples: 5, warmup: 20, time: 20, clock: 'cpu' }, counters: false, samples: true },
+    { sampling: { samples: 5, warmup: 20, time: 20, clock }, counters: false, samples: true },
   );
 
 test('CPU time does not pass while waiting, wall time does', () => {
@@ -56,6 +57,14 @@ test('work is timed by its CPU time where that is asked for', async () => {
       samples.every((sample) => sample >= 2 && sample < 40),
       `${engine}: ${samples.join(' ')}`,
     );
+  }
+});
+
+test('work that says it only computes is timed by its CPU time in every profile', async () => {
+  for (const engine of ['mitata', 'tinybench'] as const) {
+    const work = (): number => burn(2);
+    assert.equal((await measure({ engine, work, waits: false }, 'wall')).conditions['clock'], 'cpu', engine);
+    assert.equal((await measure({ engine, work }, 'wall')).conditions['clock'], undefined, engine);
   }
 });
 

@@ -49,6 +49,8 @@ export interface BenchmarkSpec<State> {
   /**
    * The work waits for a disk, a thread or a process, so that its CPU time says little: wall time in paired runs too, and
    * no second process beside it. True of engine `process` and of self-measured work; asynchronous work is found out.
+   * `false`: the work does nothing but compute on this thread, and allocates little, so that its CPU time is all there is to it. It is timed by
+   * that in every profile, and what other processes do meanwhile is no part of its samples.
    */
   readonly waits?: boolean;
   /** Engine `process` only. */

@@ -74,7 +74,9 @@ async function sample(bench: Benchmark, sampling: Sampling): Promise<EngineResul
   try {
     const asynchronous = bench.engine === 'process' ? true : await selfCheck(bench, state);
     const alone = waits(bench) || asynchronous;
-    const run: EngineRun = { bench, state, sampling, asynchronous, clock: alone ? 'wall' : sampling.clock };
+    const computes = bench.waits === false && !asynchronous;
+    const clock = computes ? 'cpu' : alone ? 'wall' : sampling.clock;
+    const run: EngineRun = { bench, state, sampling, asynchronous, clock };
     const sampled = await ENGINES[bench.engine as keyof typeof ENGINES](run);
     const result = alone ? { ...sampled, conditions: { ...sampled.conditions, waits: 1 } } : sampled;
     const wrong = result.samples.find((value) => !Number.isFinite(value) || value < 0);

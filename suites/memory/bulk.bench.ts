@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import type { Mmu } from '../../emulator/memory/mmu.ts';
+import { readClock } from '../harness/clock.ts';
 import { defineBench } from '../harness/define-bench.ts';
 import { THOROUGH } from '../harness/select.ts';
 import { mappedMachine, pageAddresses } from './mapped.ts';
@@ -126,17 +127,17 @@ for (const [name, bytes] of SIZES.slice(2)) {
         const { mmu, low, high, buffer, other } = each;
         const repeat = Math.max(1, (4 * MIB) / bytes);
         const guest = (): number => {
-          const start = performance.now();
+          const start = readClock('cpu');
           for (let i = 0; i < repeat; i++) {
             if (direction === 'read') mmu.readBytes(low, high, buffer);
             else mmu.writeBytes(low, high, buffer);
           }
-          return performance.now() - start;
+          return readClock('cpu') - start;
         };
         const host = (): number => {
-          const start = performance.now();
+          const start = readClock('cpu');
           for (let i = 0; i < repeat; i++) other.set(buffer);
-          return performance.now() - start;
+          return readClock('cpu') - start;
         };
         // Which goes first alternates, so that what the machine does meanwhile falls on both.
         if (each.turn++ % 2 === 0) return 1 / (guest() / host());

@@ -69,6 +69,7 @@ for (const [direction, runs] of [
         kind: 'throughput',
         direction: 'higher',
         engine: 'mitata',
+        waits: false,
         inputs: ['mapped.ts'],
         ...(bytes === 8 && alignment === 'aligned' ? { target: TARGET } : {}),
         setup: () => {
