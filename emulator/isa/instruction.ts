@@ -73,6 +73,11 @@ export interface Isa {
   readonly decode: (bytes: Uint8Array, offset: number) => Decoded | undefined;
   /** The row as executed: compressed forms expanded, zero destinations replaced by the sink. */
   readonly canonical: (decoded: Decoded) => Decoded;
+  /**
+   * The encoding at an offset as a number of 32 bits, undefined where it is cut off: equal ones are the same instruction. Absent where encodings may be
+   * longer.
+   */
+  readonly wordAt?: (bytes: Uint8Array, offset: number) => number | undefined;
   /** Both at once; equal encodings may give the same object. */
   readonly decodeExecuted: (bytes: Uint8Array, offset: number) => Decoded | undefined;
   readonly disassemble: (decoded: Decoded, pc: bigint) => string;

@@ -39,6 +39,7 @@ export const arm64: Isa = {
   illegalInstruction: 0,
   decode,
   canonical,
+  wordAt,
   decodeExecuted: rememberExecuted(wordAt, (word) => decoder.decode(word), canonical),
   disassemble: showInstruction,
   assemble: (line, pc) => {

@@ -135,6 +135,7 @@ export const riscv64: Isa = {
   illegalInstruction: Cause.illegalInstruction,
   decode,
   canonical,
+  wordAt,
   decodeExecuted: rememberExecuted(wordAt, decodeWord, canonical),
   disassemble: showInstruction,
   assemble: (line, pc) => {

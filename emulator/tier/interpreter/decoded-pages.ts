@@ -2,7 +2,6 @@ import { assert } from '../../check/assert.ts';
 import type { Decoded, Isa } from '../../isa/instruction.ts';
 import { CODE_LINE, CODE_LINES, CODE_LINES_COUNT, PAGE_SIZE, RECORDS, RECORDS_SIZE } from '../../layout/memory-map.ts';
 import { markLine, NOWHERE, type CodeSpace } from '../code-space.ts';
-import type { Case } from './case.ts';
 import { Frame } from './frame.ts';
 import type { InterpreterModule } from './generate.ts';
 import type { InterpreterCounters } from './interpreter.ts';
@@ -311,6 +310,8 @@ export class DecodedPages {
   #decodeRun(page: number, base: number, start: number): boolean {
     const { shift } = this.#layout;
     const { bytes, contiguous, fault } = this.#code;
+    const { maximumLength, wordAt } = this.#isa;
+    const { caseOf, encoder } = this.#module;
     const following = page + PAGE_SIZE;
     let previous = 0;
     let offset = start;
@@ -321,34 +322,42 @@ export class DecodedPages {
         if (known >= FIRST_CASE && known < ENTRY_BIT) this.#pair(previous, known);
         return true;
       }
-      const crosses = offset + this.#isa.maximumLength > PAGE_SIZE;
-      const cut = crosses && (!contiguous || !this.#code.executable(following));
-      const decoded = this.#isa.decodeExecuted(cut ? bytes.subarray(0, following) : bytes, page + offset);
-      // Cut off, as far as can be told: the rest of the bytes cannot be fetched, or lies elsewhere.
-      if (decoded === undefined && cut && !this.#isShort(page + offset)) {
-        if (!contiguous) {
-          markLine(this.#linear, page + offset);
-          this.#view.setUint16(record, CROSSING, true);
-          return true;
+      const at = page + offset;
+      const crosses = offset + maximumLength > PAGE_SIZE;
+      const word = crosses ? undefined : wordAt?.(bytes, at);
+      let op = word === undefined ? 0 : encoder.cache.copy(word, offset, this.#words, record / 4);
+      let length: number;
+      if (op !== 0) length = this.#view.getUint16(record + RecordField.step, true) >> shift;
+      else {
+        const cut = crosses && (!contiguous || !this.#code.executable(following));
+        const decoded = this.#isa.decodeExecuted(cut ? bytes.subarray(0, following) : bytes, at);
+        // Cut off, as far as can be told: the rest of the bytes cannot be fetched, or lies elsewhere.
+        if (decoded === undefined && cut && !this.#isShort(at)) {
+          if (!contiguous) {
+            markLine(this.#linear, at);
+            this.#view.setUint16(record, CROSSING, true);
+            return true;
+          }
+          fault.low = following | 0;
+          fault.high = 0;
+          return count > 0;
         }
-        fault.low = following | 0;
-        fault.high = 0;
-        return count > 0;
+        length = decoded?.length ?? maximumLength;
+        if (decoded !== undefined) op = this.#write(record, decoded, offset, word);
+        if (op !== 0 && offset + length > PAGE_SIZE) this.#markCode(following);
       }
-      if (decoded !== undefined && offset + decoded.length > PAGE_SIZE) this.#markCode(following);
       this.#counters.decoded++;
-      markLine(this.#linear, page + offset);
-      markLine(this.#linear, page + offset + (decoded?.length ?? this.#isa.maximumLength) - 1);
-      if (decoded === undefined) {
+      markLine(this.#linear, at);
+      markLine(this.#linear, at + length - 1);
+      if (op === 0) {
         this.#view.setUint16(record, ILLEGAL, true);
         return true;
       }
-      const which = this.#write(record, decoded, offset);
-      if (this.#awaited.size > 0 && this.#awaited.delete(page + offset)) this.markEntry(page + offset, true);
-      if (count > 0) this.#pair(previous, which.op);
-      if (which.terminator) return true;
+      if (this.#awaited.size > 0 && this.#awaited.delete(at)) this.markEntry(at, true);
+      if (count > 0) this.#pair(previous, op);
+      if (caseOf(op).terminator) return true;
       previous = record;
-      offset += decoded.length;
+      offset += length;
     }
     return true;
   }
@@ -361,13 +370,14 @@ export class DecodedPages {
     if (op !== undefined) this.#view.setUint16(record, op | (first & ENTRY_BIT), true);
   }
 
-  #write(record: number, decoded: Decoded, offset: number): Case {
-    const { which, words } = this.#module.encoder.encode(decoded, offset);
+  /** Writes the record of an instruction: its op. */
+  #write(record: number, decoded: Decoded, offset: number, word?: number): number {
+    const { which, words } = this.#module.encoder.encode(decoded, offset, word);
     const at = record / 4;
     this.#words[at] = words[0]!;
     this.#words[at + 1] = words[1]!;
     this.#words[at + 2] = words[2]!;
     this.#words[at + 3] = words[3]!;
-    return which;
+    return which.op;
   }
 }

@@ -3,9 +3,7 @@ import type { Decoded, Instruction, Isa } from '../../isa/instruction.ts';
 import { PAGE_SIZE } from '../../layout/memory-map.ts';
 import type { Case, RowCases } from './case.ts';
 import { type PageLayout, RecordField } from './record.ts';
-
-/** Different instructions whose records are remembered. */
-const MOST_RECORDS = 1 << 16;
+import { RecordCache } from './record-cache.ts';
 
 /** The record of an instruction, wherever it stands: 32 bits each. */
 export interface EncodedRecord {
@@ -13,20 +11,13 @@ export interface EncodedRecord {
   readonly words: readonly number[];
 }
 
-/** What has been encoded of an instruction: as one whose jump stays in the page or not. */
-interface KnownRecord {
-  readonly cases: RowCases;
-  readonly displacement: number | undefined;
-  near: EncodedRecord | undefined;
-  far: EncodedRecord | undefined;
-}
-
-/** Makes records of instructions and remembers them: one for all processes, since forks decode the same code again. */
+/** Makes records of instructions. */
 export class RecordEncoder {
+  /** What has been made of encodings: one for all processes, since forks decode the same code again. */
+  readonly cache = new RecordCache();
   readonly #isa: Isa;
   readonly #layout: PageLayout;
   readonly #cases: ReadonlyMap<Instruction, RowCases>;
-  readonly #records = new Map<Decoded, KnownRecord>();
 
   constructor(isa: Isa, layout: PageLayout, cases: ReadonlyMap<Instruction, RowCases>) {
     this.#isa = isa;
@@ -34,31 +25,16 @@ export class RecordEncoder {
     this.#cases = cases;
   }
 
-  /** The record of an instruction at an offset of its page; an offset of PAGE_SIZE means that no jump of it is near. */
-  encode(decoded: Decoded, offset: number): EncodedRecord {
-    let known = this.#records.get(decoded);
-    if (known === undefined) {
-      if (this.#records.size >= MOST_RECORDS) this.#records.clear();
-      known = this.#know(decoded);
-      this.#records.set(decoded, known);
-    }
-    const { displacement } = known;
-    const near =
-      displacement !== undefined &&
-      offset < PAGE_SIZE &&
-      offset + displacement >= 0 &&
-      offset + displacement < PAGE_SIZE &&
-      displacement % this.#isa.alignment === 0;
-    return near
-      ? (known.near ??= this.#make(decoded, known.cases, true))
-      : (known.far ??= this.#make(decoded, known.cases, false));
-  }
-
-  #know({ row, operands }: Decoded): KnownRecord {
-    const cases = this.#cases.get(row);
+  /** The record of an instruction at an offset of its page; an offset of PAGE_SIZE means that no jump of it is near. It is remembered for `word`. */
+  encode(decoded: Decoded, offset: number, word?: number): EncodedRecord {
+    const cases = this.#cases.get(decoded.row);
     assert(cases !== undefined, 'the interpreter has cases for every row');
-    const displacement = cases.displacement === undefined ? undefined : operands[cases.displacement]!;
-    return { cases, displacement, near: undefined, far: undefined };
+    const displacement = cases.displacement === undefined ? undefined : decoded.operands[cases.displacement]!;
+    const mayBeNear = displacement !== undefined && displacement % this.#isa.alignment === 0;
+    const near = mayBeNear && offset < PAGE_SIZE && offset + displacement >= 0 && offset + displacement < PAGE_SIZE;
+    const record = this.#make(decoded, cases, near);
+    if (word !== undefined) this.cache.remember(word, mayBeNear ? displacement : undefined, near, record.words);
+    return record;
   }
 
   #make({ row, length, operands }: Decoded, cases: RowCases, near: boolean): EncodedRecord {
