@@ -75,8 +75,6 @@ export const CODE_LINES_COUNT = 0x4_0000;
 export const CODE_LINE = 64;
 /** A decoded record that runs on to the page after it: how the interpreter is entered at any address from WebAssembly. */
 export const SPRINGBOARD = 0x3ff0;
-/** The record of an instruction outside all decoded pages. */
-export const LONE_RECORD = 0x3fc0;
 /** By guest address, an `i32`: how often control left regions for there and the interpreter went on. */
 export const ARRIVALS = 0xe_0000;
 export const ARRIVALS_COUNT = 4096;

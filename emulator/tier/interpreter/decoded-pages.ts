@@ -44,6 +44,8 @@ export class DecodedPages {
   readonly #guestPages = new Map<number, number>();
   /** Where translated code begins that has not been decoded here: it came from another run or process. */
   readonly #awaited = new Set<number>();
+  /** By a page's place, the places of instructions that run on into it and are kept. */
+  readonly #crossedFrom = new Map<number, Set<number>>();
   /** How many translated regions begin in a page. */
   readonly #entries = new Map<number, number>();
   readonly #free: number[] = [];
@@ -108,10 +110,40 @@ export class DecodedPages {
     this.#view.setInt32(Frame.pcDelta + 4, delta < 0 ? high - 1 : high, true);
   }
 
-  /** Writes the record of an instruction outside all pages: `at` is a linear address. */
-  writeAlone(at: number, decoded: Decoded): void {
+  /**
+   * Keeps the instruction at place `first` at the end of a page, which runs on into the one at `second`, and gives its record. As long as fetches go on from
+   * one page to the other the main function finds it by itself.
+   */
+  keepCrossing(first: number, second: number, decoded: Decoded): number {
+    const offset = first & PAGE_MASK;
+    const page = first - offset;
+    const base = this.#bases.get(page);
+    assert(base !== undefined && this.isCrossing(first), 'the record of an instruction that crosses pages says so');
+    const at = base + this.#layout.crossing;
     // No jump of it is near.
     this.#write(at, decoded, PAGE_SIZE);
+    // A page without records is not watched: nobody would notice stores to it.
+    const following = this.#bases.get(second) ?? 0;
+    this.#view.setInt32(base + (offset << this.#layout.shift) + RecordField.following, following, true);
+    if (following === 0) return at;
+    markLine(this.#linear, second);
+    const from = this.#crossedFrom.get(second);
+    if (from === undefined) this.#crossedFrom.set(second, new Set([first]));
+    else from.add(first);
+    return at;
+  }
+
+  /** What runs on into a page from others is to be put together again. */
+  #forgetCrossings(page: number): void {
+    const from = this.#crossedFrom.get(page);
+    if (from === undefined) return;
+    this.#crossedFrom.delete(page);
+    for (const place of from) {
+      if (!this.isCrossing(place)) continue;
+      const offset = place & PAGE_MASK;
+      const record = this.#bases.get(place - offset)! + (offset << this.#layout.shift);
+      this.#view.setInt32(record + RecordField.following, 0, true);
+    }
   }
 
   /** Whether the instruction at a place has been decoded, which is when it was first about to run. */
@@ -208,6 +240,7 @@ export class DecodedPages {
 
   /** Forgets the instructions that may have a byte in [place, place + bytes); their pages stay. */
   invalidate(place: number, bytes: number): void {
+    for (let page = place - (place & PAGE_MASK); page < place + bytes; page += PAGE_SIZE) this.#forgetCrossings(page);
     const { alignment, maximumLength } = this.#isa;
     const { shift } = this.#layout;
     // Those still further before cannot reach the bytes, but may run on, as the first of a pair, into one that does.
@@ -254,9 +287,24 @@ export class DecodedPages {
       assert(this.#code.isMarked(page), 'a decoded page is marked as code');
     }
     for (const base of this.#free) assert(!used.has(base), 'free records are not in use');
+    this.#checkCrossings();
     const placed = (this.#fresh - this.#space.begin) / this.#layout.size;
     assert(used.size + this.#free.length === placed, 'records are in use or free');
     this.#code.checkLinks((page) => this.#bases.get(page));
+  }
+
+  #checkCrossings(): void {
+    if (this.#code.contiguous || Number.isNaN(this.#layout.crossing)) return;
+    const { alignment } = this.#isa;
+    for (const [page, base] of this.#bases) {
+      const first = page + PAGE_SIZE - alignment;
+      if (!this.isCrossing(first)) continue;
+      const record = base + ((PAGE_SIZE - alignment) << this.#layout.shift);
+      const following = this.#view.getInt32(record + RecordField.following, true);
+      if (following === 0) continue;
+      const kept = [...this.#crossedFrom].some(([to, from]) => from.has(first) && this.#bases.get(to) === following);
+      assert(kept, 'an instruction that crosses pages is kept for a decoded page that knows of it');
+    }
   }
 
   #add(page: number): number {
@@ -300,6 +348,7 @@ export class DecodedPages {
     this.#bases.delete(page);
     this.#guestPages.delete(page);
     this.#entries.delete(page);
+    this.#forgetCrossings(page);
     this.#free.push(base);
     this.#code.unmarkCode(page);
     this.#linear.fill(0, base, base + this.#layout.size);
@@ -335,6 +384,7 @@ export class DecodedPages {
         if (decoded === undefined && cut && !this.#isShort(at)) {
           if (!contiguous) {
             markLine(this.#linear, at);
+            this.#words.fill(0, record / 4, (record + RECORD_SIZE) / 4);
             this.#view.setUint16(record, CROSSING, true);
             return true;
           }

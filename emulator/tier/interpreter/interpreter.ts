@@ -1,7 +1,7 @@
 import { assert, CHECK, CheckLevel } from '../../check/assert.ts';
 import type { Isa } from '../../isa/instruction.ts';
 import type { SystemHooks } from '../../isa/instruction.ts';
-import { GUEST, LONE_RECORD, PAGE_SIZE, STATE, STATE_SIZE } from '../../layout/memory-map.ts';
+import { GUEST, PAGE_SIZE, STATE, STATE_SIZE } from '../../layout/memory-map.ts';
 import { ExitReason, StateOffset } from '../../layout/state.ts';
 import type { Mmu } from '../../memory/mmu.ts';
 import { FlatCode, hasCodeLine, markLine, NOWHERE, TranslatedCode, type CodeSpace } from '../code-space.ts';
@@ -396,7 +396,7 @@ export class Interpreter {
     return reason;
   }
 
-  /** Runs the instruction at pc, which lies in two pages. */
+  /** Runs the instruction at pc, which lies in two pages, and keeps it for the next time. */
   #runCrossing(): number {
     const { code } = this;
     const { bytes } = code;
@@ -414,8 +414,8 @@ export class Interpreter {
     );
     const decoded = this.#isa.decodeExecuted(whole, 0);
     if (decoded === undefined) return this.#illegal(whole.reduceRight((bits, byte) => (bits << 8n) | BigInt(byte), 0n));
-    this.#pages.writeAlone(LONE_RECORD, decoded);
-    this.#pages.pointAt(LONE_RECORD, low, high, LONE_RECORD >>> this.#recordShift);
+    const record = this.#pages.keepCrossing(first, second, decoded);
+    this.#pages.pointAt(record, low, high, record >>> this.#recordShift);
     return this.#runSlice(1);
   }
 

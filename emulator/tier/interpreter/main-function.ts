@@ -17,7 +17,17 @@ import { type Case, type Pair } from './case.ts';
 import { FirstOfPairSite, InlineSite, JUMP_STATUS, type MainFrame } from './case-site.ts';
 import { addEntryOffset } from '../tlb-path.ts';
 import { Frame } from './frame.ts';
-import { CROSSING, ENTRY_BIT, FIRST_CASE, ILLEGAL, NOT_DECODED, PAGE_END, PageLayout, RecordField } from './record.ts';
+import {
+  CROSSING,
+  ENTRY_BIT,
+  FIRST_CASE,
+  ILLEGAL,
+  NOT_DECODED,
+  PAGE_END,
+  PageLayout,
+  RECORD_SIZE,
+  RecordField,
+} from './record.ts';
 
 const { i32, i64 } = ValType;
 
@@ -108,7 +118,12 @@ export class MainFunction {
     this.#dispatch(
       { record, pcDelta, target, next, jump, twin },
       {
+        scratch: reason,
         spend,
+        again: () => {
+          add(budget, 1);
+          fn.br(next);
+        },
         pageEnd: () => {
           add(budget, 1);
           pushPc();
@@ -175,7 +190,13 @@ export class MainFunction {
   /** The `br_table` and the bodies of the inline cases. */
   #dispatch(
     frame: MainFrame,
-    special: { spend: () => void; pageEnd: () => void; outside: (code: number) => void },
+    special: {
+      scratch: number;
+      spend: () => void;
+      again: () => void;
+      pageEnd: () => void;
+      outside: (code: number) => void;
+    },
   ): void {
     const fn = this.#fn;
     const inline = this.#cases.filter((which) => which.inline);
@@ -201,6 +222,8 @@ export class MainFunction {
     fn.end(notDecoded);
     special.outside(ExitReason.miss);
     fn.end(crossing);
+    if (this.#translated && !Number.isNaN(this.#layout.crossing))
+      this.#goToCrossing(frame, special.scratch, special.again);
     special.outside(CROSSING_EXIT);
     fn.end(pageEnd);
     special.pageEnd();
@@ -217,6 +240,57 @@ export class MainFunction {
       lower(first, new FirstOfPairSite(fn, first, shift, frame, special.spend));
       lower(second, new InlineSite(fn, second, shift, frame));
     }
+  }
+
+  /**
+   * At a record with op CROSSING: goes to the record of its instruction when fetches lead from the next page to those records that it was kept for; falls
+   * through otherwise.
+   */
+  #goToCrossing({ record, pcDelta, target }: MainFrame, entry: number, again: () => void): void {
+    const fn = this.#fn;
+    const { shift, records, crossing } = this.#layout;
+    const distance = crossing - (records - 1) * RECORD_SIZE;
+    const pushFollowing = () => {
+      fn.localGet(record);
+      fn.load('i32.load', { offset: RecordField.following });
+    };
+    fn.localGet(pcDelta);
+    fn.localGet(record);
+    fn.i32Const(shift);
+    fn.op('i32.shr_u');
+    fn.op('i64.extend_i32_u');
+    fn.op('i64.add');
+    // It is in the last place of its page.
+    fn.i64Const(this.#isa.alignment);
+    fn.op('i64.add');
+    fn.localSet(target);
+    fn.i32Const(0);
+    fn.load('i32.load', { offset: STATE + StateOffset.fetchTlb });
+    addEntryOffset(fn, target);
+    fn.localTee(entry);
+    fn.load('i64.load', { offset: TlbEntry.execute });
+    fn.localGet(target);
+    fn.op('i64.eq');
+    fn.localGet(entry);
+    fn.load('i32.load', { offset: TlbEntry.code });
+    pushFollowing();
+    fn.op('i32.eq');
+    fn.op('i32.and');
+    pushFollowing();
+    fn.i32Const(0);
+    fn.op('i32.ne');
+    fn.op('i32.and');
+    const kept = fn.if();
+    fn.localGet(record);
+    fn.i32Const(distance);
+    fn.op('i32.add');
+    fn.localSet(record);
+    fn.localGet(pcDelta);
+    fn.i64Const(distance >> shift);
+    fn.op('i64.sub');
+    fn.localSet(pcDelta);
+    again();
+    fn.end(kept);
   }
 
   /** Looks the guest address in `target` up in the jump cache; falls through when it is not there. */

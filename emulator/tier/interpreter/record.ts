@@ -13,6 +13,8 @@ export const RecordField = {
   op: 0,
   /** u16: from this record to the next instruction's, in bytes. */
   step: 2,
+  /** i32, of a record with op CROSSING: the records of the page that its instruction runs on into, 0 while that is not known. */
+  following: 4,
 } as const;
 
 const FIRST_OPERAND = 4;
@@ -23,7 +25,7 @@ export const NOT_DECODED = 0;
 export const PAGE_END = 1;
 /** The bytes are no instruction. */
 export const ILLEGAL = 2;
-/** The instruction runs on into a page that may lie anywhere: it is decoded anew whenever it is met. */
+/** The instruction runs on into a page that may lie anywhere: what it was decoded to is kept at `PageLayout.crossing` for one such page. */
 export const CROSSING = 3;
 export const FIRST_CASE = 4;
 /** Set in the op of an instruction where translated code begins: no case has it, so that the main function comes out. */
@@ -45,14 +47,21 @@ export class PageLayout {
   readonly shift: number;
   /** Records of instructions that start in a page. */
   readonly records: number;
-  /** Bytes of a decoded page: its records, and one PAGE_END record for every place where the last instruction may end. */
+  /**
+   * Bytes behind the records of a page where that of the instruction stands which runs on into the next page. Instructions may do so in one place only; NaN
+   * where there are more.
+   */
+  readonly crossing: number;
+  /** Bytes of a decoded page: its records, and one PAGE_END record for every place where the last instruction may end; then the same for `crossing`. */
   readonly size: number;
 
   constructor(isa: Isa) {
     this.shift = Math.log2(RECORD_SIZE / isa.alignment);
     assert(Number.isInteger(this.shift), 'instruction alignment is a power of two up to 16');
     this.records = PAGE_SIZE / isa.alignment;
-    this.size = (this.records + isa.maximumLength / isa.alignment) * RECORD_SIZE;
+    const longest = isa.maximumLength / isa.alignment;
+    this.crossing = longest === 2 ? (this.records + longest) * RECORD_SIZE : NaN;
+    this.size = (this.records + 2 * longest + 1) * RECORD_SIZE;
   }
 }
 
