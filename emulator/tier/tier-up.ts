@@ -62,6 +62,8 @@ export class TierUp {
   readonly #tried = new Set<number>();
   /** Seeds of what was taken from the store as known: when it is dropped, it is no more so. */
   readonly #promoted = new Set<number>();
+  /** By guest address where control arrived, the instructions of the region that was not worth being made there. */
+  readonly #refusedSizes = new Map<number, number>();
   #withheld = false;
 
   constructor(isa: Isa, memory: WebAssembly.Memory, options: TieredOptions, engine: EngineParts) {
@@ -204,18 +206,22 @@ export class TierUp {
 
   /** Control has left a region so many more times for pc, where there is none: the region grows or another begins there when that is worth it. */
   arrived(pc: number, more: number, region: Region): void {
-    const { hotExits, exitCost } = this.#policy;
+    const { hotExits, exitCost, leastRegion } = this.#policy;
     const times = this.#hotspots.arrived(pc, more);
     if (times < hotExits || times < this.#hotspots.awaited(pc) || !this.#interpreter.isDecoded(pc)) return;
     if (this.#background?.ready === true) return this.#background.arrived(pc, times, region);
     if (!this.#cost.mayBegin(this.#hotspots.lines)) return;
+    const isWorth = (instructions: number) => times * exitCost >= this.#cost.of(instructions);
+    // To look is dear too, and what would be found is seldom smaller than it was.
+    if (!isWorth(this.#refusedSizes.get(pc) ?? leastRegion)) return this.#hotspots.await(pc, 2 * times);
     const isElsewhere = (at: number) => this.#regions.entryAt(at) !== undefined;
     const { entry: seed, discovery, instructions } = this.#survey(pc, isElsewhere);
     if (seed === undefined) {
       this.#hotspots.await(pc, 2 * times);
       return;
     }
-    if (times * exitCost < this.#cost.of(instructions)) {
+    if (!isWorth(instructions)) {
+      this.#refusedSizes.set(pc, instructions);
       this.#hotspots.await(pc, 2 * times);
       return;
     }
