@@ -107,6 +107,8 @@ export interface SystemHooks {
   readonly protectionChanged: () => void;
   /** Translations are to be forgotten: all, or those of an address, in one address space or in all. */
   readonly fence: (address: bigint | undefined, asid: number | undefined) => void;
+  /** `fence` of an address, given by its halves (int32). */
+  readonly fenceAddress: (low: number, high: number, asid: number | undefined) => void;
 }
 
 /**

@@ -21,6 +21,7 @@ export function governTranslation(state: DataView, mmu: Mmu): SystemHooks {
       if (address === undefined) return mmu.fence(asid);
       mmu.fenceAddress(Number(BigInt.asIntN(32, address)), Number(BigInt.asIntN(32, address >> 32n)), asid);
     },
+    fenceAddress: (low, high, asid) => mmu.fenceAddress(low, high, asid),
   };
   hooks.protectionChanged();
   hooks.translationChanged();

@@ -66,6 +66,8 @@ export class L2Tlb {
   readonly #fields: Int32Array<ArrayBuffer>;
   /** Entries of each level, so that levels without any are not looked through. */
   readonly #population = new Int32Array(LEVELS);
+  /** Of them, those that are one page of a contiguous range. */
+  #contiguous = 0;
   /** One word: for generated code, the owner of what is in the address space in force. */
   readonly #owner: Int32Array<ArrayBuffer>;
 
@@ -202,6 +204,7 @@ export class L2Tlb {
       (contiguous ? CONTIGUOUS : 0) |
       (prefetched ? PREFETCHED : 0);
     this.#population[level]!++;
+    if (contiguous) this.#contiguous++;
     this.#replacement.entered(set, chosen);
     return entry;
   }
@@ -209,6 +212,7 @@ export class L2Tlb {
   flushAll(): void {
     this.#fields.fill(0);
     this.#population.fill(0);
+    this.#contiguous = 0;
   }
 
   /** Forgets what belongs to an address space; global entries stay. */
@@ -225,6 +229,7 @@ export class L2Tlb {
       if (this.#population[level] === 0) continue;
       this.#flushTag(levelTag(low, high, level), levelTagHigh(high, level), level, asid, false);
     }
+    if (this.#contiguous === 0) return;
     // A fence for one page of a 64 KiB range takes away all 16 (Privileged ISA, "Svnapot").
     for (let page = 0; page < 16; page++) {
       const at = (low & ~0xffff) | (page << 12);
@@ -239,6 +244,7 @@ export class L2Tlb {
 
   checkInvariants(): void {
     const counted = new Int32Array(LEVELS);
+    let contiguous = 0;
     const seen = new Set<string>();
     for (let entry = 0; entry < this.linear.length; entry++) {
       const owner = this.#fields[FIELDS * entry + OWNER]!;
@@ -248,6 +254,7 @@ export class L2Tlb {
       }
       const level = (owner >> LEVEL_SHIFT) & 7;
       counted[level]!++;
+      if ((owner & CONTIGUOUS) !== 0) contiguous++;
       const set = Math.floor(entry / this.#ways);
       assert(
         this.#setOf(this.#fields[FIELDS * entry]!, level) === set,
@@ -266,6 +273,7 @@ export class L2Tlb {
       counted.every((count, level) => count === this.#population[level]),
       'the entries of each level are counted',
     );
+    assert(contiguous === this.#contiguous, 'the entries of contiguous ranges are counted');
   }
 
   #flushTag(tagLow: number, tagHigh: number, level: number, asid: number | undefined, onlyContiguous: boolean): void {
@@ -283,6 +291,7 @@ export class L2Tlb {
     const owner = this.#fields[FIELDS * entry + OWNER]!;
     if (owner === EMPTY) return;
     this.#population[(owner >> LEVEL_SHIFT) & 7]!--;
+    if ((owner & CONTIGUOUS) !== 0) this.#contiguous--;
     this.#fields[FIELDS * entry + OWNER] = EMPTY;
     this.#fields[FIELDS * entry + DIRECT] = 0;
   }

@@ -7,6 +7,7 @@ import { readX } from './access.ts';
 import { Slot } from './csr-storage.ts';
 import { pendingInterrupt, wakes } from './interrupt.ts';
 import { instruction } from './operands.ts';
+import { fenceQuickly, Named } from './quick-fence.ts';
 import { CSR_STORAGE, Privilege, PRIVILEGE, WAITING } from './registers.ts';
 import { Status, statusHas } from './status.ts';
 import { Cause, returnFromMachineTrap, returnFromSupervisorTrap } from './trap.ts';
@@ -29,8 +30,6 @@ const cacheBlock = (extension: string) =>
 /** Bytes of a cache block, as the device tree has to say too (riscv,cbom-block-size, riscv,cboz-block-size). */
 export const CACHE_BLOCK = 64;
 
-/** What SFENCE.VMA names: x0 in a place means all addresses or all address spaces, which a register that holds 0 does not. */
-const Named = { address: 1, asid: 2 } as const;
 /** Fields of menvcfg and senvcfg. */
 const CBIE = 3n << 4n;
 const CBCFE = 1n << 6n;
@@ -215,6 +214,7 @@ export const PRIVILEGED_HELPERS: Readonly<Record<string, Helper>> = {
       );
       return { result: 0n };
     },
+    quick: fenceQuickly,
   },
   sfence_order: {
     doc: 'Orders SINVAL.VMA before or after: nothing to do but to be permitted.',

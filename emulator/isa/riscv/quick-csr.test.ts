@@ -74,6 +74,6 @@ function contextOf(state: DataView, translationChanged = () => {}): HelperContex
     retired: () => 0n,
     time: () => 0x1234_5678_9abcn,
     flushCode: () => {},
-    system: { translationChanged, protectionChanged: () => {}, fence: () => {} },
+    system: { translationChanged, protectionChanged: () => {}, fence: () => {}, fenceAddress: () => {} },
   };
 }

@@ -203,6 +203,7 @@ test('the regime is read from satp, mstatus and menvcfg', () => {
     translationChanged: () => calls.push('translation'),
     protectionChanged: () => calls.push('protection'),
     fence: () => calls.push('fence'),
+    fenceAddress: () => calls.push('fence'),
   };
   const context = { state, retired: () => 0n, time: () => 0n, flushCode: () => {}, system };
   const write = (number: number, value: bigint) => accessCsr(context, number, CsrOperation.write, value);

@@ -27,6 +27,9 @@ export interface RecordSpace {
   readonly end: number;
 }
 
+/** For each memory, by where a space for records begins in it, how far that has been used. */
+const usedRecords = new WeakMap<ArrayBuffer, Map<number, number>>();
+
 /** The pages whose instructions have been decoded to records, by place (tier/code-space.ts), and the decoding. */
 export class DecodedPages {
   readonly #isa: Isa;
@@ -316,14 +319,24 @@ export class DecodedPages {
     } else if (base === undefined) {
       base = this.#fresh;
       this.#fresh += size;
-      // Another vCPU may have used the memory before.
-      this.#linear.fill(0, base, base + size);
+      this.#clean(base, base + size);
     }
     this.#bases.set(page, base);
     this.#markCode(page);
     for (let at = base + records * RECORD_SIZE; at < base + size; at += RECORD_SIZE)
       this.#view.setUint16(at, PAGE_END, true);
     return base;
+  }
+
+  /** Makes memory for records zero. What has never been used is, and is not touched: half of it stays out of the host's memory. */
+  #clean(begin: number, end: number): void {
+    const buffer = this.#linear.buffer;
+    let used = usedRecords.get(buffer);
+    if (used === undefined) usedRecords.set(buffer, (used = new Map()));
+    const usedTo = used.get(this.#space.begin) ?? begin;
+    // Another vCPU may have used it before.
+    if (begin < usedTo) this.#linear.fill(0, begin, Math.min(end, usedTo));
+    used.set(this.#space.begin, Math.max(end, usedTo));
   }
 
   /** The page that was decoded first of those without a region; of all when every one has one. */
