@@ -32,12 +32,16 @@ class Lookups {
   run(): number {
     const { mmu } = this.machine;
     const addresses = this.#addresses;
+    // Names of the module's would be looked up for each.
+    const access = Access.read;
+    const lookups = LOOKUPS;
+    const end = addresses.length;
     let sum = 0;
     let at = this.#at;
-    for (let i = 0; i < LOOKUPS; i++) {
-      sum = (sum + mmu.translate(addresses[at]!, addresses[at + 1]!, Access.read, 1)) | 0;
+    for (let i = 0; i < lookups; i++) {
+      sum = (sum + mmu.translate(addresses[at]!, addresses[at + 1]!, access, 1)) | 0;
       at += 2;
-      if (at === addresses.length) at = 0;
+      if (at === end) at = 0;
     }
     this.#at = at;
     return sum;
