@@ -43,7 +43,7 @@ export class Lowering {
     this.fn = site.fn;
     this.memory = memory;
     this.runtime = runtime;
-    this.#placement = placeValues(block);
+    this.#placement = placeValues(block, site.forgone);
     this.#locals = filled(block.ops.length, NO_LOCAL);
     this.#usesLeft = this.#placement.uses.slice();
   }
@@ -77,7 +77,8 @@ export class Lowering {
     if (this.#placement.delayed[value] === 1) return this.#lowerOp(op);
     const local = this.#locals[value]!;
     this.fn.localGet(local);
-    this.forgo(value);
+    this.#usesLeft[value]!--;
+    if (this.#usesLeft[value] === 0) this.fn.freeLocal(local);
   }
 
   /** Pushes all arguments of an op in order. */
@@ -107,12 +108,6 @@ export class Lowering {
   /** Whether a value is a sum that is computed where it is pushed, for that one use. */
   isOwnSum(value: Value): boolean {
     return this.#placement.delayed[value] === 1 && this.block.ops[value]!.name === 'add';
-  }
-
-  /** Says that one use of a value that is kept in a local is not to be. */
-  forgo(value: Value): void {
-    this.#usesLeft[value]!--;
-    if (this.#usesLeft[value] === 0) this.fn.freeLocal(this.#locals[value]!);
   }
 
   /** Runs `body` with scratch locals of the given types. */
@@ -226,7 +221,10 @@ const CONTROL_LOWERING: Partial<Record<OpName, OpLowering>> = {
   pc: ({ site }) => site.pc(),
   next_pc: ({ site }) => site.nextPc(),
   get: ({ site }, op) => site.readRegister(op.slot!, op.type as Type),
-  set: (lowering, op) => lowering.site.writeRegister(op.slot!, op.type as Type, () => lowering.push(op.args[0]!)),
+  set: (lowering, op) => {
+    if (lowering.site.moveRegister?.(op) === true) return;
+    lowering.site.writeRegister(op.slot!, op.type as Type, () => lowering.push(op.args[0]!));
+  },
   select: (lowering, op) => {
     const [condition, then, otherwise] = op.args;
     lowering.push(then!);

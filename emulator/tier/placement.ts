@@ -12,9 +12,10 @@ export interface Placement {
 
 /**
  * Decides which values are computed at their use. Pure values with one use are; so is a register read unless a write that could hit the
- * same register, or a call, stands between it and the place where the tree it is part of is computed.
+ * same register, or a call, stands between it and the place where the tree it is part of is computed. `forgone`: ops that do without
+ * their first argument.
  */
-export function placeValues(block: Block): Placement {
+export function placeValues(block: Block, forgone?: ReadonlySet<Op>): Placement {
   const { ops } = block;
   const count = ops.length;
   // Ordinary arrays: typed ones are not made within V8's heap (see pass/rewriter.ts).
@@ -41,7 +42,7 @@ export function placeValues(block: Block): Placement {
         place[index] = at;
       }
     }
-    for (let at = 0; at < op.args.length; at++) {
+    for (let at = forgone?.has(op) === true ? 1 : 0; at < op.args.length; at++) {
       const argument = op.args[at]!;
       uses[argument]!++;
       user[argument] = index;

@@ -29,6 +29,10 @@ export interface Site {
   readRegister(slot: Slot, type: Type): void;
   /** Writes what `push` pushes to a register, or to its low part. */
   writeRegister(slot: Slot, type: Type, push: () => void): void;
+  /** Ops whose first argument is not computed: addresses and sums that are known as a register and a constant. */
+  readonly forgone?: ReadonlySet<Op> | undefined;
+  /** Whether the write of a register needs no code now. */
+  moveRegister?(set: Op): boolean;
   /** Code before and after the call of a helper, where any is needed; its status is on the stack behind it. */
   beforeCall?(): void;
   afterCall?(): void;

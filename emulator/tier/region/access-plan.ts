@@ -202,6 +202,44 @@ export function accessGroups(block: Block): Iterable<readonly Member[]> {
   return found.values();
 }
 
+/** The writes of a block that move a register on by a constant, with how far it then is from what it was at the block's entry. */
+export function movesOf({ ops }: Block): ReadonlyMap<Op, EntryAddress> {
+  const moves = new Map<Op, EntryAddress>();
+  if (!ops.some(({ name, type, args }) => name === 'set' && type === 'i64' && ops[args[0]!]!.name === 'add'))
+    return moves;
+  const values = new Values({ ops } as Block);
+  const registers = new Map<number, Known>();
+  const lost = new Set<number>();
+  ops.forEach((op, index) => {
+    switch (op.name) {
+      case 'const':
+      case 'add':
+        values.compute(index, op);
+        break;
+      case 'get': {
+        if (op.type !== 'i64') break;
+        const register = stateOffset(op);
+        const held = registers.get(register) ?? values.fresh(lost.has(register) ? undefined : register);
+        registers.set(register, held);
+        values.set(index, held);
+        break;
+      }
+      case 'set': {
+        const offset = stateOffset(op);
+        const known = op.type === 'i64' ? values.of(op.args[0]!) : undefined;
+        if (known !== undefined) registers.set(offset, known);
+        else registers.delete(offset);
+        if (known?.register === offset && !lost.has(offset)) moves.set(op, { register: offset, offset: known.offset });
+        else lost.add(offset);
+        break;
+      }
+      default:
+        break;
+    }
+  });
+  return moves;
+}
+
 /** What the values of a block are known as. */
 class Values {
   readonly #ops: readonly Op[];

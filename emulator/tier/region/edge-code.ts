@@ -5,6 +5,7 @@ import type { FunctionBuilder, Label } from '../../wasm/function.ts';
 import type { FlowGraph } from './flow-graph.ts';
 import type { GuardedLoops } from './guarded-loops.ts';
 import type { RegionNode, Target } from './node.ts';
+import type { RegisterLocals } from './register-locals.ts';
 import { Status } from './status.ts';
 import { emitSwitch } from './switch.ts';
 import type { Exit } from './translate.ts';
@@ -13,6 +14,7 @@ import type { Charges } from './turn-charges.ts';
 /** What the ways from node to node need of the function they are in. */
 export interface EdgeFrame {
   readonly nodes: readonly RegionNode[];
+  readonly registers: RegisterLocals;
   readonly graph: FlowGraph;
   readonly guarded: GuardedLoops;
   readonly charges: Charges;
@@ -53,10 +55,14 @@ export class EdgeCode {
   /** Goes where a node goes; pops a branch's condition or a jump's target. */
   end(node: RegionNode): void {
     const fn = this.#fn;
+    const { registers } = this.#frame;
     const { ending } = node;
     switch (ending.kind) {
       case 'goto':
-        if (node.block.ops.some(({ name }) => name === 'call')) this.#frame.leaveWhenChanged(node);
+        if (node.block.ops.some(({ name }) => name === 'call')) {
+          registers.flush();
+          this.#frame.leaveWhenChanged(node);
+        }
         this.#go(node, ending.to);
         break;
       case 'branch':
@@ -68,6 +74,7 @@ export class EdgeCode {
           this.#go(node, { exit: ending.pc });
           break;
         }
+        registers.settle();
         fn.i32Const(this.#frame.newExit({ pc: ending.pc, refund: 0, kind: 'unheld' }));
         fn.localSet(this.#frame.status);
         fn.br(this.#frame.exitOf(node.index));
@@ -84,14 +91,11 @@ export class EdgeCode {
     const { ending } = node;
     assert(ending.kind === 'jump', 'the node ends in a jump');
     fn.localSet(this.#frame.target);
+    this.#frame.registers.flush();
     const cases: { pc: number; go: () => void }[] = [];
-    if (ending.expected !== undefined) {
-      const to = ending.expected;
-      cases.push({ pc: this.#frame.nodes[to]!.pc, go: () => this.#go(node, { node: to }) });
-    } else {
-      for (const to of ending.known)
-        cases.push({ pc: this.#frame.nodes[to]!.pc, go: () => this.#go(node, { node: to }) });
-    }
+    const to = ending.expected === undefined ? ending.known : [ending.expected];
+    for (const each of to)
+      cases.push({ pc: this.#frame.nodes[each]!.pc, go: () => this.#goAside(node, { node: each }) });
     emitSwitch(fn, this.#frame.target, cases);
     this.#giveBack(node);
     fn.i32Const(0);
@@ -108,7 +112,8 @@ export class EdgeCode {
   #branch(node: RegionNode, taken: Target, fallThrough: Target): void {
     const fn = this.#fn;
     const near = this.#label(node, taken);
-    if (near !== undefined) {
+    const { isSettled } = this.#frame.registers;
+    if (near !== undefined && isSettled) {
       fn.brIf(near);
       this.#go(node, fallThrough);
       return;
@@ -116,14 +121,28 @@ export class EdgeCode {
     const next = this.#label(node, fallThrough);
     if (next !== undefined) {
       fn.op('i32.eqz');
-      fn.brIf(next);
+      if (isSettled) {
+        fn.brIf(next);
+      } else {
+        const otherwise = fn.if();
+        this.#goAside(node, fallThrough);
+        fn.end(otherwise);
+      }
       this.#go(node, taken);
       return;
     }
     const then = fn.if();
-    this.#go(node, taken);
+    this.#goAside(node, taken);
     fn.end(then);
     this.#go(node, fallThrough);
+  }
+
+  /** Goes there on a way of its own, behind which that of the code that follows begins. */
+  #goAside(from: RegionNode, to: Target): void {
+    const { registers } = this.#frame;
+    const { deferred } = registers;
+    this.#go(from, to);
+    registers.deferred = deferred;
   }
 
   /** The label that going there is a plain branch to, if it is one. */
@@ -144,6 +163,7 @@ export class EdgeCode {
   #go(from: RegionNode, to: Target): void {
     const fn = this.#fn;
     if (!('node' in to)) {
+      this.#frame.registers.settle();
       this.#giveBack(from);
       fn.i32Const(0);
       fn.i64Const(to.exit);
@@ -156,10 +176,11 @@ export class EdgeCode {
     if (this.#isAheadOf(from, to.node)) this.#giveBack(from);
     const isDispatched = this.#isDispatched(from, to.node);
     if (this.#frame.guarded.leaves(from.index, to.node, isDispatched)) this.#frame.guarded.takeRest();
-    if (isDispatched) return this.#dispatchTo(to.node);
-    const label = this.#plainLabel(from, to.node);
-    if (label === undefined) this.#frame.writeNode(to.node);
-    else fn.br(label);
+    const label = isDispatched ? undefined : this.#plainLabel(from, to.node);
+    if (label === undefined && !isDispatched) return this.#frame.writeNode(to.node);
+    this.#frame.registers.settle();
+    if (isDispatched) this.#dispatchTo(to.node);
+    else fn.br(label!);
   }
 
   /** Whether the edge leaves a loop of which more has been paid for than was done. */

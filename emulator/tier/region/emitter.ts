@@ -10,7 +10,7 @@ import type { TlbSlowPaths } from '../tlb-path.ts';
 import { RegionTlbPath } from './region-tlb-path.ts';
 import type { FlowGraph } from './flow-graph.ts';
 import type { RegionNode } from './node.ts';
-import { RegisterLocals } from './register-locals.ts';
+import { RegisterLocals, SETTLED } from './register-locals.ts';
 import { RegionSite } from './region-site.ts';
 import { type Charges, chargeNodes, chargeTurns } from './turn-charges.ts';
 import { EdgeCode } from './edge-code.ts';
@@ -32,6 +32,8 @@ export interface RegionPlans {
   readonly guards: ReadonlyMap<number, LoopGuard>;
   /** Whether floating-point results may be checked by way of others (float-window.ts). */
   readonly floatWindows: boolean;
+  /** The region is little more than a loop. */
+  readonly isSmall: boolean;
 }
 
 /**
@@ -66,6 +68,7 @@ export class RegionEmitter {
   readonly #charges: Charges;
   readonly #edges: EdgeCode;
   #exit: Label = 0;
+  readonly #outer: ReadonlySet<number>;
   constructor(
     fn: FunctionBuilder,
     nodes: readonly RegionNode[],
@@ -76,12 +79,13 @@ export class RegionEmitter {
     refused: Refused,
     circumstances: Present,
     pages: readonly CodePage[],
-    { guards, floatWindows }: RegionPlans,
+    { guards, floatWindows, isSmall }: RegionPlans,
   ) {
     this.#floatWindows = floatWindows;
     // Slow paths behind translation may reach devices, and these the clock, which counts what has been paid for.
     this.#charges = memory instanceof RegionMemoryPath ? chargeTurns(nodes, graph) : chargeNodes(nodes);
     this.#pages = pages;
+    this.#outer = new Set(graph.parent.values());
     const { pageCaches } = circumstances;
     this.circumstances = {
       modes: [
@@ -102,7 +106,7 @@ export class RegionEmitter {
     this.#resume = 0;
     this.#status = fn.local(ValType.i32);
     const target = fn.local(ValType.i64);
-    this.#registers = new RegisterLocals(fn, nodes);
+    this.#registers = new RegisterLocals(fn, nodes, isSmall);
     this.longest = nodes.reduce((sum, { instructions }) => sum + instructions, 0);
     this.#guarded = new GuardedLoops(fn, graph, guards, {
       budget: this.#budget,
@@ -132,6 +136,7 @@ export class RegionEmitter {
           );
     this.#edges = new EdgeCode(fn, {
       nodes,
+      registers: this.#registers,
       graph,
       guarded: this.#guarded,
       charges: this.#charges,
@@ -230,12 +235,14 @@ export class RegionEmitter {
     for (const child of merges) {
       this.fn.end(this.#labels.get(child)!);
       this.#labels.delete(child);
+      this.#registers.deferred = SETTLED;
       this.#writeNode(child);
     }
   }
 
   /** Writes a node and what hangs on it. */
   #writeNode(index: number): void {
+    if (!this.#defers(index) || this.#graph.loopHeaders[index] === 1) this.#registers.flush();
     const guard = this.#guarded.at(index);
     if (guard === undefined) return this.#writeTree(index);
     const behind = this.#slowPaths ? this.#openBlocks(this.#guarded.behind(index)) : [];
@@ -260,6 +267,7 @@ export class RegionEmitter {
       fn.localSet(this.#resume);
     }
     this.#edges.pay(node);
+    this.#registers.deferring = this.#defers(index);
     let plan: AccessPlan | undefined;
     if (this.#memory instanceof RegionMemoryPath) {
       plan = planAccesses(node.block, this.#knowledge, this.#guarded.around(index)?.covered);
@@ -276,6 +284,7 @@ export class RegionEmitter {
       slowPaths: this.#slowPaths,
       floatWindows: this.#floatWindows && this.circumstances.inexactAccrued,
       isSafe: (load) => plan?.get(load)?.kind === 'covered' || this.#guarded.addendOf(load) !== undefined,
+      forgone: this.#memory instanceof RegionMemoryPath ? this.#memory.forgone : undefined,
       beforeCall: () => this.#storeBudget(),
       afterCall: () => this.#afterCall(),
       newExit: (exit) => this.#newExit(exit),
@@ -288,6 +297,12 @@ export class RegionEmitter {
       fn.end(this.#loops.get(index)!);
       this.#loops.delete(index);
     }
+  }
+
+  /** Whether writes of registers may be put off in a node: in innermost loops. Behind translation, accesses may leave the region in other ways. */
+  #defers(index: number): boolean {
+    const header = this.#graph.innermost[index]!;
+    return !this.#slowPaths && header !== -1 && !this.#outer.has(header);
   }
 
   /** Where a node leaves the region to. */

@@ -28,6 +28,11 @@ export class RegionMemoryPath implements MemoryPath {
     this.#bases.begin(block, plan, fn, registers);
   }
 
+  /** Accesses of the block whose addresses are not computed, where they have the common course. */
+  get forgone(): ReadonlySet<Op> {
+    return this.#bases.accesses;
+  }
+
   /** Frees what the last block needed. */
   end(fn: FunctionBuilder): void {
     this.#bases.end(fn);

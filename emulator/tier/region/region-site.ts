@@ -8,6 +8,7 @@ import { type FloatWindow, planFloatWindows } from './float-window.ts';
 import { FloatWindowCode, isRepeatableOp } from './float-window-code.ts';
 import { regionMode } from './mode.ts';
 import type { RegionNode } from './node.ts';
+import { type EntryAddress, movesOf } from './access-plan.ts';
 import type { RegisterLocals } from './register-locals.ts';
 import { Status } from './status.ts';
 import type { Exit, Refused } from './translate.ts';
@@ -27,6 +28,8 @@ export interface RegionFrame {
   readonly floatWindows: boolean;
   /** Loads that cannot leave the region. */
   readonly isSafe: (load: Op) => boolean;
+  /** Accesses that do without their addresses where they have the common course. */
+  readonly forgone: ReadonlySet<Op> | undefined;
   /** Code around calls of helpers. */
   readonly beforeCall: () => void;
   readonly afterCall: () => void;
@@ -34,6 +37,8 @@ export interface RegionFrame {
   /** Code that goes where the node goes; pops a branch's condition or a jump's target. */
   readonly end: () => void;
 }
+
+const NO_MOVES: ReadonlyMap<Op, EntryAddress> = new Map();
 
 /** A node of a region: operands known, registers in locals. */
 export class RegionSite implements Site {
@@ -52,6 +57,9 @@ export class RegionSite implements Site {
   /** Those whose checks are made together, in order; the first is the one that comes next, or is open. */
   readonly #windows: FloatWindow[];
   #open: FloatWindowCode | undefined;
+  /** Writes that are put off: by how much registers then are more than their locals. */
+  readonly #moves: ReadonlyMap<Op, EntryAddress>;
+  readonly forgone: ReadonlySet<Op> | undefined;
 
   constructor(fn: FunctionBuilder, node: RegionNode, registers: RegisterLocals, refused: Refused, frame: RegionFrame) {
     this.fn = fn;
@@ -66,6 +74,8 @@ export class RegionSite implements Site {
     });
     starts.push(node.block.ops.length);
     this.#starts = starts;
+    this.#moves = registers.deferring ? this.#planMoves() : NO_MOVES;
+    this.forgone = this.#forgone();
     this.#windows = frame.floatWindows ? this.#planWindows() : [];
   }
 
@@ -86,7 +96,17 @@ export class RegionSite implements Site {
     const { fn } = this;
     const { exit, status, newExit } = this.#frame;
     if (this.#open !== undefined) return this.#open.undoIf();
-    fn.i32Const(newExit({ pc: this.#pc, refund: this.#unretired, kind: 'interpret' }));
+    const number = newExit({ pc: this.#pc, refund: this.#unretired, kind: 'interpret' });
+    if (!this.#registers.isSettled) {
+      const leaves = fn.if(undefined, BranchHint.unlikely);
+      this.#registers.settle();
+      fn.i32Const(number);
+      fn.localSet(status);
+      fn.br(exit);
+      fn.end(leaves);
+      return;
+    }
+    fn.i32Const(number);
     fn.localSet(status);
     fn.brIf(exit, BranchHint.unlikely);
   }
@@ -111,6 +131,32 @@ export class RegionSite implements Site {
     return this.#refused.has(Number(BigInt.asIntN(64, pc!)));
   }
 
+  #planMoves(): ReadonlyMap<Op, EntryAddress> {
+    const registers = this.#registers;
+    const moves = new Map<Op, EntryAddress>();
+    const stuck = new Set<number>();
+    for (const [op, { register, offset }] of movesOf(this.#node.block)) {
+      const by = offset + registers.movedBy(register);
+      if (stuck.has(register) || !registers.canMove(register, by)) stuck.add(register);
+      else moves.set(op, { register, offset: by });
+    }
+    return moves;
+  }
+
+  /** Ops that do without their first argument. */
+  #forgone(): ReadonlySet<Op> | undefined {
+    const { forgone } = this.#frame;
+    if (this.#moves.size === 0 && (forgone === undefined || forgone.size === 0)) return undefined;
+    const all = new Set(this.#moves.keys());
+    const { ops } = this.#node.block;
+    for (let instruction = 0; instruction < this.#starts.length - 1; instruction++) {
+      if (!this.#isInline(instruction)) continue;
+      for (let at = this.#starts[instruction]!; at < this.#starts[instruction + 1]!; at++)
+        if (forgone?.has(ops[at]!) === true) all.add(ops[at]!);
+    }
+    return all;
+  }
+
   #planWindows(): FloatWindow[] {
     const { block } = this.#node;
     const starts = this.#starts;
@@ -128,7 +174,9 @@ export class RegionSite implements Site {
     const { fn } = this;
     const { newExit, exit, status } = this.#frame;
     const number = newExit({ pc: this.#pc, refund: this.#unretired, kind: 'interpret' });
+    const { deferred } = this.#registers;
     this.#open = new FloatWindowCode(fn, window, () => {
+      this.#registers.settle(deferred);
       fn.i32Const(number);
       fn.localSet(status);
       fn.br(exit);
@@ -147,6 +195,12 @@ export class RegionSite implements Site {
 
   readRegister(slot: Slot, type: Type): void {
     if (this.#open?.read(slot, type) !== true) this.#registers.read(slot, type);
+  }
+
+  moveRegister(set: Op): boolean {
+    const move = this.#moves.get(set);
+    if (move !== undefined) this.#registers.move(move.register, move.offset);
+    return move !== undefined;
   }
 
   writeRegister(slot: Slot, type: Type, push: () => void): void {
@@ -173,6 +227,7 @@ export class RegionSite implements Site {
     const { fn } = this;
     const { exit, status, newExit } = this.#frame;
     const number = newExit({ pc: this.#pc, refund: this.#unretired, kind: 'interpret' });
+    this.#registers.settle();
     fn.i32Const(number | (reason << Status.reasonShift));
     fn.localSet(status);
     fn.br(exit);

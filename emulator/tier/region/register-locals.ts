@@ -6,8 +6,16 @@ import { ValType } from '../../wasm/type.ts';
 import { loadRegister, storeRegister } from '../register-access.ts';
 import type { RegionNode } from './node.ts';
 
-/** Regions of so many nodes are small loops. */
-const FEW_NODES = 4;
+/** What registers are while writes to them are put off, by state offset. */
+export interface Deferred {
+  /** By how much they are more than their locals. */
+  readonly moved: ReadonlyMap<number, number>;
+  /** Those of the state whose values are aside. */
+  readonly aside: ReadonlySet<number>;
+}
+
+/** Nothing is put off: every register is in its place. */
+export const SETTLED: Deferred = { moved: new Map(), aside: new Set() };
 
 interface Kept {
   readonly local: number;
@@ -30,8 +38,17 @@ interface Usage {
 export class RegisterLocals {
   readonly #fn: FunctionBuilder;
   readonly #kept = new Map<number, Kept>();
+  /** Whether writes may be put off: where control goes from node to node without a label, so that it is known here what was. */
+  deferring = false;
+  #deferred: { readonly moved: Map<number, number>; readonly aside: Set<number> } = {
+    moved: new Map(),
+    aside: new Set(),
+  };
+  /** Locals for the values of registers that are in the state, by their offset. */
+  readonly #asides = new Map<number, { readonly local: number; readonly type: 'i64' | 'f64' }>();
 
-  constructor(fn: FunctionBuilder, nodes: readonly RegionNode[]) {
+  /** `isSmall`: the region is little more than a loop. */
+  constructor(fn: FunctionBuilder, nodes: readonly RegionNode[], isSmall: boolean) {
     this.#fn = fn;
     const usages = new Map<number, Usage>();
     for (const { block } of nodes) {
@@ -48,7 +65,7 @@ export class RegisterLocals {
     for (const [offset, { asFloat, read, written }] of usages) {
       // What blocks only leave behind for others goes to the state at once: a local would be kept alive around every loop for the exits.
       // In a small loop V8 has registers for that, and when it unrolls the loop one write does for several rounds.
-      if (!read && nodes.length > FEW_NODES) continue;
+      if (!read && !isSmall) continue;
       const type = asFloat ? 'f64' : 'i64';
       this.#kept.set(offset, { local: fn.local(ValType[type]), type, offset, written });
     }
@@ -73,8 +90,71 @@ export class RegisterLocals {
     }
   }
 
+  /** What is put off. */
+  get deferred(): Deferred {
+    const { moved, aside } = this.#deferred;
+    return { moved: new Map(moved), aside: new Set(aside) };
+  }
+
+  set deferred({ moved, aside }: Deferred) {
+    this.#deferred = { moved: new Map(moved), aside: new Set(aside) };
+  }
+
+  get isSettled(): boolean {
+    return this.#deferred.moved.size === 0 && this.#deferred.aside.size === 0;
+  }
+
+  /** Code that makes all writes that are put off, on one of several ways that control takes. */
+  settle({ moved, aside }: Deferred = this.#deferred): void {
+    const fn = this.#fn;
+    for (const [offset, by] of moved) {
+      const { local } = this.#kept.get(offset)!;
+      fn.localGet(local);
+      fn.i64Const(by);
+      fn.op('i64.add');
+      fn.localSet(local);
+    }
+    for (const offset of aside) {
+      const { local, type } = this.#asides.get(offset)!;
+      fn.i32Const(0);
+      fn.localGet(local);
+      storeRegister(fn, type, STATE + offset);
+    }
+  }
+
+  /** Makes all writes that are put off. */
+  flush(): void {
+    this.settle();
+    this.deferred = SETTLED;
+  }
+
+  /** Whether it can be put off to make a register `by` more than its local. */
+  canMove(offset: number, by: number): boolean {
+    return this.deferring && this.#kept.get(offset)?.type === 'i64' && Math.abs(by) < 2 ** 31;
+  }
+
+  /** Makes a register `by` more than its local. */
+  move(offset: number, by: number): void {
+    if (by === 0) this.#deferred.moved.delete(offset);
+    else this.#deferred.moved.set(offset, by);
+  }
+
+  /** By how much a register is more than what `baseAt` pushes. */
+  movedBy(offset: number): number {
+    return this.#deferred.moved.get(offset) ?? 0;
+  }
+
+  /** Pushes what the i64 register at an offset in the state was before it was moved. */
+  baseAt(offset: number): void {
+    this.#push(offset, 0);
+  }
+
   /** Pushes the i64 register at an offset in the state. */
   readAt(offset: number): void {
+    this.#push(offset, this.movedBy(offset));
+  }
+
+  #push(offset: number, by: number): void {
     const kept = this.#kept.get(offset);
     if (kept === undefined) {
       this.#fn.i32Const(0);
@@ -83,6 +163,13 @@ export class RegisterLocals {
     }
     this.#fn.localGet(kept.local);
     if (kept.type === 'f64') this.#fn.op('i64.reinterpret_f64');
+    this.#add(by);
+  }
+
+  #add(by: number): void {
+    if (by === 0) return;
+    this.#fn.i64Const(by);
+    this.#fn.op('i64.add');
   }
 
   /** Pushes a register, or its low part. */
@@ -95,6 +182,7 @@ export class RegisterLocals {
       return;
     }
     fn.localGet(kept.local);
+    this.#add(this.movedBy(offsetOf(slot)));
     if (type === kept.type) return;
     if (kept.type === 'f64') fn.op('i64.reinterpret_f64');
     if (type === 'i64') return;
@@ -111,7 +199,12 @@ export class RegisterLocals {
       fn.drop();
       return;
     }
-    const kept = this.#kept.get(offsetOf(slot));
+    const offset = offsetOf(slot);
+    const kept = this.#kept.get(offset);
+    if (kept === undefined && this.deferring && (type === 'i64' || type === 'f64') && keepsLocals(slot.file)) {
+      this.#putAside(offset, type, push);
+      return;
+    }
     if (kept === undefined) {
       fn.i32Const(0);
       push();
@@ -119,12 +212,23 @@ export class RegisterLocals {
       return;
     }
     push();
+    this.#deferred.moved.delete(offset);
     if (type !== kept.type) {
       if (type === 'f64') fn.op('i64.reinterpret_f64');
       else if (type !== 'i64') this.#mergeLow(kept, type);
       if (kept.type === 'f64') fn.op('f64.reinterpret_i64');
     }
     fn.localSet(kept.local);
+  }
+
+  #putAside(offset: number, type: 'i64' | 'f64', push: () => void): void {
+    const fn = this.#fn;
+    let aside = this.#asides.get(offset);
+    if (aside === undefined) this.#asides.set(offset, (aside = { local: fn.local(ValType[type]), type }));
+    push();
+    if (aside.type !== type) fn.op(type === 'f64' ? 'i64.reinterpret_f64' : 'f64.reinterpret_i64');
+    fn.localSet(aside.local);
+    this.#deferred.aside.add(offset);
   }
 
   /** Makes the 64 bits of a register of the 32 pushed and its own high half. */

@@ -6,7 +6,8 @@ import { ValType } from '../../wasm/type.ts';
 import { Runtime, type RuntimeOptions } from '../runtime.ts';
 import { importTlbSlowPaths } from '../tlb-path.ts';
 import { RegionEmitter } from './emitter.ts';
-import { analyseFlow } from './flow-graph.ts';
+import { analyseFlow, type FlowGraph } from './flow-graph.ts';
+import { unrollLoops } from './unrolled-loops.ts';
 import type { RegionNode } from './node.ts';
 import type { PageCachePlaces } from './page-cache.ts';
 import type { AccessKnowledge, Assumption } from './access-plan.ts';
@@ -47,7 +48,7 @@ export interface CompiledRegion {
   readonly counters: RegionCounters;
 }
 
-/** Exact sizes of a translation. */
+/** Exact sizes of a translation, of guest code and IR without the copies of loops. */
 export interface RegionCounters {
   readonly nodes: number;
   readonly instructions: number;
@@ -88,12 +89,17 @@ export interface TranslationOptions extends RuntimeOptions {
   readonly guardGain: number;
   /** `false`: each floating-point result has a check of its own. */
   readonly floatWindows?: boolean;
+  /** `false`: loops have one copy of a turn. */
+  readonly unrolling?: boolean;
 }
+
+/** Regions of so many nodes are small loops. */
+const FEW_NODES = 4;
 
 /** Translates a region; the first node is its main entry. Behind address translation it refuses to run unless its pages are where they were. */
 export function translateRegion(
   isa: Isa,
-  nodes: readonly RegionNode[],
+  found: readonly RegionNode[],
   options: TranslationOptions,
   refused: Refused,
   knowledge: AccessKnowledge & LoopKnowledge,
@@ -104,7 +110,14 @@ export function translateRegion(
   const runtime = new Runtime(module, isa, options);
   const slowPaths = options.translated === true ? importTlbSlowPaths(module) : undefined;
   const fn = module.function('run', [ValType.i32], [ValType.i32]);
-  const graph = analyseFlow(nodes, [0]);
+  const plain = analyseFlow(found, [0]);
+  const guardsOf = (nodes: readonly RegionNode[], graph: FlowGraph) =>
+    planGuards(nodes, graph, knowledge, refused, options.guardGain, slowPaths !== undefined);
+  const guarded = guardsOf(found, plain);
+  const unrolled =
+    slowPaths === undefined && options.unrolling !== false ? unrollLoops(found, plain, guarded) : undefined;
+  const nodes = unrolled ?? found;
+  const graph = unrolled === undefined ? plain : analyseFlow(nodes, [0]);
   const emitter = new RegionEmitter(
     fn,
     nodes,
@@ -116,8 +129,9 @@ export function translateRegion(
     circumstances,
     pages,
     {
-      guards: planGuards(nodes, graph, knowledge, refused, options.guardGain, slowPaths !== undefined),
+      guards: unrolled === undefined ? guarded : guardsOf(nodes, graph),
       floatWindows: options.floatWindows !== false,
+      isSmall: found.length <= FEW_NODES,
     },
   );
   emitter.write();
@@ -135,9 +149,9 @@ export function translateRegion(
     circumstances: emitter.circumstances,
     assumptions: [...emitter.assumptions],
     counters: {
-      nodes: nodes.length,
-      instructions: nodes.reduce((sum, { instructions }) => sum + instructions, 0),
-      irOps: nodes.reduce((sum, { block }) => sum + block.ops.length, 0),
+      nodes: found.length,
+      instructions: found.reduce((sum, { instructions }) => sum + instructions, 0),
+      irOps: found.reduce((sum, { block }) => sum + block.ops.length, 0),
       wasmOps: fn.operators,
       wasmBytes: bytes.length,
     },

@@ -79,8 +79,9 @@ const MOST_BLOCKS = 10_000;
 /** Pages of code of a region behind address translation: each is looked up at every entry. */
 const MOST_PAGES = 4;
 
-/** Switch guards of loops and windows of floating-point checks off by name, as passes are. */
+/** Switch guards of loops, their copies and windows of floating-point checks off by name, as passes are. */
 export const LOOP_GUARDS = 'loop-guards';
+export const UNROLLING = 'unrolling';
 export const FLOAT_WINDOWS = 'float-windows';
 
 /** Makes regions of guest code. */
@@ -226,6 +227,7 @@ export class Translator {
       {
         ...this.#options,
         ...(disabledPasses?.has(LOOP_GUARDS) === true ? { guardGain: Infinity } : {}),
+        unrolling: disabledPasses?.has(UNROLLING) !== true,
         floatWindows: disabledPasses?.has(FLOAT_WINDOWS) !== true,
       },
       this.#refused,

@@ -1,0 +1,68 @@
+import type { FlowGraph } from './flow-graph.ts';
+import type { LoopGuard } from './loop-guard.ts';
+import { successors, type Ending, type RegionNode, type Target } from './node.ts';
+
+/** Instructions in all copies of a turn: what the host's decoder and V8's register allocation bear. */
+const MOST_INSTRUCTIONS = 48;
+/** Copies of a turn. */
+const MOST_COPIES = 4;
+/**
+ * The nodes with copies of the bodies of short guarded loops behind them, for several turns in a row: the budget is looked at once for them all, and where
+ * pointers are moved on to in between need not be computed. Undefined when no loop is short enough.
+ */
+export function unrollLoops(
+  nodes: readonly RegionNode[],
+  graph: FlowGraph,
+  guards: ReadonlyMap<number, LoopGuard>,
+): readonly RegionNode[] | undefined {
+  let unrolled: RegionNode[] | undefined;
+  for (const header of guards.keys()) {
+    const body = nodes.filter(({ index }) => graph.innermost[index] === header);
+    const instructions = body.reduce((sum, node) => sum + node.instructions, 0);
+    const copies = Math.min(MOST_COPIES, Math.floor(MOST_INSTRUCTIONS / instructions));
+    if (copies < 2 || body.some((node) => isOpen(node, header, graph, nodes.length))) continue;
+    unrolled ??= nodes.slice();
+    copyTurns(unrolled, header, body, copies);
+  }
+  return unrolled;
+}
+
+/** Whether control may come to a node of a loop, or go from it, unseen by the loop's head. */
+function isOpen(node: RegionNode, header: number, graph: FlowGraph, count: number): boolean {
+  return (
+    (node.index !== header && graph.entryOf[node.index] !== 0) ||
+    node.ending.kind === 'jump' ||
+    node.continuation !== undefined ||
+    node.block.ops.some(({ name }) => name === 'call') ||
+    successors(node).some((to) => graph.dispatched.has(node.index * count + to))
+  );
+}
+
+function copyTurns(nodes: RegionNode[], header: number, body: readonly RegionNode[], copies: number): void {
+  const first = nodes.length;
+  const at = new Map(body.map(({ index }, position) => [index, position]));
+  /** The node that stands for one of the body in the turn `turn`. */
+  const inTurn = (node: number, turn: number) =>
+    turn % copies === 0 ? node : first + ((turn % copies) - 1) * body.length + at.get(node)!;
+  for (let turn = 0; turn < copies; turn++) {
+    const place = (target: Target): Target => {
+      if (!('node' in target) || !at.has(target.node)) return target;
+      return { node: inTurn(target.node, target.node === header ? turn + 1 : turn) };
+    };
+    for (const node of body) {
+      const index = inTurn(node.index, turn);
+      nodes[index] = { ...node, index, ending: placed(node.ending, place) };
+    }
+  }
+}
+
+function placed(ending: Ending, place: (target: Target) => Target): Ending {
+  switch (ending.kind) {
+    case 'goto':
+      return { kind: 'goto', to: place(ending.to) };
+    case 'branch':
+      return { kind: 'branch', taken: place(ending.taken), fallThrough: place(ending.fallThrough) };
+    default:
+      return ending;
+  }
+}
