@@ -43,6 +43,13 @@ export class Hotspots {
     return count(this.#arrivals, pc, times);
   }
 
+  /** Arrivals in guest bytes [low, high). */
+  arrivalsIn(low: number, high: number): number {
+    let sum = 0;
+    for (const [pc, times] of this.#arrivals) if (pc >= low && pc < high) sum += times;
+    return sum;
+  }
+
   /** No look at `pc` before control has arrived there so often. */
   await(pc: number, times: number): void {
     this.#awaitedArrivals.set(pc, times);

@@ -21,12 +21,16 @@ import { Stepper } from './stepper.ts';
 import { type CodeGuard, tlbImports } from './tlb-imports.ts';
 import { TranslationCost } from './translation-cost.ts';
 
-/** What a region would be. */
-interface Survey {
-  readonly discovery: Discovery;
-  readonly entry: number | undefined;
+/** How much code a region would hold, and where. */
+interface Extent {
   readonly instructions: number;
   readonly ranges: readonly (readonly [number, number])[];
+}
+
+/** What a region would be. */
+interface Survey extends Extent {
+  readonly discovery: Discovery;
+  readonly entry: number | undefined;
 }
 
 /** What an engine gives to the part of it that decides on translations. */
@@ -62,8 +66,8 @@ export class TierUp {
   readonly #tried = new Set<number>();
   /** Seeds of what was taken from the store as known: when it is dropped, it is no more so. */
   readonly #promoted = new Set<number>();
-  /** By guest address where control arrived, the instructions of the region that was not worth being made there. */
-  readonly #refusedSizes = new Map<number, number>();
+  /** By guest address where control arrived, the region that was not worth being made there. */
+  readonly #unworthy = new Map<number, Extent>();
   #withheld = false;
 
   constructor(isa: Isa, memory: WebAssembly.Memory, options: TieredOptions, engine: EngineParts) {
@@ -211,22 +215,33 @@ export class TierUp {
     if (times < hotExits || times < this.#hotspots.awaited(pc) || !this.#interpreter.isDecoded(pc)) return;
     if (this.#background?.ready === true) return this.#background.arrived(pc, times, region);
     if (!this.#cost.mayBegin(this.#hotspots.lines)) return;
-    const isWorth = (instructions: number) => times * exitCost >= this.#cost.of(instructions);
     // To look is dear too, and what would be found is seldom smaller than it was.
-    if (!isWorth(this.#refusedSizes.get(pc) ?? leastRegion)) return this.#hotspots.await(pc, 2 * times);
+    const before = this.#unworthy.get(pc);
+    const mayBeWorth = before === undefined ? times * exitCost >= this.#cost.of(leastRegion) : this.#isWorth(before);
+    if (!mayBeWorth) return this.#hotspots.await(pc, 2 * times);
     const isElsewhere = (at: number) => this.#regions.entryAt(at) !== undefined;
-    const { entry: seed, discovery, instructions } = this.#survey(pc, isElsewhere);
+    const survey = this.#survey(pc, isElsewhere);
+    const { entry: seed, discovery } = survey;
     if (seed === undefined) {
       this.#hotspots.await(pc, 2 * times);
       return;
     }
-    if (!isWorth(instructions)) {
-      this.#refusedSizes.set(pc, instructions);
+    if (!this.#isWorth(survey)) {
+      this.#unworthy.set(pc, { instructions: survey.instructions, ranges: survey.ranges });
       this.#hotspots.await(pc, 2 * times);
       return;
     }
     const made = this.#install('arrivals', seed, discovery);
     if (made !== undefined && region.live) made.parent = region;
+  }
+
+  /** Whether the interpreter, and regions that were left for it, have spent as much in this code as its translation costs. */
+  #isWorth({ instructions, ranges }: Extent): boolean {
+    const { sampleInterval, exitCost } = this.#policy;
+    let spent = 0;
+    for (const [low, high] of ranges)
+      spent += sampleInterval * this.#hotspots.samplesIn(low, high) + exitCost * this.#hotspots.arrivalsIn(low, high);
+    return spent >= this.#cost.of(instructions);
   }
 
   /**
