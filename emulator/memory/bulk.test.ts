@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { testSeed } from '../bits/float-operands.ts';
 import { Random } from '../ir/random.ts';
+import { FaultKind } from '../layout/state.ts';
 import { PrivilegeMode } from './regime.ts';
 import { halves, RAM, TestMachine } from './test-machine.ts';
 
@@ -10,6 +11,7 @@ const SIZE = 4 << 20;
 const ROOT = RAM + SIZE - PAGE;
 /** Frames that pages are mapped to; tables lie above them. */
 const FRAMES = 256;
+const VA = 0x4000_0000n;
 
 /** Two machines with the same memory and the same random pages from `va` on, most of them one after the other in RAM. */
 function twins(random: Random, va: bigint, pages: number, prefetch: boolean): TestMachine[] {
@@ -105,4 +107,47 @@ test('a transfer that misses both levels reads each leaf once and walks once a t
   const { walks, walkSteps } = machine.mmu.counters;
   assert.equal(walks, 2);
   assert.equal(walkSteps, pages + 4);
+});
+
+/** `pages` pages from VA on, mapped to one frame after the other from `frame` on. */
+function straight(frame: number, pages: number): TestMachine {
+  const machine = new TestMachine(SIZE);
+  let next = ROOT;
+  for (let page = 0; page < pages; page++) {
+    const gpa = RAM + PAGE * (frame + page);
+    machine.map(3, ROOT, VA + BigInt(PAGE * page), gpa, 0, 0xcfn, () => (next -= PAGE));
+  }
+  machine.usePageTable(3, ROOT, PrivilegeMode.supervisor);
+  return machine;
+}
+
+test('a run of leaves ends where RAM ends', () => {
+  const { mmu } = straight(SIZE / PAGE - 5, 20);
+  assert.equal(mmu.readBytes(...halves(VA), new Uint8Array(20 * PAGE)), 5 * PAGE);
+  assert.deepEqual([mmu.faultKind, mmu.faultLow], [FaultKind.load, Number(VA) + 5 * PAGE]);
+});
+
+test('a run of leaves ends where protection does', () => {
+  const { mmu } = straight(10, 20);
+  // Some pages are to be read only; the page tables are not among them.
+  const boundary = (page: number): bigint => BigInt(RAM + page * PAGE) >> 2n;
+  mmu.pmp.configure([0x0f, 0x09, 0x0f], [boundary(17), boundary(100), (1n << 54n) - 1n]);
+  mmu.protectionChanged();
+  assert.equal(mmu.writeBytes(...halves(VA), new Uint8Array(20 * PAGE).fill(1)), 7 * PAGE);
+  assert.deepEqual([mmu.faultKind, mmu.faultLow], [FaultKind.store, Number(VA) + 7 * PAGE]);
+  assert.equal(mmu.readBytes(...halves(VA), new Uint8Array(20 * PAGE)), 20 * PAGE);
+});
+
+test('a transfer that changes leaves follows them as they are then', () => {
+  const machine = straight(10, 20);
+  const table = ROOT - 2 * PAGE;
+  // The first page is the table itself, whose other leaves the transfer makes ones that permit no stores.
+  machine.ram.setBigUint64(table - RAM, (BigInt(table) >> 2n) | 0xcfn, true);
+  const pages = new Uint8Array(20 * PAGE);
+  pages.set(new Uint8Array(machine.ram.buffer, machine.ram.byteOffset + table - RAM, PAGE));
+  for (let leaf = 1; leaf < 20; leaf++) pages[8 * leaf]! &= ~0x04;
+  const { mmu } = machine;
+  // What comes after the first page was known before it was written.
+  assert.equal(mmu.writeBytes(...halves(VA), pages), 2 * PAGE);
+  assert.deepEqual([mmu.faultKind, mmu.faultLow], [FaultKind.storePage, Number(VA) + 2 * PAGE]);
 });

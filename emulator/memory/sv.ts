@@ -15,6 +15,8 @@ export const Pte = {
   dirty: 128,
 } as const;
 
+/** Added to the low word of an entry: the page after its page. */
+const NEXT_PAGE = 1 << 10;
 /** The high word's parts: page number 53…32, reserved 60…54, memory type 62…61 (Svpbmt), contiguity 63 (Svnapot). */
 const HIGH_PAGE = 0x3f_ffff;
 const RESERVED = 0x1fc0_0000;
@@ -113,6 +115,38 @@ export class SvWalker {
     this.entry = linear;
     this.entryAddress = gpa;
     return true;
+  }
+
+  /**
+   * Of the leaves after the one found last, in the same table and at most `limit`: how many differ from the one before them in nothing but that
+   * they lead to the page after its page, all of them in RAM that is open to everyone, from a linear address on. They may be used as the one
+   * found last may, and the last of them then is that one.
+   */
+  leafRun(linear: number, limit: number): number {
+    if (this.level !== 0 || this.contiguous) return 0;
+    const most = Math.min(limit, 511 - ((this.entry & 0xff8) >>> 3));
+    if (most === 0 || this.#open.at(this.entryAddress + 8, 8 * most) === NO_RAM) return 0;
+    const words = this.#words;
+    const first = this.entry >>> 2;
+    let lowWord = words[first]!;
+    const highWord = words[first + 1]!;
+    // What was copied meanwhile may have changed the entry.
+    const page = (lowWord >>> 10) + (highWord & HIGH_PAGE) * 0x40_0000;
+    if ((lowWord & 0xff) !== this.flags || page !== this.page) return 0;
+    let count = 0;
+    while (count < most) {
+      const at = first + 2 * (count + 1);
+      lowWord = (lowWord + NEXT_PAGE) | 0;
+      // Where the sum wraps, page numbers go on in the high word.
+      if (lowWord >>> 10 === 0 || words[at] !== lowWord || words[at + 1] !== highWord) break;
+      count++;
+    }
+    if (count === 0 || this.#open.at((page + 1) * 4096, count * 4096) !== linear) return 0;
+    this.steps += count;
+    this.page += count;
+    this.entry += 8 * count;
+    this.entryAddress += 8 * count;
+    return count;
   }
 
   /** Whether the leaf found last permits an access as it is, its accessed and dirty bits included. */

