@@ -9,7 +9,7 @@ import { MessageChannel, Worker } from 'node:worker_threads';
 import { promisify } from 'node:util';
 import { riscv64 } from '../emulator/isa/riscv/index.ts';
 import type { Failure } from '../emulator/machine/background-compiler.ts';
-import { RUNTIME_FLAGS } from '../emulator/machine/runtime-flags.ts';
+import { MACHINE_RUNTIME_FLAGS, RUNTIME_FLAGS } from '../emulator/machine/runtime-flags.ts';
 import { generateInterpreter } from '../emulator/tier/interpreter/generate.ts';
 import { readManifest, readPart, runScript } from './bundle/bundle.ts';
 import type { BundleOrigin } from './bundle/bundle.ts';
@@ -102,6 +102,8 @@ test('other commands start from sources', async () => {
 
 test('the command line starts the runtime as measurements do', () => {
   const script = fs.readFileSync(path.join(import.meta.dirname, 'dyno'), 'utf8');
-  assert.ok(script.includes(`exec "$NODE" ${RUNTIME_FLAGS.join(' ')} `));
-  assert.equal(execFileSync(process.execPath, [...RUNTIME_FLAGS, '-p', '1'], { encoding: 'utf8' }), '1\n');
+  for (const flags of [RUNTIME_FLAGS, MACHINE_RUNTIME_FLAGS]) {
+    assert.ok(script.includes(`exec "$NODE" ${flags.join(' ')} `));
+    assert.equal(execFileSync(process.execPath, [...flags, '-p', '1'], { encoding: 'utf8' }), '1\n');
+  }
 });

@@ -14,20 +14,20 @@ import { bundleFolder, bundleInput, bundleSubject, runScript } from './bundle.ts
 import type { BundleInput, BundleManifest, BundlePart, BundleParts } from './bundle.ts';
 
 const ROOT = path.join(import.meta.dirname, '..', '..');
-/** Programs that are translated, one of them floating-point, and a machine. */
+/** Programs that are translated, one of them floating-point, and machines: one that is translated, one that traps, one that changes its code. */
 const TRAINING: readonly (readonly string[])[] = [
   ...['lz', 'nbody'].map((name) => {
     const guest = findGuest(name);
     return ['--user', elfPath(guest, 'riscv64'), '--', ...guestArguments(guest, 'quick')];
   }),
-  [
+  ...['primes', 'traps', 'smc'].map((name) => [
     '--machine',
     'virt',
     '--bios',
-    path.join(ROOT, 'suites', 'guests', 'bare', 'riscv64', 'primes'),
+    path.join(ROOT, 'suites', 'guests', 'bare', 'riscv64', name),
     '--max-insns',
     '2e6',
-  ],
+  ]),
 ];
 /** What decides the bundle beside the files in it. */
 const BUILDERS = [import.meta.filename, path.join(ROOT, 'package-lock.json')];
