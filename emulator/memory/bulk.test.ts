@@ -12,6 +12,7 @@ const ROOT = RAM + SIZE - PAGE;
 /** Frames that pages are mapped to; tables lie above them. */
 const FRAMES = 256;
 const VA = 0x4000_0000n;
+const ROUNDS = Number(process.env['ROUNDS'] ?? 50);
 
 /** Two machines with the same memory and the same random pages from `va` on, most of them one after the other in RAM. */
 function twins(random: Random, va: bigint, pages: number, prefetch: boolean): TestMachine[] {
@@ -51,7 +52,7 @@ test('a transfer of many pages does what one byte after the other does, page tab
   const random = new Random(seed);
   let whole = 0;
   let cut = 0;
-  for (let round = 0; round < 50; round++) {
+  for (let round = 0; round < ROUNDS; round++) {
     // Windows that cross from one table of leaves to the next, and where the low half of the address wraps.
     const first = BigInt(random.pick([0, 500, 511]));
     const va = random.pick([0x4000_0000n, 0xffff_ffc0_ffe0_0000n, 0xffff_ffc1_0000_0000n - 0x20_0000n]) + first * 4096n;
