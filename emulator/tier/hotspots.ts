@@ -1,6 +1,7 @@
 /** log2 of the bytes of code whose samples are counted together. */
 const LINE = 6;
 const LINE_SIZE = 1 << LINE;
+const NONE: readonly number[] = [];
 
 /** Counts what is hot. Addresses are guest addresses. */
 export class Hotspots {
@@ -9,6 +10,8 @@ export class Hotspots {
   #lines = 0;
   readonly #awaited = new Map<number, number>();
   readonly #arrivals = new Map<number, number>();
+  /** By line, where control arrived in it. */
+  readonly #arrivedAt = new Map<number, number[]>();
   readonly #awaitedArrivals = new Map<number, number>();
   readonly #refusals = new Map<number, number>();
 
@@ -40,13 +43,24 @@ export class Hotspots {
 
   /** Control left a region for `pc`, where there is none, `times` more; how often by now. */
   arrived(pc: number, times: number): number {
+    if (!this.#arrivals.has(pc)) {
+      const line = pc >>> LINE;
+      const others = this.#arrivedAt.get(line);
+      if (others === undefined) this.#arrivedAt.set(line, [pc]);
+      else others.push(pc);
+    }
     return count(this.#arrivals, pc, times);
   }
 
   /** Arrivals in guest bytes [low, high). */
   arrivalsIn(low: number, high: number): number {
     let sum = 0;
-    for (const [pc, times] of this.#arrivals) if (pc >= low && pc < high) sum += times;
+    const begin = Math.floor(low / LINE_SIZE) * LINE_SIZE;
+    for (let at = begin; at < high; at += LINE_SIZE) {
+      // Addresses that are far apart may have lines of the same number.
+      for (const pc of this.#arrivedAt.get(at >>> LINE) ?? NONE)
+        if (pc >= low && pc < high) sum += this.#arrivals.get(pc)!;
+    }
     return sum;
   }
 
@@ -91,6 +105,7 @@ export class Hotspots {
       this.#samples,
       this.#awaited,
       this.#arrivals,
+      this.#arrivedAt,
       this.#awaitedArrivals,
       this.#refusals,
     ])

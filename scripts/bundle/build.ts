@@ -25,6 +25,9 @@ const TRAINING: readonly (readonly string[])[] = [
     'virt',
     '--bios',
     path.join(ROOT, 'suites', 'guests', 'bare', 'riscv64', name),
+    // They are over before anything is hot.
+    '--tier',
+    'optimized',
     '--max-insns',
     '2e6',
   ]),

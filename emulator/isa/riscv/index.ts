@@ -92,7 +92,8 @@ function sinksOf(row: Instruction): readonly Sink[] {
 }
 
 /** The row as executed: the base instruction of a compressed one, writes to x0 sent to the sink. */
-function canonical({ row, length, operands }: Decoded): Decoded {
+function canonical(decoded: Decoded): Decoded {
+  const { row, length, operands } = decoded;
   const expanded = row.expandsTo?.(operands) ?? { row, operands };
   let result: Record<string, number> | undefined;
   const written = sinksOf(expanded.row);
@@ -102,6 +103,7 @@ function canonical({ row, length, operands }: Decoded): Decoded {
     result ??= { ...expanded.operands };
     result[name] = sink;
   }
+  if (expanded.row === row && result === undefined) return decoded;
   return { row: expanded.row, length, operands: result ?? expanded.operands };
 }
 
