@@ -58,7 +58,10 @@ export const PAGE_CACHES_COUNT = 8192;
 export const PAGE_CACHE_SIZE = 16;
 /** `i32` how many of them are not empty, and their addresses as `i32`: whoever empties them need not look at all. */
 export const PAGE_CACHES_USED = PAGE_CACHES + PAGE_CACHES_COUNT * PAGE_CACHE_SIZE;
-/** The regions' jump cache, direct-mapped by guest address: `i64` guest address, `i32` index in the table of regions, `i32` entry number. */
+/**
+ * The regions' jump cache: `i64` guest address, `i32` index in the table of regions, `i32` entry number. Of a pair of entries an address may be in
+ * either; its low bits say where it is looked for first.
+ */
 export const REGION_CACHE = 0x8_0000;
 export const REGION_CACHE_ENTRIES = 4096;
 export const REGION_CACHE_ENTRY_SIZE = 16;

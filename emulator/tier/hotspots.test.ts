@@ -19,3 +19,17 @@ test('arrivals are summed over code', () => {
   assert.equal(hotspots.arrivalsIn(0x1000, 0x1010), 128);
   assert.equal(hotspots.arrivalsIn(0x1004, 0x1011), 32);
 });
+
+test('samples are summed over code, those of a line once', () => {
+  const hotspots = new Hotspots();
+  for (const pc of [0x1000, 0x1000, 0x103e, 0x1040, 0x10c0, -0x3f_ffff_0000]) hotspots.sampled(pc);
+  const parts = [
+    [0x1000, 0x1004],
+    [0x1010, 0x1020],
+    [0x1030, 0x1042],
+  ] as const;
+  assert.equal(hotspots.samplesIn(parts), 4);
+  assert.equal(hotspots.samplesIn([[0x1040, 0x1080]]), 1);
+  // Kernels are at negative addresses.
+  assert.equal(hotspots.samplesIn([[-0x3f_ffff_0000, -0x3f_fffe_ffc0]]), 1);
+});

@@ -33,11 +33,16 @@ export class Hotspots {
     this.#awaited.set(pc >>> LINE, times);
   }
 
-  /** Samples in guest bytes [low, high). */
-  samplesIn(low: number, high: number): number {
+  /** Samples in guest bytes, given as [low, high) pairs in ascending order; those of a line that several meet count once. */
+  samplesIn(ranges: readonly (readonly [number, number])[]): number {
     let sum = 0;
-    const begin = Math.floor(low / LINE_SIZE) * LINE_SIZE;
-    for (let at = begin; at < high; at += LINE_SIZE) sum += this.#samples.get(at >>> LINE) ?? 0;
+    let next = -Infinity;
+    for (const [low, high] of ranges) {
+      const end = Math.ceil(high / LINE_SIZE);
+      for (let line = Math.max(next, Math.floor(low / LINE_SIZE)); line < end; line++)
+        sum += this.#samples.get((line * LINE_SIZE) >>> LINE) ?? 0;
+      next = Math.max(next, end);
+    }
     return sum;
   }
 

@@ -202,8 +202,7 @@ export class TierUp {
       return;
     }
     const { entry, discovery, instructions, ranges } = this.#survey(seed);
-    const interpreted =
-      sampleInterval * ranges.reduce((sum, [low, high]) => sum + this.#hotspots.samplesIn(low, high), 0);
+    const interpreted = sampleInterval * this.#hotspots.samplesIn(ranges);
     if (interpreted < this.#cost.of(instructions)) this.#hotspots.wait(pc, 2 * samples);
     else if (entry !== undefined) this.#install('sampled', entry, discovery);
   }
@@ -238,9 +237,8 @@ export class TierUp {
   /** Whether the interpreter, and regions that were left for it, have spent as much in this code as its translation costs. */
   #isWorth({ instructions, ranges }: Extent): boolean {
     const { sampleInterval, exitCost } = this.#policy;
-    let spent = 0;
-    for (const [low, high] of ranges)
-      spent += sampleInterval * this.#hotspots.samplesIn(low, high) + exitCost * this.#hotspots.arrivalsIn(low, high);
+    let spent = sampleInterval * this.#hotspots.samplesIn(ranges);
+    for (const [low, high] of ranges) spent += exitCost * this.#hotspots.arrivalsIn(low, high);
     return spent >= this.#cost.of(instructions);
   }
 

@@ -1,0 +1,59 @@
+import assert from 'node:assert/strict';
+import test from 'node:test';
+import { STATE } from '../../layout/memory-map.ts';
+import { StateOffset } from '../../layout/state.ts';
+import { ModuleBuilder } from '../../wasm/module.ts';
+import { ValType } from '../../wasm/type.ts';
+import { Dispatcher } from './dispatcher.ts';
+
+const { i32 } = ValType;
+/** Where a countdown lies that no part of the engine uses. */
+const LEFT = 0x3800;
+const EXIT = 1;
+
+/** A region that goes on at `next`, or leaves by its first exit once the countdown is over. */
+function regionGoingTo(next: number, memory: WebAssembly.Memory): WebAssembly.ExportValue {
+  const module = new ModuleBuilder();
+  module.importMemory('env', 'memory', { initial: 1 });
+  const fn = module.function('region', [i32], [i32]);
+  fn.i32Const(0);
+  fn.i64Const(next);
+  fn.store('i64.store', { offset: STATE + StateOffset.pc });
+  fn.i32Const(0);
+  fn.i32Const(0);
+  fn.load('i32.load', { offset: LEFT });
+  fn.i32Const(1);
+  fn.op('i32.sub');
+  fn.store('i32.store', { offset: LEFT });
+  fn.i32Const(0);
+  fn.load('i32.load', { offset: LEFT });
+  fn.op('i32.eqz');
+  module.exportFunction('region', fn);
+  const instance = new WebAssembly.Instance(new WebAssembly.Module(module.encode()), { env: { memory } });
+  return instance.exports['region']!;
+}
+
+test('two regions whose addresses have the same low bits both stay in the jump cache', () => {
+  const memory = new WebAssembly.Memory({ initial: 64 });
+  const dispatcher = new Dispatcher(memory, 2, () => 0, 3, false);
+  const addresses = [0x1_0000, 0x1_2000];
+  for (const [index, pc] of addresses.entries()) {
+    dispatcher.table.set(index, regionGoingTo(addresses[1 - index]!, memory));
+    dispatcher.cache(pc, index, 1, []);
+  }
+  const view = new DataView(memory.buffer);
+  view.setInt32(LEFT, 1001, true);
+  assert.equal(dispatcher.run(0, 1), EXIT);
+  assert.deepEqual([dispatcher.takeChained(), dispatcher.takeMissed()], [1000, 0]);
+  assert.deepEqual(
+    addresses.map((_, index) => dispatcher.takeUses(index)),
+    [500, 500],
+  );
+
+  // A third one takes the place of one of them, and what is forgotten is found no more.
+  dispatcher.cache(0x1_4000, 0, 1, []);
+  dispatcher.forget(0x1_2000);
+  view.setInt32(LEFT, 100, true);
+  dispatcher.run(0, 1);
+  assert.deepEqual([dispatcher.takeChained(), dispatcher.takeMissed() > 0], [0, true]);
+});
