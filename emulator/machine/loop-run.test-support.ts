@@ -18,6 +18,9 @@ export const DATA = 0x8_0000;
 export const DATA_PAGES = 16;
 const EXECUTE = Permission.read | Permission.execute;
 
+/** Instructions of a run: some loops never end. */
+const MOST_INSTRUCTIONS = 200_000;
+
 export interface LoopProgram {
   /** Of four bytes each; @n is the address n bytes on. */
   readonly lines: readonly string[];
@@ -57,9 +60,13 @@ export function runLoop(tier: Tier, program: LoopProgram, times: number, part: (
     for (const [register, value] of Object.entries(registers)) file[Number(register)] = BigInt(value);
     floatFile.set(floats);
     if (floats.length > 0) state.setUint32(StateOffset.floatFlags, FloatFlag.inexact, true);
+    const end = Number(cpu.counters.instructions) + MOST_INSTRUCTIONS;
     let reason: ExitReason;
-    do reason = cpu.run(part());
-    while (reason === ExitReason.budget);
+    let left: number;
+    do {
+      reason = cpu.run(Math.min(part(), end - Number(cpu.counters.instructions)));
+      left = end - Number(cpu.counters.instructions);
+    } while (reason === ExitReason.budget && left > 0);
     ends.push(
       `${reason} ${cpu.cause} ${cpu.value} at ${cpu.pc} after ${cpu.counters.instructions}, flags ${state.getUint32(StateOffset.floatFlags, true)}`,
     );

@@ -7,6 +7,23 @@ import { DATA, DATA_PAGES, type LoopProgram, compareRandomLoops, runLoop } from 
 const ROUNDS = Number(process.env['ROUNDS'] ?? 100);
 const permissions = Array<number>(DATA_PAGES).fill(Permission.read | Permission.write);
 
+/** Numbers that counters begin or end near, where signs change and sums wrap around. */
+const EDGES = [0, 0, 0, 2 ** 31, -(2 ** 31), 2 ** 32];
+
+/** The end of a loop that counts in one of the ways that compilers write it, for so many turns, or fewer when it wraps around. */
+function randomCount(random: Random, turns: number) {
+  const isNarrow = random.below(3) === 0;
+  const step = random.pick([1, 1, 4, 3, 100]) * random.pick([1, -1]);
+  const edge = random.pick(EDGES) + random.below(21) - 10;
+  const distance = step * turns;
+  const [counter, bound] = random.below(2) === 0 ? [edge, edge + distance] : [edge - distance, edge];
+  const up = ['bne a2,t6,@', 'bltu a2,t6,@', 'blt a2,t6,@', 'bgeu t6,a2,@', 'bge t6,a2,@', 'bne t6,a2,@'];
+  const down = ['bne a2,t6,@', 'bltu t6,a2,@', 'blt t6,a2,@', 'bgeu a2,t6,@', 'bge a2,t6,@'];
+  const add = `addi${isNarrow ? 'w' : ''} a2,a2,${step}`;
+  const branch = random.pick(step > 0 ? up : down);
+  return { lines: [add, branch], counter, bound };
+}
+
 /** A short loop that may be left in the middle of a turn, with pointers and counters moved on before and behind that, and registers that are only left behind. */
 function randomLoop(random: Random): LoopProgram {
   const body: string[] = [];
@@ -22,8 +39,9 @@ function randomLoop(random: Random): LoopProgram {
   if (random.below(3) !== 0) exits.push(exit() - 1);
   if (random.below(2) === 0) some('addi a5,a5,7', 'addi a0,a0,8', 'sub t4,a0,a1', 'addi a1,a1,8');
   if (random.below(3) === 0) exits.push(exit() - 1);
-  body.push('addi a2,a2,-1');
-  body.push(`bne a2,zero,@${-4 * body.length}`);
+  const { lines, counter, bound } = randomCount(random, 1 + random.below(random.pick([5, 10, 100, 2000])));
+  body.push(...lines);
+  body[body.length - 1] += String(-4 * (body.length - 1));
   for (const at of exits) body[at] += String(4 * (body.length - at));
   const inside = () => DATA + 8 * random.below((DATA_PAGES * PAGE_SIZE) / 8);
   return {
@@ -32,10 +50,11 @@ function randomLoop(random: Random): LoopProgram {
       5: inside(),
       10: inside(),
       11: inside(),
-      12: 1 + random.below(random.pick([10, 100, 2000])),
+      12: counter,
       15: random.below(100),
       16: random.below(random.pick([100, 5000])),
       17: random.below(256),
+      31: bound,
     },
     permissions,
   };

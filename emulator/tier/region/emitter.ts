@@ -16,6 +16,7 @@ import { type Charges, chargeNodes, chargeTurns } from './turn-charges.ts';
 import { EdgeCode } from './edge-code.ts';
 import { leaveWhenChanged, writeEntryCheck } from './entry-check.ts';
 import { GuardedLoops } from './guarded-loops.ts';
+import type { Count } from './counted-loops.ts';
 import type { LoopGuard } from './loop-guard.ts';
 import { planAccesses, type AccessKnowledge, type AccessPlan, type Assumption } from './access-plan.ts';
 import { RegionMemoryPath } from './region-memory-path.ts';
@@ -266,8 +267,44 @@ export class RegionEmitter {
       fn.i32Const(0);
       fn.localSet(this.#resume);
     }
-    this.#edges.pay(node);
     this.#registers.deferring = this.#defers(index);
+    if (guard?.count !== undefined) this.#writeTurns(guard, guard.count);
+    this.#edges.pay(node);
+    this.#writeBlock(node, this.#charges.ahead[index]!, () => this.#edges.end(node));
+    this.#closeMerges(merges);
+    if (isLoop) {
+      fn.end(this.#loops.get(index)!);
+      this.#loops.delete(index);
+    }
+  }
+
+  /** Writes turns of a loop, each of which another one follows. */
+  #writeTurns(guard: LoopGuard, { path, last }: Count): void {
+    const registers = this.#registers;
+    const exits = this.exits.length;
+    this.#guarded.writeCounted(guard, {
+      before: () => registers.beginTurns(path),
+      turns: (copies) => {
+        let ahead = copies * guard.least;
+        for (let turn = 0; turn < copies; turn++) {
+          path.forEach((node, at) => {
+            ahead -= node.instructions;
+            this.#writeBlock(node, ahead, () => {
+              // Where it goes is known.
+              if (at === last) this.fn.drop();
+            });
+          });
+        }
+        registers.endTurn();
+      },
+      after: () => registers.endTurns(this.exits.length > exits ? [] : path.slice(0, last + 1)),
+    });
+  }
+
+  /** Writes what a node does. `ahead`: instructions behind it that are paid for; `end` writes where it goes. */
+  #writeBlock(node: RegionNode, ahead: number, end: () => void): void {
+    const { fn } = this;
+    const { index } = node;
     let plan: AccessPlan | undefined;
     if (this.#memory instanceof RegionMemoryPath) {
       plan = planAccesses(node.block, this.#knowledge, this.#guarded.around(index)?.covered);
@@ -278,7 +315,7 @@ export class RegionEmitter {
     }
     const site = new RegionSite(fn, node, this.#registers, this.#refused, {
       exit: this.#exitOf(index),
-      ahead: this.#charges.ahead[index]!,
+      ahead,
       status: this.#status,
       inexactAccrued: this.circumstances.inexactAccrued,
       slowPaths: this.#slowPaths,
@@ -288,15 +325,10 @@ export class RegionEmitter {
       beforeCall: () => this.#storeBudget(),
       afterCall: () => this.#afterCall(),
       newExit: (exit) => this.#newExit(exit),
-      end: () => this.#edges.end(node),
+      end,
     });
     this.#node = index;
     new Lowering(node.block, site, this.#memory, this.#runtime).run();
-    this.#closeMerges(merges);
-    if (isLoop) {
-      fn.end(this.#loops.get(index)!);
-      this.#loops.delete(index);
-    }
   }
 
   /** Whether writes of registers may be put off in a node: in innermost loops. Behind translation, accesses may leave the region in other ways. */

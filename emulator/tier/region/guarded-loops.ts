@@ -3,8 +3,10 @@ import { ValType } from '../../wasm/type.ts';
 import type { Op } from '../../ir/block.ts';
 import type { FlowGraph } from './flow-graph.ts';
 import { putAside, writeGuard } from './guard-code.ts';
+import { writeStop } from './counted-loop-code.ts';
 import type { LoopGuard } from './loop-guard.ts';
 import type { RegisterLocals } from './register-locals.ts';
+import { copiesOf } from './unrolled-loops.ts';
 import { writeTranslatedGuard } from './translated-guard-code.ts';
 
 /** What loops with guards need of the function they are in. */
@@ -22,6 +24,13 @@ export interface GuardedFrame {
   readonly table: number | undefined;
 }
 
+/** Write turns of a loop, each of which another one follows, and what comes before and behind all of them. */
+export interface TurnWriters {
+  readonly before: () => void;
+  readonly turns: (copies: number) => void;
+  readonly after: () => void;
+}
+
 /**
  * The code around loops whose guards check their accesses for many turns (loop-guard.ts). Within one, a part of the budget is put aside, so whoever
  * leaves it takes that back: by `exit` those that leave the region, by `takeRest` those that go elsewhere in it.
@@ -36,6 +45,8 @@ export class GuardedLoops {
   readonly #frame: GuardedFrame;
   /** Local: what is put aside. */
   readonly #rest: number;
+  /** Local: what the budget comes down to by turns that are done without a look at it; of loops that count their turns. */
+  readonly #stop: number;
   readonly #labels = new Map<number, { readonly exit: Label; readonly again: Label }>();
   readonly #behind = new Set<number>();
   /** Behind address translation, of the loop that is being written: the local that leads from guest to linear addresses, by access. */
@@ -47,6 +58,7 @@ export class GuardedLoops {
     this.#guards = guards;
     this.#frame = frame;
     this.#rest = guards.size === 0 ? frame.budget : fn.local(ValType.i32);
+    this.#stop = [...guards.values()].some(({ count }) => count !== undefined) ? fn.local(ValType.i32) : frame.budget;
     if (frame.table !== undefined)
       for (const header of guards.keys()) for (const node of this.behind(header)) this.#behind.add(node);
   }
@@ -104,6 +116,14 @@ export class GuardedLoops {
     this.#labels.set(header, { exit, again });
     if (table === undefined) {
       writeGuard(this.#fn, guard, registers, guestSize, { budget, rest, longest, refuseIf: () => refuseIf(header) });
+      const { count, least } = guard;
+      if (count !== undefined)
+        writeStop(this.#fn, count, registers, this.#stop, {
+          budget,
+          longest,
+          instructions: least,
+          copies: copiesOf(least),
+        });
       writeLoop();
     } else {
       this.#writeTwice(guard, registers, table, writeLoop);
@@ -147,6 +167,32 @@ export class GuardedLoops {
     this.takeRest();
     fn.br(this.#labels.get(header)!.again);
     fn.end(spent);
+  }
+
+  /** Behind the check at the head of a loop that counts its turns: code that does all turns but the last. */
+  writeCounted({ least }: LoopGuard, { before, turns, after }: TurnWriters): void {
+    const fn = this.#fn;
+    const { budget } = this.#frame;
+    const goesOn = () => {
+      fn.localGet(budget);
+      fn.localGet(this.#stop);
+      fn.op('i32.gt_s');
+    };
+    const copies = copiesOf(least);
+    goesOn();
+    const some = fn.if();
+    before();
+    const loop = fn.loop();
+    fn.localGet(budget);
+    fn.i32Const(copies * least);
+    fn.op('i32.sub');
+    fn.localSet(budget);
+    turns(copies);
+    goesOn();
+    fn.brIf(loop);
+    fn.end(loop);
+    after();
+    fn.end(some);
   }
 
   takeRest(): void {

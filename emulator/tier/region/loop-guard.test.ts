@@ -105,7 +105,9 @@ test('loops are left alone that a guard does not suit or does not pay for', () =
   assert.equal(plan(COPY, { turns: 2 }), undefined, 'few turns');
   assert.equal(plan(COPY, { gain: Infinity }), undefined, 'a policy without guards');
   assert.equal(plan(COPY, { refused: true }), undefined, 'one that was refused too often');
-  assert.equal(plan([...COPY, ...Array.from({ length: 40 }, () => 'xor a6,a6,a3')]), undefined, 'much else to do');
+  const long = [...COPY, ...Array.from({ length: 40 }, () => 'xor a6,a6,a3')];
+  assert.equal(plan([...long, 'xor a2,a2,a3']), undefined, 'much else to do, for nobody knows how often');
+  assert.deepEqual([plan(long)!.count!.step, plan(long)!.count!.relation], [-1, 'ne']);
   assert.equal(
     plan(['sd a3,8(a1)', 'addi a1,a1,-8'], { distrusted: true }),
     undefined,

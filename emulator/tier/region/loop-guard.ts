@@ -1,5 +1,6 @@
 import type { Op } from '../../ir/block.ts';
 import type { AccessKnowledge, Assumption } from './access-plan.ts';
+import { type Count, countOf } from './counted-loops.ts';
 import type { FlowGraph } from './flow-graph.ts';
 import { type Access, type Motion, motionOf, moveOf, sourcesOf, travel, WIDEST } from './loop-motion.ts';
 import { successors, type RegionNode } from './node.ts';
@@ -28,6 +29,8 @@ export interface LoopGuard {
   readonly pointerOf: ReadonlyMap<Op, number>;
   /** Instructions of the shortest turn: a budget for so many times them lasts for as many turns at most. */
   readonly least: number;
+  /** How it counts its turns, where that is known: then many are done without a look at anything. */
+  readonly count: Count | undefined;
 }
 
 /** How often loops have been seen to turn. */
@@ -85,11 +88,12 @@ export function planGuards(
     );
     if (pointers.length === 0 || pointers.length > MOST_POINTERS) continue;
     const instructions = body.reduce((sum, node) => sum + node.instructions, 0);
-    if (gain > 0 && instructions > checks * LARGEST_TURN) continue;
+    const count = translated ? undefined : countOf(header, body);
+    if (gain > 0 && count === undefined && instructions > checks * LARGEST_TURN) continue;
     const inPage = Math.max(...pointers.map(({ stride }) => Math.abs(stride)));
     const checked = translated ? Math.min(turns, PAGE / inPage) : turns;
     if (checked * checks * costs.check < gain * (costs.guard + pointers.length * costs.pointer)) continue;
-    guards.set(header, { header, pointers, covered, pointerOf, least: shortestTurn(header, body, graph) });
+    guards.set(header, { header, pointers, covered, pointerOf, least: shortestTurn(header, body, graph), count });
   }
   return guards;
 }

@@ -128,6 +128,44 @@ export class RegisterLocals {
     this.deferred = SETTLED;
   }
 
+  /** Before turns of a loop that go straight into each other: what its nodes write to the state alone is put off from now on. */
+  beginTurns(nodes: readonly RegionNode[]): void {
+    const fn = this.#fn;
+    for (const offset of this.#writtenAside(nodes)) {
+      this.#putAside(offset, 'i64', () => {
+        fn.i32Const(0);
+        loadRegister(fn, 'i64', STATE + offset);
+      });
+    }
+  }
+
+  /** The registers that nodes write to the state alone. */
+  #writtenAside(nodes: readonly RegionNode[]): ReadonlySet<number> {
+    const offsets = new Set<number>();
+    for (const { block } of nodes) {
+      for (const { name, type, slot } of block.ops) {
+        if (name !== 'set' || !keepsLocals(slot!.file) || isSink(slot!)) continue;
+        if ((type === 'i64' || type === 'f64') && !this.#kept.has(offsetOf(slot!))) offsets.add(offsetOf(slot!));
+      }
+    }
+    return offsets;
+  }
+
+  /** Behind a turn that another one follows: what is in locals is so in them. */
+  endTurn(): void {
+    const { moved } = this.#deferred;
+    this.settle({ moved, aside: SETTLED.aside });
+    moved.clear();
+  }
+
+  /** Behind the last of them. `nodes`: those that come next, and are not left before their end: what they write again nobody sees. */
+  endTurns(nodes: readonly RegionNode[]): void {
+    const again = this.#writtenAside(nodes);
+    const { moved, aside } = this.#deferred;
+    this.settle({ moved, aside: new Set([...aside].filter((offset) => !again.has(offset))) });
+    this.deferred = SETTLED;
+  }
+
   /** Whether it can be put off to make a register `by` more than its local. */
   canMove(offset: number, by: number): boolean {
     return this.deferring && this.#kept.get(offset)?.type === 'i64' && Math.abs(by) < 2 ** 31;

@@ -16,15 +16,21 @@ export function unrollLoops(
   guards: ReadonlyMap<number, LoopGuard>,
 ): readonly RegionNode[] | undefined {
   let unrolled: RegionNode[] | undefined;
-  for (const header of guards.keys()) {
+  for (const { header, count } of guards.values()) {
+    if (count !== undefined) continue;
     const body = nodes.filter(({ index }) => graph.innermost[index] === header);
     const instructions = body.reduce((sum, node) => sum + node.instructions, 0);
-    const copies = Math.min(MOST_COPIES, Math.floor(MOST_INSTRUCTIONS / instructions));
+    const copies = copiesOf(instructions);
     if (copies < 2 || body.some((node) => isOpen(node, header, graph, nodes.length))) continue;
     unrolled ??= nodes.slice();
     copyTurns(unrolled, header, body, copies);
   }
   return unrolled;
+}
+
+/** How many turns in a row are written for a loop. */
+export function copiesOf(instructions: number): number {
+  return Math.max(1, Math.min(MOST_COPIES, Math.floor(MOST_INSTRUCTIONS / instructions)));
 }
 
 /** Whether control may come to a node of a loop, or go from it, unseen by the loop's head. */
