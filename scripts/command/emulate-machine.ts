@@ -142,7 +142,8 @@ function attachments(flags: MachineFlags) {
 
 function readFile(file: string): Uint8Array {
   try {
-    return new Uint8Array(fs.readFileSync(file));
+    const { buffer, byteOffset, length } = fs.readFileSync(file);
+    return new Uint8Array(buffer, byteOffset, length);
   } catch (error) {
     throw new HostError(`cannot be read (${(error as NodeJS.ErrnoException).code ?? String(error)})`, {
       where: file,
