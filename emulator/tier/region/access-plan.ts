@@ -202,9 +202,13 @@ export function accessGroups(block: Block): Iterable<readonly Member[]> {
   return found.values();
 }
 
-/** The writes of a block that move a register on by a constant, with how far it then is from what it was at the block's entry. */
-export function movesOf({ ops }: Block): ReadonlyMap<Op, EntryAddress> {
+/** Writes that move a register on by a constant, with how far it then is from what it was at the block's entry. */
+export type Moves = ReadonlyMap<Op, EntryAddress>;
+
+/** Those of a block, as far as nothing else was written to the register before. */
+export function movesOf({ ops }: Block): Moves {
   const moves = new Map<Op, EntryAddress>();
+  // Most blocks have none.
   if (!ops.some(({ name, type, args }) => name === 'set' && type === 'i64' && ops[args[0]!]!.name === 'add'))
     return moves;
   const values = new Values({ ops } as Block);

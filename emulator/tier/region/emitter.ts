@@ -18,7 +18,14 @@ import { leaveWhenChanged, writeEntryCheck } from './entry-check.ts';
 import { GuardedLoops } from './guarded-loops.ts';
 import type { Count } from './counted-loops.ts';
 import type { LoopGuard } from './loop-guard.ts';
-import { planAccesses, type AccessKnowledge, type AccessPlan, type Assumption } from './access-plan.ts';
+import {
+  type Moves,
+  movesOf,
+  planAccesses,
+  type AccessKnowledge,
+  type AccessPlan,
+  type Assumption,
+} from './access-plan.ts';
 import { RegionMemoryPath } from './region-memory-path.ts';
 import { Status } from './status.ts';
 import type { Circumstances, CodePage, Exit, Present, Refused } from './translate.ts';
@@ -26,6 +33,8 @@ import type { Circumstances, CodePage, Exit, Present, Refused } from './translat
 function usesFloat(nodes: readonly RegionNode[]): boolean {
   return nodes.some(({ block }) => block.ops.some((op) => rowOf(op).effect === 'flags'));
 }
+
+const NO_MOVES: Moves = new Map();
 
 /** What is done to a region's checks. */
 export interface RegionPlans {
@@ -305,11 +314,12 @@ export class RegionEmitter {
   #writeBlock(node: RegionNode, ahead: number, end: () => void): void {
     const { fn } = this;
     const { index } = node;
+    const moves = this.#registers.deferring ? movesOf(node.block) : NO_MOVES;
     let plan: AccessPlan | undefined;
     if (this.#memory instanceof RegionMemoryPath) {
       plan = planAccesses(node.block, this.#knowledge, this.#guarded.around(index)?.covered);
       for (const check of plan.values()) if (check.kind === 'range') this.assumptions.add(check.range);
-      this.#memory.follow(node.block, plan, fn, this.#registers);
+      this.#memory.follow(node.block, plan, moves, fn, this.#registers);
     } else {
       this.#memory.follow(node.block, (op) => this.#guarded.addendOf(op));
     }
@@ -321,6 +331,7 @@ export class RegionEmitter {
       slowPaths: this.#slowPaths,
       floatWindows: this.#floatWindows && this.circumstances.inexactAccrued,
       isSafe: (load) => plan?.get(load)?.kind === 'covered' || this.#guarded.addendOf(load) !== undefined,
+      moves,
       forgone: this.#memory instanceof RegionMemoryPath ? this.#memory.forgone : undefined,
       beforeCall: () => this.#storeBudget(),
       afterCall: () => this.#afterCall(),

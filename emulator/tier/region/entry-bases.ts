@@ -2,7 +2,7 @@ import type { Block, Op } from '../../ir/block.ts';
 import type { FunctionBuilder } from '../../wasm/function.ts';
 import { ValType } from '../../wasm/type.ts';
 import type { Lowering } from '../lower.ts';
-import { type AccessPlan, type Check, movesOf } from './access-plan.ts';
+import { type AccessPlan, type Check, type Moves } from './access-plan.ts';
 import { type Deferred, type RegisterLocals, SETTLED } from './register-locals.ts';
 
 /** Further from the register it is hardly the same object; and what is added to an i32 must not be negative beside where the guest's memory lies. */
@@ -22,9 +22,9 @@ export class EntryBases {
   #registers: Deferred = SETTLED;
 
   /** Writes code for where the block begins. */
-  begin(block: Block, plan: AccessPlan, fn: FunctionBuilder, registers: RegisterLocals): void {
+  begin(block: Block, plan: AccessPlan, moves: Moves, fn: FunctionBuilder, registers: RegisterLocals): void {
     this.end(fn);
-    const moved = movedAccesses(block, plan, registers);
+    const moved = movedAccesses(block, plan, moves, registers);
     this.#moved = new Set(moved.keys());
     this.#registers = registers.deferred;
     for (const register of new Set(moved.values())) {
@@ -55,12 +55,16 @@ export class EntryBases {
 }
 
 /** Accesses with addresses that a register is set to as well, or from registers whose moves are put off, with the register they count from. */
-function movedAccesses(block: Block, plan: AccessPlan, registers: RegisterLocals): ReadonlyMap<Op, number> {
+function movedAccesses(
+  { ops }: Block,
+  plan: AccessPlan,
+  moves: Moves,
+  registers: RegisterLocals,
+): ReadonlyMap<Op, number> {
   const moved = new Map<Op, number>();
-  const { ops } = block;
   const sums = new Set<number>();
   const late = new Set<number>(registers.deferred.moved.keys());
-  if (registers.deferring) for (const { register } of movesOf(block).values()) late.add(register);
+  for (const { register } of moves.values()) late.add(register);
   for (const [{ args }, check] of plan)
     if (check.kind === 'covered' && check.entry !== undefined && ops[args[0]!]!.name === 'add') sums.add(args[0]!);
   if (sums.size === 0 && late.size === 0) return moved;

@@ -58,7 +58,7 @@ const PAGE = 4096;
 
 /**
  * The loops of a region that are worth a guard, by header: those that save `gain` times what it costs. All of them when that is 0, none when it is
- * infinite. `translated`: guest addresses are.
+ * infinite. `translated`: guest addresses are. `counts`: whether to find out how they count their turns.
  */
 export function planGuards(
   nodes: readonly RegionNode[],
@@ -67,6 +67,7 @@ export function planGuards(
   refused: ReadonlySet<number>,
   gain: number,
   translated = false,
+  counts = !translated,
 ): ReadonlyMap<number, LoopGuard> {
   const guards = new Map<number, LoopGuard>();
   if (gain === Infinity) return guards;
@@ -88,7 +89,7 @@ export function planGuards(
     );
     if (pointers.length === 0 || pointers.length > MOST_POINTERS) continue;
     const instructions = body.reduce((sum, node) => sum + node.instructions, 0);
-    const count = translated ? undefined : countOf(header, body);
+    const count = counts ? countOf(header, body) : undefined;
     if (gain > 0 && count === undefined && instructions > checks * LARGEST_TURN) continue;
     const inPage = Math.max(...pointers.map(({ stride }) => Math.abs(stride)));
     const checked = translated ? Math.min(turns, PAGE / inPage) : turns;

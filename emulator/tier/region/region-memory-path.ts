@@ -6,7 +6,7 @@ import { accessOf, FlatMemoryPath, loadInstruction, type MemoryPath, storeInstru
 import { codeLine } from '../page-check.ts';
 import { EntryBases } from './entry-bases.ts';
 import type { RegisterLocals } from './register-locals.ts';
-import { type AccessPlan, type Check, pageNeeds } from './access-plan.ts';
+import { type AccessPlan, type Check, type Moves, pageNeeds } from './access-plan.ts';
 
 type RangeCheck = Extract<Check, { readonly kind: 'range' }>;
 
@@ -23,9 +23,9 @@ export class RegionMemoryPath implements MemoryPath {
   }
 
   /** The accesses of a block that is lowered now. Writes code for where it begins. */
-  follow(block: Block, plan: AccessPlan, fn: FunctionBuilder, registers: RegisterLocals): void {
+  follow(block: Block, plan: AccessPlan, moves: Moves, fn: FunctionBuilder, registers: RegisterLocals): void {
     this.#plan = plan;
-    this.#bases.begin(block, plan, fn, registers);
+    this.#bases.begin(block, plan, moves, fn, registers);
   }
 
   /** Accesses of the block whose addresses are not computed, where they have the common course. */

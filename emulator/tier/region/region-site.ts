@@ -8,7 +8,7 @@ import { type FloatWindow, planFloatWindows } from './float-window.ts';
 import { FloatWindowCode, isRepeatableOp } from './float-window-code.ts';
 import { regionMode } from './mode.ts';
 import type { RegionNode } from './node.ts';
-import { type EntryAddress, movesOf } from './access-plan.ts';
+import type { EntryAddress, Moves } from './access-plan.ts';
 import type { RegisterLocals } from './register-locals.ts';
 import { Status } from './status.ts';
 import type { Exit, Refused } from './translate.ts';
@@ -28,6 +28,8 @@ export interface RegionFrame {
   readonly floatWindows: boolean;
   /** Loads that cannot leave the region. */
   readonly isSafe: (load: Op) => boolean;
+  /** Its writes that move registers, where these may be put off. */
+  readonly moves: Moves;
   /** Accesses that do without their addresses where they have the common course. */
   readonly forgone: ReadonlySet<Op> | undefined;
   /** Code around calls of helpers. */
@@ -37,8 +39,6 @@ export interface RegionFrame {
   /** Code that goes where the node goes; pops a branch's condition or a jump's target. */
   readonly end: () => void;
 }
-
-const NO_MOVES: ReadonlyMap<Op, EntryAddress> = new Map();
 
 /** A node of a region: operands known, registers in locals. */
 export class RegionSite implements Site {
@@ -58,7 +58,7 @@ export class RegionSite implements Site {
   readonly #windows: FloatWindow[];
   #open: FloatWindowCode | undefined;
   /** Writes that are put off: by how much registers then are more than their locals. */
-  readonly #moves: ReadonlyMap<Op, EntryAddress>;
+  readonly #moves: Moves;
   readonly forgone: ReadonlySet<Op> | undefined;
 
   constructor(fn: FunctionBuilder, node: RegionNode, registers: RegisterLocals, refused: Refused, frame: RegionFrame) {
@@ -74,7 +74,7 @@ export class RegionSite implements Site {
     });
     starts.push(node.block.ops.length);
     this.#starts = starts;
-    this.#moves = registers.deferring ? this.#planMoves() : NO_MOVES;
+    this.#moves = frame.moves.size === 0 ? frame.moves : this.#planMoves(frame.moves);
     this.forgone = this.#forgone();
     this.#windows = frame.floatWindows ? this.#planWindows() : [];
   }
@@ -131,11 +131,12 @@ export class RegionSite implements Site {
     return this.#refused.has(Number(BigInt.asIntN(64, pc!)));
   }
 
-  #planMoves(): ReadonlyMap<Op, EntryAddress> {
+  /** Those moves that can be put off. */
+  #planMoves(all: Moves): Moves {
     const registers = this.#registers;
     const moves = new Map<Op, EntryAddress>();
     const stuck = new Set<number>();
-    for (const [op, { register, offset }] of movesOf(this.#node.block)) {
+    for (const [op, { register, offset }] of all) {
       const by = offset + registers.movedBy(register);
       if (stuck.has(register) || !registers.canMove(register, by)) stuck.add(register);
       else moves.set(op, { register, offset: by });

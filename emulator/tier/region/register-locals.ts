@@ -92,11 +92,13 @@ export class RegisterLocals {
 
   /** What is put off. */
   get deferred(): Deferred {
+    if (this.isSettled) return SETTLED;
     const { moved, aside } = this.#deferred;
     return { moved: new Map(moved), aside: new Set(aside) };
   }
 
   set deferred({ moved, aside }: Deferred) {
+    if (moved.size === 0 && aside.size === 0 && this.isSettled) return;
     this.#deferred = { moved: new Map(moved), aside: new Set(aside) };
   }
 

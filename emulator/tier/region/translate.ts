@@ -111,11 +111,11 @@ export function translateRegion(
   const slowPaths = options.translated === true ? importTlbSlowPaths(module) : undefined;
   const fn = module.function('run', [ValType.i32], [ValType.i32]);
   const plain = analyseFlow(found, [0]);
+  const unrolls = slowPaths === undefined && options.unrolling !== false;
   const guardsOf = (nodes: readonly RegionNode[], graph: FlowGraph) =>
-    planGuards(nodes, graph, knowledge, refused, options.guardGain, slowPaths !== undefined);
+    planGuards(nodes, graph, knowledge, refused, options.guardGain, slowPaths !== undefined, unrolls);
   const guarded = guardsOf(found, plain);
-  const unrolled =
-    slowPaths === undefined && options.unrolling !== false ? unrollLoops(found, plain, guarded) : undefined;
+  const unrolled = unrolls ? unrollLoops(found, plain, guarded) : undefined;
   const nodes = unrolled ?? found;
   const graph = unrolled === undefined ? plain : analyseFlow(nodes, [0]);
   const emitter = new RegionEmitter(

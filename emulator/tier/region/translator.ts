@@ -219,7 +219,7 @@ export class Translator {
 
   /** Emits the code of a region. */
   translate(nodes: readonly RegionNode[]): CompiledRegion {
-    const { now, disabledPasses } = this.#options;
+    const { now, passes, disabledPasses } = this.#options;
     const begin = now?.() ?? 0;
     const code = translateRegion(
       this.#isa,
@@ -227,7 +227,7 @@ export class Translator {
       {
         ...this.#options,
         ...(disabledPasses?.has(LOOP_GUARDS) === true ? { guardGain: Infinity } : {}),
-        unrolling: disabledPasses?.has(UNROLLING) !== true,
+        unrolling: passes && disabledPasses?.has(UNROLLING) !== true,
         floatWindows: disabledPasses?.has(FLOAT_WINDOWS) !== true,
       },
       this.#refused,
