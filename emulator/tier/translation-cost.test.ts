@@ -42,5 +42,14 @@ test('processes of a program count for one another', () => {
   assert.equal(second.mayBegin(1e6), true);
   // V8 has come to know the translator.
   assert.ok(second.of(100) < before);
-  assert.deepEqual({ ...account }, { translated: 5000, retired: 1e12 + AUTO.warmUp });
+  assert.deepEqual({ ...account }, { processes: 2, translated: 5000, retired: 1e12 + AUTO.warmUp });
+});
+
+test('they are dearer for a process that is not the only one', () => {
+  const account = new TranslationAccount();
+  const make = () => new TranslationCost(AUTO, { guestInstructions: 0 }, { instructions: AUTO.warmUp }, account);
+  const first = make();
+  const alone = first.of(100);
+  make();
+  assert.ok(first.of(100) > 1.5 * alone);
 });

@@ -10,8 +10,16 @@ const SPENT_EACH = 20_000;
 /** Instructions of which a program may spend as much again on translations before these become dearer: that much is soon run. */
 const ADVANCE = 2_000_000;
 
+/**
+ * How much longer a process that is not the only one of its program must have run for its translations: those of pipes end sooner than a program that has
+ * run alone for as long. [measured: emulator/docs/measurements.md, "Short programs with and without translation"]
+ */
+const ONE_OF_SEVERAL = 2;
+
 /** What the guest processes of a run have done together: V8 compiles the translator once for all of them, and who waits for one waits for all. */
 export class TranslationAccount {
+  /** That there have been. */
+  processes = 0;
   /** Guest instructions translated. */
   translated = 0;
   /** Instructions retired. */
@@ -38,6 +46,7 @@ export class TranslationCost {
     this.#done = done;
     this.#counted = counted;
     this.#account = account;
+    account.processes++;
   }
 
   /**
@@ -47,9 +56,10 @@ export class TranslationCost {
   of(instructions: number): number {
     this.#bringUpToDate();
     const { cost, coldCost } = this.#policy;
-    const { translated, retired } = this.#account;
+    const { processes, translated, retired } = this.#account;
+    const company = processes > 1 ? ONE_OF_SEVERAL : 1;
     const haste = (translated * SPENT_EACH) / (retired + ADVANCE);
-    return instructions * (1 + haste) * (cost + coldCost / (1 + translated / COLD_INSTRUCTIONS));
+    return instructions * company * (1 + haste) * (cost + coldCost / (1 + translated / COLD_INSTRUCTIONS));
   }
 
   /**
