@@ -1,7 +1,8 @@
+import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Random } from '../ir/random.ts';
 import { PAGE_SIZE, Permission } from '../layout/memory-map.ts';
-import { DATA, DATA_PAGES, type LoopProgram, compareRandomLoops } from './loop-run.test-support.ts';
+import { DATA, DATA_PAGES, type LoopProgram, compareRandomLoops, runLoop } from './loop-run.test-support.ts';
 
 const EXECUTE = Permission.read | Permission.execute;
 const READ_WRITE = Permission.read | Permission.write;
@@ -84,4 +85,33 @@ function randomLoop(random: Random): LoopProgram {
 
 test('loops that are checked for many turns at once end alike at every fault and every end of the budget', (context) => {
   compareRandomLoops(context, randomLoop, ROUNDS, [30, 1000, 100_000]);
+});
+
+test('an access that was refused so often that it looks for itself does not do so for others', () => {
+  // Once the guards are refused near the end of the page, `sb` is too, which would look for the bytes of `sw` as well.
+  const program: LoopProgram = {
+    lines: [
+      'sb a4,-8(a0)',
+      'lw a3,87(a1)',
+      'add a4,a4,a3',
+      'addi a0,a0,64',
+      'slli a3,a4,3',
+      'xor a4,a4,a3',
+      'addi a4,a4,5',
+      'sw a4,-3(a0)',
+      'sw a4,16(a5)',
+      'addi a5,a0,-19',
+      'addi a1,a1,-8',
+      'addi a2,a2,-1',
+      'bne a2,zero,@-48',
+    ],
+    registers: { 10: 0x8_503d, 11: 0x8_f03e, 12: 206, 14: 1, 15: 0x8_ee4c, 17: 0x8_73e7 },
+    permissions: Array.from({ length: DATA_PAGES }, (_, page) => (page === 6 || page === 7 ? 0 : READ_WRITE)),
+  };
+  const { end } = runLoop('interpreter', program, 3, () => 1_000_000);
+  for (const first of [1_000_000, 13 * 60]) {
+    let runs = 0;
+    const { end: optimized } = runLoop('optimized', program, 3, () => (runs++ === 1 ? first : 1_000_000));
+    assert.deepEqual(optimized, end, `${first} instructions at first`);
+  }
 });

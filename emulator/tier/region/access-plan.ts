@@ -81,16 +81,23 @@ const WIDEST = 1 << 16;
 /**
  * Plans the checks of a block's loads and stores: those at constant distances from one another are checked at once, by the first. A check
  * that fails leaves the region before that instruction, so it may cover accesses that the block does not come to. `guarded`: accesses that
- * the guard of the loop around has checked, with the least addresses they can have.
+ * the guard of the loop around has checked, with the least addresses they can have. `isInline`: accesses in instructions that have their common course
+ * in line. The others look for themselves, whatever the plan says, so nothing may count on their checks.
  */
-export function planAccesses(block: Block, knowledge: AccessKnowledge, guarded?: ReadonlyMap<Op, number>): AccessPlan {
+export function planAccesses(
+  block: Block,
+  knowledge: AccessKnowledge,
+  isInline: (access: Op) => boolean,
+  guarded?: ReadonlyMap<Op, number>,
+): AccessPlan {
   const plan = new Map<Op, Check>();
   if (!block.ops.some(isPlainAccess)) return plan;
   for (const members of accessGroups(block)) {
-    const open = guarded === undefined ? members : members.filter(({ op }) => !guarded.has(op));
+    const planned = members.filter(({ op }) => isInline(op));
+    const open = guarded === undefined ? planned : planned.filter(({ op }) => !guarded.has(op));
     planGroup(open, knowledge, plan);
-    if (open.length === members.length) continue;
-    for (const member of members) {
+    if (open.length === planned.length) continue;
+    for (const member of planned) {
       const base = guarded!.get(member.op);
       if (base !== undefined) plan.set(member.op, { kind: 'covered', base, entry: entryAddress(member) });
     }

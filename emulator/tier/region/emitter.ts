@@ -9,6 +9,7 @@ import type { Runtime } from '../runtime.ts';
 import type { TlbSlowPaths } from '../tlb-path.ts';
 import { RegionTlbPath } from './region-tlb-path.ts';
 import type { FlowGraph } from './flow-graph.ts';
+import { inlineOps } from './mode.ts';
 import type { RegionNode } from './node.ts';
 import { RegisterLocals, SETTLED } from './register-locals.ts';
 import { RegionSite } from './region-site.ts';
@@ -317,7 +318,8 @@ export class RegionEmitter {
     const moves = this.#registers.deferring ? movesOf(node.block) : NO_MOVES;
     let plan: AccessPlan | undefined;
     if (this.#memory instanceof RegionMemoryPath) {
-      plan = planAccesses(node.block, this.#knowledge, this.#guarded.around(index)?.covered);
+      const isInline = inlineOps(node.block, this.#refused, this.circumstances.inexactAccrued);
+      plan = planAccesses(node.block, this.#knowledge, isInline, this.#guarded.around(index)?.covered);
       for (const check of plan.values()) if (check.kind === 'range') this.assumptions.add(check.range);
       this.#memory.follow(node.block, plan, moves, fn, this.#registers);
     } else {

@@ -1,4 +1,4 @@
-import type { Op, Value } from '../../ir/block.ts';
+import type { Block, Op, Value } from '../../ir/block.ts';
 import { rowOf } from '../../ir/op.ts';
 import { floatInlinable } from '../lower-float.ts';
 
@@ -38,6 +38,26 @@ export function regionMode(
     if (effect === 'writes' || op.name === 'store') effects = true;
   }
   return mode;
+}
+
+/** Tells whether the instruction of a block that an op belongs to is held `inline`. `refused`: addresses of those that are not to be. */
+export function inlineOps({ ops }: Block, refused: ReadonlySet<number>, inexactAccrued: boolean): (op: Op) => boolean {
+  let full: Set<Op> | undefined;
+  return (op) => !(full ??= fullOps(ops, refused, inexactAccrued)).has(op);
+}
+
+function fullOps(ops: readonly Op[], refused: ReadonlySet<number>, inexactAccrued: boolean): Set<Op> {
+  const full = new Set<Op>();
+  for (let first = 0; first < ops.length;) {
+    let end = first + 1;
+    while (end < ops.length && ops[end]!.name !== 'insn') end++;
+    const { pc } = ops[first]!;
+    const isRefused = pc !== undefined && refused.has(Number(BigInt.asIntN(64, pc)));
+    if (isRefused || regionMode(ops, first, end, inexactAccrued) !== 'inline')
+      for (let at = first; at < end; at++) full.add(ops[at]!);
+    first = end;
+  }
+  return full;
 }
 
 /** Ops without a common course short enough to be written in line, or whose own code has effects before it refuses. */
