@@ -163,6 +163,7 @@ export class TierUp {
     this.#addresses.forget();
     this.translator.forget();
     this.#tried.clear();
+    this.#unworthy.clear();
   }
 
   /** A region was evicted or made invalid. */
