@@ -264,11 +264,7 @@ export class MainFunction {
     fn.i64Const(this.#isa.alignment);
     fn.op('i64.add');
     fn.localSet(target);
-    fn.i32Const(0);
-    fn.load('i32.load', { offset: STATE + StateOffset.fetchTlb });
-    addEntryOffset(fn, target);
-    fn.localTee(entry);
-    fn.load('i64.load', { offset: TlbEntry.execute });
+    this.#pushFetchTag(target, entry);
     fn.localGet(target);
     fn.op('i64.eq');
     fn.localGet(entry);
@@ -322,15 +318,21 @@ export class MainFunction {
     fn.end(hit);
   }
 
-  /** The same by the first-level TLB, whose entry for the page says what has been decoded from it. */
-  #probeTlb(record: number, pcDelta: number, target: number, next: number): void {
+  /** Leaves in `entry` (i32 local) where the first-level TLB has its entry for the page of `target`, and pushes the address that it permits fetches from. */
+  #pushFetchTag(target: number, entry: number): void {
     const fn = this.#fn;
-    const entry = record;
     fn.i32Const(0);
     fn.load('i32.load', { offset: STATE + StateOffset.fetchTlb });
     addEntryOffset(fn, target);
     fn.localTee(entry);
     fn.load('i64.load', { offset: TlbEntry.execute });
+  }
+
+  /** The same by the first-level TLB, whose entry for the page says what has been decoded from it. */
+  #probeTlb(record: number, pcDelta: number, target: number, next: number): void {
+    const fn = this.#fn;
+    const entry = record;
+    this.#pushFetchTag(target, entry);
     fn.localGet(target);
     fn.i64Const(-PAGE_SIZE + this.#isa.alignment - 1);
     fn.op('i64.and');
