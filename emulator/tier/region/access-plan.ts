@@ -161,50 +161,19 @@ function isPlainAccess({ name, alignment }: Op): boolean {
 }
 
 /** The plain loads and stores of a block, those with addresses at known distances together, in order. */
-export function accessGroups(block: Block): Iterable<readonly Member[]> {
-  const values = new Values(block);
-  /** By state offset. */
-  const registers = new Map<number, Known>();
-  const written = new Set<number>();
+export function accessGroups({ ops }: Block): Iterable<readonly Member[]> {
+  const values = new Values(ops);
   const found = new Map<number, Member[]>();
   let pc = 0;
-  for (let index = 0; index < block.ops.length; index++) {
-    const op = block.ops[index]!;
-    switch (op.name) {
-      case 'insn':
-        pc = Number(op.pc);
-        break;
-      case 'const':
-      case 'add':
-        values.compute(index, op);
-        break;
-      case 'get': {
-        if (op.type !== 'i64') break;
-        const register = stateOffset(op);
-        const held = registers.get(register) ?? values.fresh(written.has(register) ? undefined : register);
-        registers.set(register, held);
-        values.set(index, held);
-        break;
-      }
-      case 'set': {
-        const register = stateOffset(op);
-        written.add(register);
-        if (op.type === 'i64') registers.set(register, values.of(op.args[0]!));
-        else registers.delete(register);
-        break;
-      }
-      case 'load':
-      case 'store': {
-        if (!isPlainAccess(op)) break;
-        const { root, offset, register } = values.of(op.args[0]!);
-        let members = found.get(root);
-        if (members === undefined) found.set(root, (members = []));
-        members.push({ root: register, op, pc, offset, bytes: op.width! / 8, write: op.name === 'store' });
-        break;
-      }
-      default:
-        break;
-    }
+  for (let index = 0; index < ops.length; index++) {
+    const op = ops[index]!;
+    values.follow(index, op);
+    if (op.name === 'insn') pc = Number(op.pc);
+    if (!isPlainAccess(op)) continue;
+    const { root, offset, register } = values.of(op.args[0]!);
+    let members = found.get(root);
+    if (members === undefined) found.set(root, (members = []));
+    members.push({ root: register, op, pc, offset, bytes: op.width! / 8, write: op.name === 'store' });
   }
   return found.values();
 }
@@ -218,69 +187,72 @@ export function movesOf({ ops }: Block): Moves {
   // Most blocks have none.
   if (!ops.some(({ name, type, args }) => name === 'set' && type === 'i64' && ops[args[0]!]!.name === 'add'))
     return moves;
-  const values = new Values({ ops } as Block);
-  const registers = new Map<number, Known>();
+  const values = new Values(ops);
   const lost = new Set<number>();
   ops.forEach((op, index) => {
-    switch (op.name) {
-      case 'const':
-      case 'add':
-        values.compute(index, op);
-        break;
-      case 'get': {
-        if (op.type !== 'i64') break;
-        const register = stateOffset(op);
-        const held = registers.get(register) ?? values.fresh(lost.has(register) ? undefined : register);
-        registers.set(register, held);
-        values.set(index, held);
-        break;
-      }
-      case 'set': {
-        const offset = stateOffset(op);
-        const known = op.type === 'i64' ? values.of(op.args[0]!) : undefined;
-        if (known !== undefined) registers.set(offset, known);
-        else registers.delete(offset);
-        if (known?.register === offset && !lost.has(offset)) moves.set(op, { register: offset, offset: known.offset });
-        else lost.add(offset);
-        break;
-      }
-      default:
-        break;
-    }
+    const known = values.follow(index, op);
+    if (op.name !== 'set') return;
+    const register = stateOffset(op);
+    if (known?.register === register && !lost.has(register)) moves.set(op, { register, offset: known.offset });
+    else lost.add(register);
   });
   return moves;
 }
 
-/** What the values of a block are known as. */
+/** What the values of a block are known as, as far as it was followed. */
 class Values {
   readonly #ops: readonly Op[];
   readonly #known: (Known | undefined)[] = [];
+  /** What registers hold, by state offset, and those that were written. */
+  readonly #registers = new Map<number, Known>();
+  readonly #written = new Set<number>();
   /** The root of constants. */
   readonly #zero = 0;
   #roots = 1;
 
-  constructor({ ops }: Block) {
+  constructor(ops: readonly Op[]) {
     this.#ops = ops;
   }
 
-  /** A number of its own. */
-  fresh(register: number | undefined): Known {
-    return { root: this.#roots++, offset: 0, register };
+  /** Goes on by the next op; of a write of a register of 64 bits what it holds then. */
+  follow(index: Value, op: Op): Known | undefined {
+    switch (op.name) {
+      case 'const':
+      case 'add': {
+        // A sum is known better when one of its parts is a small constant.
+        const known = op.name === 'const' ? this.#constant(op) : this.#sum(op);
+        if (known !== undefined) this.#known[index] = known;
+        return undefined;
+      }
+      case 'get': {
+        if (op.type !== 'i64') return undefined;
+        const register = stateOffset(op);
+        const held = this.#registers.get(register) ?? this.#fresh(this.#written.has(register) ? undefined : register);
+        this.#registers.set(register, held);
+        this.#known[index] = held;
+        return undefined;
+      }
+      case 'set': {
+        const register = stateOffset(op);
+        this.#written.add(register);
+        const known = op.type === 'i64' ? this.of(op.args[0]!) : undefined;
+        if (known === undefined) this.#registers.delete(register);
+        else this.#registers.set(register, known);
+        return known;
+      }
+      default:
+        return undefined;
+    }
   }
 
   /** What a value is known as: a root of its own, when nothing better. */
   of(value: Value): Known {
-    return (this.#known[value] ??= this.fresh(undefined));
+    return (this.#known[value] ??= this.#fresh(undefined));
   }
 
-  set(value: Value, known: Known): void {
-    this.#known[value] = known;
-  }
-
-  /** A constant, or a sum, which is known better when one of its parts is a small constant. */
-  compute(value: Value, op: Op): void {
-    const known = op.name === 'const' ? this.#constant(op) : this.#sum(op);
-    if (known !== undefined) this.#known[value] = known;
+  /** A number of its own. */
+  #fresh(register: number | undefined): Known {
+    return { root: this.#roots++, offset: 0, register };
   }
 
   #constant(op: Op): Known | undefined {

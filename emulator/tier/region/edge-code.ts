@@ -95,7 +95,7 @@ export class EdgeCode {
     const cases: { pc: number; go: () => void }[] = [];
     const to = ending.expected === undefined ? ending.known : [ending.expected];
     for (const each of to)
-      cases.push({ pc: this.#frame.nodes[each]!.pc, go: () => this.#goAside(node, { node: each }) });
+      cases.push({ pc: this.#frame.nodes[each]!.pc, go: () => this.#branchOff(node, { node: each }) });
     emitSwitch(fn, this.#frame.target, cases);
     this.#giveBack(node);
     fn.i32Const(0);
@@ -125,20 +125,20 @@ export class EdgeCode {
         fn.brIf(next);
       } else {
         const otherwise = fn.if();
-        this.#goAside(node, fallThrough);
+        this.#branchOff(node, fallThrough);
         fn.end(otherwise);
       }
       this.#go(node, taken);
       return;
     }
     const then = fn.if();
-    this.#goAside(node, taken);
+    this.#branchOff(node, taken);
     fn.end(then);
     this.#go(node, fallThrough);
   }
 
   /** Goes there on a way of its own, behind which that of the code that follows begins. */
-  #goAside(from: RegionNode, to: Target): void {
+  #branchOff(from: RegionNode, to: Target): void {
     const { registers } = this.#frame;
     const { deferred } = registers;
     this.#go(from, to);
