@@ -1,4 +1,3 @@
-import crypto from 'node:crypto';
 import { riscv64 } from '../isa/riscv/index.ts';
 import type { Abi } from '../linux-user/abi.ts';
 import { riscv64Abi } from '../linux-user/abi-riscv64.ts';
@@ -16,6 +15,7 @@ import { TranslationAccount } from '../tier/translation-cost.ts';
 import { CodeCache, type CodeCacheCounters } from './code-cache.ts';
 import { backgroundCompiler, type Compilation } from './compilation.ts';
 import { flatFetch, type InstructionTrace } from './instruction-trace.ts';
+import { hostRandom } from './surroundings.ts';
 import { createCpu, policyOf, sumCounters, type Tier } from './tier.ts';
 import {
   sumTranslation,
@@ -173,7 +173,7 @@ function hostSurroundings(): Surroundings {
   return {
     monotonic: () => process.hrtime.bigint(),
     realtime: () => BigInt(Math.round((performance.timeOrigin + performance.now()) * 1000)) * 1000n,
-    random: (into) => void crypto.randomFillSync(into),
+    random: hostRandom,
     rest: (milliseconds) => void Atomics.wait(sleeper, 0, 0, milliseconds),
   };
 }

@@ -2,7 +2,6 @@
  * Makes the bundle of this checkout: `node [FLAGS] build.ts CACHE`, under the flags it is to be used with. Its V8 code is that of functions
  * which a few short guests called, so that they go through starting and translating; what they print goes where this process's output goes.
  */
-import { hash } from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -10,7 +9,7 @@ import v8 from 'node:v8';
 import * as esbuild from 'esbuild';
 import { HostError } from '../../emulator/check/errors.ts';
 import { elfPath, findGuest, guestArguments } from '../../suites/guests/guests.ts';
-import { bundleFolder, bundleInput, bundleSubject, runScript } from './bundle.ts';
+import { bundleFolder, bundleInput, bundleSubject, fileState, runScript } from './bundle.ts';
 import type { BundleInput, BundleManifest, BundlePart, BundleParts } from './bundle.ts';
 
 const ROOT = path.join(import.meta.dirname, '..', '..');
@@ -45,7 +44,7 @@ const WHEN_USED = 'when-used';
 const whenUsed: esbuild.Plugin = {
   name: 'when-used',
   setup: ({ onLoad, onResolve }) => {
-    onResolve({ filter: /^node:(child_process|net|worker_threads|zlib)$/ }, ({ path: name }) => ({
+    onResolve({ filter: /^node:(child_process|crypto|net|os|tty|worker_threads|zlib)$/ }, ({ path: name }) => ({
       path: name,
       namespace: WHEN_USED,
     }));
@@ -101,8 +100,8 @@ async function build(cache: string): Promise<void> {
   removeOld(folder);
   const directory = fs.mkdtempSync(path.join(folder, 'made-'));
   const write = (name: string, bytes: Uint8Array): BundlePart => {
-    fs.writeFileSync(path.join(directory, name), bytes);
-    return { file: path.join(path.basename(directory), name), size: bytes.length, sha256: hash('sha256', bytes) };
+    writeWhole(path.join(directory, name), bytes);
+    return { file: path.join(path.basename(directory), name), ...fileState(path.join(directory, name))! };
   };
   const script = write('emulate.cjs', main.outputFiles[0]!.contents);
   const { code, interpreters } = await train(path.join(folder, script.file));
@@ -116,8 +115,13 @@ async function build(cache: string): Promise<void> {
   };
   const manifest: BundleManifest = { subject: bundleSubject(ROOT), inputs, parts };
   const temporary = path.join(directory, 'manifest.json');
-  fs.writeFileSync(temporary, JSON.stringify(manifest));
+  writeWhole(temporary, Buffer.from(JSON.stringify(manifest)));
   fs.renameSync(temporary, path.join(folder, 'manifest.json'));
+}
+
+/** On the disk before this returns: after a failure of power there must not be a file of this size and time without its contents. */
+function writeWhole(file: string, bytes: Uint8Array): void {
+  fs.writeFileSync(file, bytes, { flush: true });
 }
 
 function bundleFrom(name: string, format: 'cjs' | 'esm') {

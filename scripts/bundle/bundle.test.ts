@@ -14,7 +14,7 @@ function scratch(context: TestContext): string {
 }
 
 function manifestOf(root: string, files: readonly string[]): BundleManifest {
-  const part = { file: 'absent', size: 0, sha256: '' };
+  const part = { file: 'absent', size: 0, changed: 0 };
   const inputs = files.map((file) => bundleInput(file)!);
   return {
     subject: bundleSubject(root),
