@@ -9,6 +9,7 @@ import v8 from 'node:v8';
 import * as esbuild from 'esbuild';
 import { HostError } from '../../emulator/check/errors.ts';
 import { elfPath, findGuest, guestArguments } from '../../suites/guests/guests.ts';
+import type { KeptModules } from '../../emulator/tier/interpreter/kept-modules.ts';
 import { bundleFolder, bundleInput, bundleSubject, fileState, runScript } from './bundle.ts';
 import type { BundleInput, BundleManifest, BundlePart, BundleParts } from './bundle.ts';
 
@@ -104,13 +105,19 @@ async function build(cache: string): Promise<void> {
     return { file: path.join(path.basename(directory), name), ...fileState(path.join(directory, name))! };
   };
   const script = write('emulate.cjs', main.outputFiles[0]!.contents);
-  const { code, interpreters } = await train(path.join(folder, script.file));
+  const { code, keptModules } = await train(path.join(folder, script.file));
   const parts: BundleParts = {
     script,
     code: write('emulate.v8', code),
     thread: write('thread.mjs', thread.outputFiles[0]!.contents),
     interpreters: Object.fromEntries(
-      [...interpreters].map(([key, bytes], index) => [key, write(`interpreter-${index}.wasm`, bytes)]),
+      [...keptModules.generated].map(([key, bytes], index) => [key, write(`interpreter-${index}.wasm`, bytes)]),
+    ),
+    tables: Object.fromEntries(
+      [...keptModules.tables].map(([isa, { numbering, records }]) => {
+        const bytes = new Uint8Array(records.buffer, records.byteOffset, records.byteLength);
+        return [isa, { numbering, records: write(`records-${isa}`, bytes) }];
+      }),
     ),
   };
   const manifest: BundleManifest = { subject: bundleSubject(ROOT), inputs, parts };
@@ -139,16 +146,14 @@ function bundleFrom(name: string, format: 'cjs' | 'esm') {
   });
 }
 
-/** Runs guests in the bundle at `file`, and has this thread translate them: V8's code of all functions that were called, and the interpreters that were generated. */
-async function train(
-  file: string,
-): Promise<{ code: Buffer; interpreters: ReadonlyMap<string, Uint8Array<ArrayBuffer>> }> {
+/** Runs guests in the bundle at `file`, and has this thread translate them: V8's code of all functions that were called, and what interpreters begin with. */
+async function train(file: string): Promise<{ code: Buffer; keptModules: KeptModules }> {
   // V8 throws away code that has not run for some collections. The flag is set back, for V8 takes up code only under the flags it was kept with.
   v8.setFlagsFromString('--no-flush-bytecode');
   const { script, bundle } = runScript(fs.readFileSync(file), file);
   for (const argv of TRAINING) await bundle.run(['emulate', '--compilation', 'synchronous', ...argv]);
   v8.setFlagsFromString('--flush-bytecode');
-  return { code: script.createCachedData(), interpreters: bundle.keptModules.generated };
+  return { code: script.createCachedData(), keptModules: bundle.keptModules };
 }
 
 function removeOld(folder: string): void {

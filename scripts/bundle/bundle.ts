@@ -7,7 +7,8 @@
  */
 import type { compilerThread } from '../../emulator/machine/background-compiler.ts';
 import type { serve } from '../../emulator/machine/compiler-service.ts';
-import type { KeptModules } from '../../emulator/tier/interpreter/kept-modules.ts';
+import type { CaseNumbering } from '../../emulator/tier/interpreter/case-table.ts';
+import type { KeptModules, KeptTables } from '../../emulator/tier/interpreter/kept-modules.ts';
 
 // Not imported: the namespace of `node:fs` would have its streams loaded. [measured: 8 ms]
 const fs = process.getBuiltinModule('node:fs');
@@ -51,6 +52,8 @@ export interface BundleParts {
   readonly thread: BundlePart;
   /** Interpreters, by key. */
   readonly interpreters: Readonly<Record<string, BundlePart>>;
+  /** By ISA. */
+  readonly tables: Readonly<Record<string, { readonly numbering: CaseNumbering; readonly records: BundlePart }>>;
 }
 
 export interface BundleManifest {
@@ -113,9 +116,19 @@ export function openBundle(origin: BundleOrigin): BundledCommandLine | undefined
     const part = parts.interpreters[key];
     return part && readPart(folder, part);
   };
+  bundle.keptModules.lookUpTables = (isa) => readTables(origin, isa);
   bundle.compilerThread.file = pathToFileURL(path.join(folder, parts.thread.file));
   bundle.compilerThread.origin = origin;
   return bundle;
+}
+
+/** What the interpreters of an ISA begin with. */
+export function readTables({ folder, parts }: BundleOrigin, isa: string): KeptTables | undefined {
+  const kept = parts.tables[isa];
+  const bytes = kept && readPart(folder, kept.records);
+  if (bytes === undefined) return undefined;
+  const records = new Int32Array(bytes.buffer, bytes.byteOffset, bytes.length / Int32Array.BYTES_PER_ELEMENT);
+  return { numbering: kept!.numbering, records };
 }
 
 /** Undefined when there is none, or none that can be read. */

@@ -51,7 +51,7 @@ const compressed = new FixedWidthDecoder(
     ],
   },
 );
-const assembler = new Assembler(ROWS);
+let assembler: Assembler | undefined;
 
 /** The bits of the instruction at an offset; undefined where it is cut off. */
 function wordAt(bytes: Uint8Array, offset: number): number | undefined {
@@ -141,6 +141,7 @@ export const riscv64: Isa = {
   decodeExecuted: rememberExecuted(wordAt, decodeWord, canonical),
   disassemble: showInstruction,
   assemble: (line, pc) => {
+    assembler ??= new Assembler(ROWS);
     const result = assembler.assemble(line, pc);
     if ('error' in result) return result;
     return Uint8Array.from({ length: result.length }, (_, i) => (result.word >>> (8 * i)) & 0xff);

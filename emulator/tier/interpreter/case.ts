@@ -2,10 +2,10 @@ import { Builder } from '../../ir/builder.ts';
 import type { Block, Op } from '../../ir/block.ts';
 import { rowOf, opRow } from '../../ir/op.ts';
 import { isField, type Operand } from '../../ir/type.ts';
-import type { Instruction, Isa } from '../../isa/instruction.ts';
+import type { Instruction } from '../../isa/instruction.ts';
 import { assert } from '../../check/assert.ts';
 import { floatInlinable } from '../lower-float.ts';
-import { FIRST_CASE, layOut, type RecordOperand } from './record.ts';
+import { layOut, type RecordOperand } from './record.ts';
 
 /** One case of the interpreter: an instruction with its specialised operands known, its length, and how far its jump goes. */
 export interface Case {
@@ -94,29 +94,8 @@ export class RowCases {
   }
 }
 
-/** All rows' cases, numbered from FIRST_CASE. Compressed rows have none: they are executed as what they expand to. */
-export function rowCases(isa: Isa): ReadonlyMap<Instruction, RowCases> {
-  const lengths = new Map<Instruction, Set<number>>();
-  for (const row of isa.rows) {
-    if (row.expandsTo === undefined) {
-      lengths.set(row, (lengths.get(row) ?? new Set()).add(row.length));
-      continue;
-    }
-    for (const target of expansions(row))
-      lengths.set(target, (lengths.get(target) ?? new Set<number>()).add(row.length));
-  }
-  const cases = new Map<Instruction, RowCases>();
-  let next = FIRST_CASE;
-  for (const [row, set] of lengths) {
-    const built = new RowCases(row, [...set], next);
-    cases.set(row, built);
-    next += built.cases.length;
-  }
-  return cases;
-}
-
 /** The rows that a compressed row stands for, found by trying its operands' samples. */
-function expansions(row: Instruction): Set<Instruction> {
+export function expansions(row: Instruction): Set<Instruction> {
   const found = new Set<Instruction>();
   const names = Object.keys(row.operands);
   const longest = Math.max(1, ...names.map((name) => row.operands[name]!.samples.length));

@@ -260,7 +260,7 @@ export class DecodedPages {
         this.#view.setUint16(record, NOT_DECODED, true);
         this.#touched.add(at - offset);
       } else if (op >= FIRST_CASE)
-        this.#view.setUint16(record, this.#module.caseOf(op & ~ENTRY_BIT).op | (op & ENTRY_BIT), true);
+        this.#view.setUint16(record, this.#module.table.singleOp(op & ~ENTRY_BIT) | (op & ENTRY_BIT), true);
     }
   }
 
@@ -373,7 +373,7 @@ export class DecodedPages {
     const { shift } = this.#layout;
     const { bytes, contiguous, fault } = this.#code;
     const { maximumLength, wordAt } = this.#isa;
-    const { caseOf, encoder } = this.#module;
+    const { table, encoder } = this.#module;
     const following = page + PAGE_SIZE;
     let previous = 0;
     let offset = start;
@@ -418,7 +418,7 @@ export class DecodedPages {
       }
       if (this.#awaited.size > 0 && this.#awaited.delete(at)) this.markEntry(at, true);
       if (count > 0) this.#pair(previous, op);
-      if (caseOf(op).terminator) return true;
+      if (table.isTerminator(op)) return true;
       previous = record;
       offset += length;
     }
@@ -427,9 +427,9 @@ export class DecodedPages {
 
   /** Lets the instruction of a record run on into the next one, whose op is given, if the two are a pair. */
   #pair(record: number, nextOp: number): void {
-    const { caseOf, pairOp } = this.#module;
+    const { table } = this.#module;
     const first = this.#view.getUint16(record, true);
-    const op = pairOp(caseOf(first & ~ENTRY_BIT), caseOf(nextOp));
+    const op = table.pairOp(table.singleOp(first & ~ENTRY_BIT), table.singleOp(nextOp));
     if (op !== undefined) this.#view.setUint16(record, op | (first & ENTRY_BIT), true);
   }
 

@@ -1,6 +1,6 @@
 import { assert, CHECK, CheckLevel } from '../../check/assert.ts';
 import type { Op } from '../../ir/block.ts';
-import type { Instruction, Isa } from '../../isa/instruction.ts';
+import type { Isa } from '../../isa/instruction.ts';
 import type { FunctionBuilder } from '../../wasm/function.ts';
 import { ModuleBuilder } from '../../wasm/module.ts';
 import { ValType } from '../../wasm/type.ts';
@@ -9,12 +9,14 @@ import { Lowering } from '../lower.ts';
 import { FlatMemoryPath, type MemoryPath } from '../memory-path.ts';
 import { Runtime, type RuntimeOptions } from '../runtime.ts';
 import { importTlbSlowPaths, TlbMemoryPath } from '../tlb-path.ts';
-import { casePairs, rowCases, type Case, type Pair, type RowCases } from './case.ts';
+import type { Case } from './case.ts';
+import { CaseTable } from './case-table.ts';
 import { FunctionSite } from './case-site.ts';
-import { keptModules } from './kept-modules.ts';
+import { keptModules, type KeptTables } from './kept-modules.ts';
 import { MainFunction } from './main-function.ts';
 import { COMMON_PAIRS, COMMON_TWINS } from './pairs.ts';
 import { ENTRY_BIT, FIRST_CASE, PageLayout, RecordField } from './record.ts';
+import { RecordCache } from './record-cache.ts';
 import { RecordEncoder } from './record-encoder.ts';
 
 const { i32 } = ValType;
@@ -24,13 +26,9 @@ export interface InterpreterModule {
   /** Exports `run`, and the table `twins` of the cases' own functions. */
   readonly module: WebAssembly.Module;
   readonly bytes: Uint8Array<ArrayBuffer>;
-  readonly cases: ReadonlyMap<Instruction, RowCases>;
+  readonly table: CaseTable;
   readonly encoder: RecordEncoder;
   readonly layout: PageLayout;
-  /** The case that records with this `op` begin with: of a pair, the first. */
-  readonly caseOf: (op: number) => Case;
-  /** The `op` for the first of two neighbours when they are a pair. */
-  readonly pairOp: (first: Case, second: Case) => number | undefined;
   /** The own function of the case that records with this `op` begin with. */
   readonly twin: (op: number) => TwinModule;
 }
@@ -69,18 +67,14 @@ export function interpreterModule(isa: Isa, options: RuntimeOptions): Interprete
  */
 export function generateInterpreter(isa: Isa, options: RuntimeOptions, keptAs?: string): InterpreterModule {
   const layout = new PageLayout(isa);
-  const cases = rowCases(isa);
-  const all = [...cases.values()].flatMap((row) => row.cases);
-  const pairs = casePairs(COMMON_PAIRS[isa.name] ?? [], all, FIRST_CASE + all.length);
-  const byOp = [...all, ...pairs.map(({ first }) => first)];
-  assert(FIRST_CASE + byOp.length < ENTRY_BIT, 'the number of a case leaves the entry bit free');
+  const { table, cache } = keptAs === undefined ? makeTables(isa) : sharedTables(isa);
+  assert(FIRST_CASE + table.count < ENTRY_BIT, 'the number of a case leaves the entry bit free');
   const kept = keptAs === undefined || CHECK >= CheckLevel.full ? undefined : keptModules.lookUp(keptAs);
-  const bytes = kept ?? writeInterpreter(isa, options, layout, all, pairs, byOp);
+  const bytes = kept ?? writeInterpreter(isa, options, layout, table);
   if (keptAs !== undefined && kept === undefined) keptModules.generated.set(keptAs, bytes);
-  const caseOf = (op: number) => byOp[op - FIRST_CASE]!;
   const twins = new Map<Case, TwinModule>();
   const twin = (op: number): TwinModule => {
-    const which = caseOf(op);
+    const which = table.caseOf(op);
     let made = twins.get(which);
     if (made === undefined) {
       made = twinModule(isa, options, which, layout.shift);
@@ -88,29 +82,51 @@ export function generateInterpreter(isa: Isa, options: RuntimeOptions, keptAs?: 
     }
     return made;
   };
-  const pairOps = new Map(pairs.map(({ op, first, second }) => [pairKey(first, second), op]));
-  const pairOp = (first: Case, second: Case) => pairOps.get(pairKey(first, second));
   return {
     module: new WebAssembly.Module(bytes),
     bytes,
-    cases,
-    encoder: new RecordEncoder(isa, layout, cases),
+    table,
+    encoder: new RecordEncoder(isa, layout, table, cache),
     layout,
-    caseOf,
-    pairOp,
     twin,
   };
 }
 
-/** The module's bytes. `byOp`: the case that records begin with, from FIRST_CASE on. */
+interface Tables {
+  readonly table: CaseTable;
+  /** One for all processes of a run, since forks decode the same code again. */
+  readonly cache: RecordCache;
+}
+
+const tables = new WeakMap<Isa, Tables>();
+
+/** Neither cases nor records depend on how memory is reached. */
+function sharedTables(isa: Isa): Tables {
+  let shared = tables.get(isa);
+  if (shared === undefined) {
+    const kept = CHECK >= CheckLevel.full ? undefined : keptModules.lookUpTables(isa.name);
+    shared = makeTables(isa, kept);
+    tables.set(isa, shared);
+    keptModules.tables.set(isa.name, { numbering: shared.table.numbering, records: shared.cache.slots });
+  }
+  return shared;
+}
+
+function makeTables(isa: Isa, kept?: KeptTables): Tables {
+  const table = new CaseTable(isa, COMMON_PAIRS[isa.name] ?? [], kept?.numbering);
+  return { table, cache: new RecordCache(kept?.records) };
+}
+
+/** The module's bytes. */
 function writeInterpreter(
   isa: Isa,
   options: RuntimeOptions,
   layout: PageLayout,
-  all: readonly Case[],
-  pairs: readonly Pair[],
-  byOp: readonly Case[],
+  cases: CaseTable,
 ): Uint8Array<ArrayBuffer> {
+  const { all, pairs } = cases;
+  // The case that records begin with, from FIRST_CASE on.
+  const byOp = [...all, ...pairs.map(({ first }) => first)];
   const module = new ModuleBuilder({ check: CHECK >= CheckLevel.full });
   const runtime = new Runtime(module, isa, options);
   const memory = memoryPath(module, options);
@@ -131,10 +147,6 @@ function writeInterpreter(
   new MainFunction(main, isa, all, pairs, layout, memory, runtime, table, options.translated === true).write(twinType);
   module.exportFunction('run', main);
   return module.encode({ names: true });
-}
-
-function pairKey(first: Case, second: Case): number {
-  return first.op * 0x1_0000 + second.op;
 }
 
 /** What stands in the table for every twin that has not been called yet: has it made and goes on there. */

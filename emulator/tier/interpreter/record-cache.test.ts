@@ -4,8 +4,9 @@ import { testSeed } from '../../bits/float-operands.ts';
 import { Random } from '../../ir/random.ts';
 import { riscv64 } from '../../isa/riscv/index.ts';
 import { PAGE_SIZE } from '../../layout/memory-map.ts';
-import { rowCases } from './case.ts';
+import { CaseTable } from './case-table.ts';
 import { PageLayout } from './record.ts';
+import { RecordCache } from './record-cache.ts';
 import { RecordEncoder } from './record-encoder.ts';
 
 const CASES = 200_000;
@@ -16,7 +17,8 @@ test('a record that is remembered is the one that would be made, wherever its in
   const seed = testSeed();
   context.diagnostic(`SEED=${seed}`);
   const random = new Random(seed);
-  const encoder = new RecordEncoder(riscv64, new PageLayout(riscv64), rowCases(riscv64));
+  const table = new CaseTable(riscv64, []);
+  const encoder = new RecordEncoder(riscv64, new PageLayout(riscv64), table, new RecordCache());
   const bytes = new Uint8Array(4);
   const view = new DataView(bytes.buffer);
   const words = Array.from({ length: WORDS }, () => {

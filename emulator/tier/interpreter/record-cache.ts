@@ -1,3 +1,4 @@
+import { assert } from '../../check/assert.ts';
 import { PAGE_SIZE } from '../../layout/memory-map.ts';
 
 const LOG_SLOTS = 15;
@@ -16,11 +17,18 @@ const MULTIPLIER = 0x9e3779b1;
  * not found; finding and copying takes 50 ns, decoding and encoding 2 µs]
  */
 export class RecordCache {
-  readonly #slots = new Int32Array(SLOT << LOG_SLOTS);
+  /** In the process's own order of bytes. */
+  readonly slots: Int32Array<ArrayBuffer>;
+
+  /** `slots`: those of a cache that was filled before, by the same sources. */
+  constructor(slots = new Int32Array(SLOT << LOG_SLOTS)) {
+    assert(slots.length === SLOT << LOG_SLOTS, 'the slots are of such a cache');
+    this.slots = slots;
+  }
 
   /** Copies the record of an encoding at an offset in its page to `target` from index `at`. Its op; 0 when it is not known. */
   copy(word: number, offset: number, target: Int32Array, at: number): number {
-    const slots = this.#slots;
+    const slots = this.slots;
     const slot = slotOf(word);
     if (slots[slot] !== (word | 0)) return 0;
     const to = offset + slots[slot + DISPLACEMENT]!;
@@ -37,7 +45,7 @@ export class RecordCache {
 
   /** `displacement`: of a jump that may stay in the page; `near`: `words` are for where it does. */
   remember(word: number, displacement: number | undefined, near: boolean, words: readonly number[]): void {
-    const slots = this.#slots;
+    const slots = this.slots;
     const slot = slotOf(word);
     if (slots[slot] !== (word | 0)) slots.fill(0, slot, slot + SLOT);
     slots[slot] = word;

@@ -1,9 +1,10 @@
 import { assert } from '../../check/assert.ts';
-import type { Decoded, Instruction, Isa } from '../../isa/instruction.ts';
+import type { Decoded, Isa } from '../../isa/instruction.ts';
 import { PAGE_SIZE } from '../../layout/memory-map.ts';
 import type { Case, RowCases } from './case.ts';
+import type { CaseTable } from './case-table.ts';
 import { type PageLayout, RecordField } from './record.ts';
-import { RecordCache } from './record-cache.ts';
+import type { RecordCache } from './record-cache.ts';
 
 /** The record of an instruction, wherever it stands: 32 bits each. */
 export interface EncodedRecord {
@@ -13,21 +14,22 @@ export interface EncodedRecord {
 
 /** Makes records of instructions. */
 export class RecordEncoder {
-  /** What has been made of encodings: one for all processes, since forks decode the same code again. */
-  readonly cache = new RecordCache();
+  /** What has been made of encodings. */
+  readonly cache: RecordCache;
   readonly #isa: Isa;
   readonly #layout: PageLayout;
-  readonly #cases: ReadonlyMap<Instruction, RowCases>;
+  readonly #table: CaseTable;
 
-  constructor(isa: Isa, layout: PageLayout, cases: ReadonlyMap<Instruction, RowCases>) {
+  constructor(isa: Isa, layout: PageLayout, table: CaseTable, cache: RecordCache) {
+    this.cache = cache;
     this.#isa = isa;
     this.#layout = layout;
-    this.#cases = cases;
+    this.#table = table;
   }
 
   /** The record of an instruction at an offset of its page; an offset of PAGE_SIZE means that no jump of it is near. It is remembered for `word`. */
   encode(decoded: Decoded, offset: number, word?: number): EncodedRecord {
-    const cases = this.#cases.get(decoded.row);
+    const cases = this.#table.casesOf(decoded.row);
     assert(cases !== undefined, 'the interpreter has cases for every row');
     const displacement = cases.displacement === undefined ? undefined : decoded.operands[cases.displacement]!;
     const mayBeNear = displacement !== undefined && displacement % this.#isa.alignment === 0;
