@@ -133,8 +133,7 @@ test('a file with a right checksum and wrong fields is refused, whatever is wron
     'a mode outside of the state': { circumstances: { modes: [[1e6, 0]], inexactAccrued: false } },
     'an assumption of nothing': { assumptions: [null] },
     'no longest run': { longest: 0 },
-    'bytes that are no module': { bytes: code.bytes.slice(0, -1) },
-    'a module without run': { bytes: new Uint8Array([0, 0x61, 0x73, 0x6d, 1, 0, 0, 0]) },
+    'pages where addresses are not translated': { pages: [0] },
   };
   for (const [what, fields] of Object.entries(wrong)) {
     const file = encodeCode([{ code: { ...code, ...fields } as StoredCode['code'], source }], 'key');

@@ -2,7 +2,7 @@ import crypto from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
 import { HostError } from '../check/errors.ts';
-import { decodeCode, encodeCode } from '../tier/region/code-file.ts';
+import { type CodeAddresses, decodeCode, encodeCode } from '../tier/region/code-file.ts';
 import { CodeStore } from '../tier/region/code-store.ts';
 import { HOST_FUSES } from '../tier/host-fuses.ts';
 import type { TierPolicy } from '../tier/policy.ts';
@@ -16,9 +16,12 @@ const DIRECTORY_CAPACITY = 256 << 20;
 
 /** What emitted code depends on beside the guest bytes, which are compared when it is used. */
 export interface CodeCacheSubject {
+  /** What is run, or so much of it that other subjects differ. */
   readonly program: Uint8Array;
   readonly isa: string;
   readonly guestSize: number;
+  /** Guest memory is behind address translation. */
+  readonly translated?: boolean;
   readonly policy: TierPolicy;
   readonly disabledPasses?: ReadonlySet<string>;
 }
@@ -57,7 +60,7 @@ export class CodeCache {
         cause: error,
       });
     }
-    this.#load(subject.guestSize);
+    this.#load(subject.translated === true ? 'anywhere' : subject.guestSize);
   }
 
   get path(): string {
@@ -89,17 +92,17 @@ export class CodeCache {
     removeOldest(this.#directory, this.path);
   }
 
-  #load(guestSize: number): void {
+  #load(addresses: CodeAddresses): void {
     const file = readIfThere(this.path);
     if (file === undefined) return;
     const body = file.subarray(0, Math.max(0, file.length - CHECKSUM_SIZE));
     const isWhole = checksum(body).equals(file.subarray(body.length));
-    const regions = isWhole ? decodeCode(body, this.#key, guestSize) : 'damaged';
+    const regions = isWhole ? decodeCode(body, this.#key, addresses) : 'damaged';
     if (typeof regions === 'string') {
       this.counters.rejected++;
       return;
     }
-    for (const { code, source } of regions) this.store.add(code, source);
+    for (const { code, source } of regions) this.store.add(code, source, false);
     this.counters.loaded = regions.length;
     // The time of the last use decides which files go first.
     const now = new Date();
@@ -118,9 +121,20 @@ export function engineIdentity(root = path.join(import.meta.dirname, '..')): str
   return `${hash.digest('hex')} V8 ${process.versions.v8} fuses ${HOST_FUSES}`;
 }
 
-function keyOf({ program, isa, guestSize, policy, disabledPasses }: CodeCacheSubject, engine: string): string {
+function keyOf(
+  { program, isa, guestSize, translated = false, policy, disabledPasses }: CodeCacheSubject,
+  engine: string,
+): string {
   const content = crypto.createHash('sha256').update(program).digest('hex');
-  const facts = JSON.stringify([engine, content, isa, guestSize, policy, [...(disabledPasses ?? [])].sort()]);
+  const facts = JSON.stringify([
+    engine,
+    content,
+    isa,
+    guestSize,
+    translated,
+    policy,
+    [...(disabledPasses ?? [])].sort(),
+  ]);
   return crypto.createHash('sha256').update(facts).digest('hex').slice(0, 32);
 }
 

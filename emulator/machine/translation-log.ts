@@ -120,7 +120,7 @@ export function sumTranslation(
   for (const engine of engines) totals.add(engine);
   // Processes of one run may share a store.
   const stores = [...new Set(engines.map(({ store }) => store))];
-  const store = { warmed: 0, warmHits: 0, cooled: 0, forgotten: 0 };
+  const store = { warmed: 0, warmHits: 0, cooled: 0, forgotten: 0, refused: 0 };
   for (const { counters } of stores)
     for (const name of Object.keys(store) as (keyof CodeStoreCounters)[]) store[name] += counters[name];
   return {

@@ -2,7 +2,7 @@ import type { Isa } from '../isa/instruction.ts';
 import { PAGE_SIZE } from '../layout/memory-map.ts';
 import { CompilerClient } from './background/client.ts';
 import { BackgroundTranslation } from './background/translation.ts';
-import type { CodeSpace } from './code-space.ts';
+import { type CodeSpace, NOWHERE } from './code-space.ts';
 import type { TieredCounters, TieredOptions, TranslationReason } from './engine-options.ts';
 import { Hotspots } from './hotspots.ts';
 import type { Interpreter } from './interpreter/interpreter.ts';
@@ -13,9 +13,9 @@ import { CodeStore } from './region/code-store.ts';
 import type { Discovery } from './region/discover.ts';
 import { chooseEntry } from './region/entry.ts';
 import type { RegionNode } from './region/node.ts';
-import { type Region, sitesOf } from './region/region.ts';
+import type { PlacedRegion, Region } from './region/region.ts';
 import type { RegionTable } from './region/region-table.ts';
-import { type CompiledRegion, rangesOf } from './region/translate.ts';
+import { rangesOf } from './region/translate.ts';
 import { Translator } from './region/translator.ts';
 import { Stepper } from './stepper.ts';
 import { type CodeGuard, tlbImports } from './tlb-imports.ts';
@@ -64,6 +64,8 @@ export class TierUp {
   #background: BackgroundTranslation | undefined;
   /** Eager translation does not try an address twice. */
   readonly #tried = new Set<number>();
+  /** Places where stored code may begin, and control has not been since their pages were first executed. */
+  readonly #expected = new Set<number>();
   /** Seeds of what was taken from the store as known: when it is dropped, it is no more so. */
   readonly #promoted = new Set<number>();
   /** By guest address where control arrived, the region that was not worth being made there. */
@@ -96,11 +98,12 @@ export class TierUp {
         ? { tlb: tlbImports(memory, options.translation.mmu, this.#guard()), helper: interpreter.callHelper }
         : {}),
       recordsOf: (place) => interpreter.recordsOf(place),
+      admitPage: (place) => interpreter.admitPage(place),
       limits: policy.limits,
       passes: policy.passes,
       guardGain: policy.guardGain,
       ...(options.disabledPasses ? { disabledPasses: options.disabledPasses } : {}),
-      mayTranslate: (pc) => interpreter.isDecoded(pc),
+      mayTranslate: (pc) => interpreter.isDecoded(pc) || this.#isKnown(pc),
       jumpTargets,
       codeWritten: (address, bytes) => interpreter.codeWritten(address, bytes),
       floatCalled: () => counters.floatCalls++,
@@ -128,7 +131,7 @@ export class TierUp {
           regions,
           store,
           translator,
-          add: (reason, compiled, made) => this.#add(reason, compiled, { nodes: [], ...made }),
+          add: (reason, placed, made) => this.#add(reason, placed, { nodes: [], ...made }),
         },
       );
     }
@@ -154,6 +157,24 @@ export class TierUp {
     if (!this.#code.contiguous) return;
     this.#addresses.forget();
     this.#regions.invalidate(page, PAGE_SIZE, 'writes');
+  }
+
+  /** Behind address translation, the page at a place is about to be executed for the first time, at a guest address: control comes out where stored code begins. */
+  codePageReached(page: number, pc: number): void {
+    if (this.#policy.eager) return;
+    for (const seed of this.store.seedsIn(pc)) {
+      this.#expected.add(page + seed - pc);
+      this.#interpreter.markEntry(page + seed - pc, true);
+    }
+  }
+
+  /** Control is where an entry was, and there is none. When stored code was to be expected there, that is installed if it fits now. */
+  expected(pc: number): void {
+    const place = this.#code.placeOf(pc);
+    if (!this.#expected.delete(place)) return;
+    this.#interpreter.markEntry(place, false);
+    const stored = this.translator.stored(pc);
+    if (stored !== undefined) this.#addStored('known', stored);
   }
 
   /** Code or protection of guest bytes [gva, gva + length) may be anything now. */
@@ -184,15 +205,15 @@ export class TierUp {
     this.#tried.add(pc);
     if (!this.#interpreter.prepare()) return;
     const stored = this.translator.stored(pc);
-    if (stored !== undefined) this.#add('reached', stored, { nodes: [], generation: 0, reused: true });
-    else this.#install('reached', pc, this.translator.discovery(pc));
+    if (stored !== undefined) this.#addStored('reached', stored);
+    else this.#install('reached', this.translator.discovery(pc));
   }
 
   /** The interpreter has run a sample's length and is at pc: translates what it has been seen at often enough to be worth the cost. */
   sampled(pc: number): void {
     const { sampleInterval, hotSamples, leastRegion, traceLength } = this.#policy;
     const samples = this.#hotspots.sampled(pc);
-    if (this.#code.contiguous && this.#promote(pc)) return;
+    if (this.#promote(pc)) return;
     if (this.#background?.ready === true) return this.#background.sampled(pc, samples, this.end);
     if (samples < hotSamples || samples * sampleInterval < this.#cost.of(leastRegion)) return;
     // At the end of the budget there is nothing left to look at; the next sample may be elsewhere.
@@ -205,7 +226,7 @@ export class TierUp {
     const { entry, discovery, instructions, ranges } = this.#survey(seed);
     const interpreted = sampleInterval * this.#hotspots.samplesIn(ranges);
     if (interpreted < this.#cost.of(instructions)) this.#hotspots.wait(pc, 2 * samples);
-    else if (entry !== undefined) this.#install('sampled', entry, discovery);
+    else if (entry !== undefined) this.#install('sampled', discovery);
   }
 
   /** Control has left a region so many more times for pc, where there is none: the region grows or another begins there when that is worth it. */
@@ -231,7 +252,7 @@ export class TierUp {
       this.#hotspots.await(pc, 2 * times);
       return;
     }
-    const made = this.#install('arrivals', seed, discovery);
+    const made = this.#install('arrivals', discovery);
     if (made !== undefined && region.live) made.parent = region;
   }
 
@@ -263,11 +284,13 @@ export class TierUp {
 
   /** Installs stored code unless it does not fit, was taken before, is there, or does not hold `pc` where that matters. */
   #takeKnown(seed: number, reason: 'known' | 'prefetched', pc = seed): boolean {
-    if (this.#promoted.has(seed) || this.#regions.holds(seed)) return false;
-    const code = this.translator.stored(seed, (one) => one.ranges.some(([low, high]) => low <= pc && pc < high));
-    if (code === undefined) return false;
+    if (this.#promoted.has(seed)) return false;
+    const place = this.#code.placeOf(seed);
+    if (place === NOWHERE || this.#regions.holds(place)) return false;
+    const stored = this.translator.stored(seed, (one) => one.ranges.some(([low, high]) => low <= pc && pc < high));
+    if (stored === undefined) return false;
     this.#promoted.add(seed);
-    const region = this.#add(reason, code, { nodes: [], generation: 0, reused: true });
+    const region = this.#addStored(reason, stored);
     if (reason === 'prefetched') {
       region.prefetched = true;
       this.#counters.prefetched++;
@@ -335,9 +358,12 @@ export class TierUp {
     const generation = refusal ? region.generation : region.generation + 1;
     if (!region.live || generation > this.#policy.generations) return;
     if (this.#background?.ready === true) return this.#background.renew(region, refusal);
+    const nodes = this.translator.nodesOf(this.translator.discovery(region.seed));
     this.#regions.remove(region);
-    const renewed = this.#install('renewed', region.seed, this.translator.discovery(region.seed), generation);
-    if (renewed !== undefined) renewed.distrusts = region.distrusts + (refusal ? 1 : 0);
+    if (nodes.length === 0) return;
+    const placed = this.#translate(nodes);
+    const renewed = this.#add('renewed', placed, { nodes, generation, reused: false });
+    renewed.distrusts = region.distrusts + (refusal ? 1 : 0);
   }
 
   #guard(): CodeGuard {
@@ -371,29 +397,46 @@ export class TierUp {
     return { discovery, entry, instructions, ranges: rangesOf(nodes) };
   }
 
-  #install(reason: TranslationReason, seed: number, discovery: Discovery, generation = 0): Region | undefined {
+  #install(reason: TranslationReason, discovery: Discovery): Region | undefined {
     const nodes = this.translator.nodesOf(discovery);
     if (nodes.length === 0) return undefined;
-    const stored = reason === 'renewed' || reason === 'reached' ? undefined : this.translator.stored(seed);
-    if (stored === undefined && this.#code.contiguous)
-      this.#stepper.observe(nodes, this.#policy.observedSteps, this.end);
-    const code = stored ?? this.translator.translate(nodes);
-    return this.#add(reason, code, { nodes, generation, reused: stored !== undefined });
+    const seed = nodes[0]!.pc;
+    // What is there already does not hold what is wanted.
+    const there = this.#regions.entryAt(seed)?.region.code;
+    const stored = reason === 'reached' ? undefined : this.translator.stored(seed, (code) => code !== there);
+    if (stored !== undefined) return this.#add(reason, stored, { nodes, generation: 0, reused: true });
+    return this.#add(reason, this.#translate(nodes), { nodes, generation: 0, reused: false });
+  }
+
+  #translate(nodes: readonly RegionNode[]): PlacedRegion {
+    if (this.#code.contiguous) this.#stepper.observe(nodes, this.#policy.observedSteps, this.end);
+    return this.translator.translate(nodes);
+  }
+
+  #addStored(reason: TranslationReason, stored: PlacedRegion): Region {
+    return this.#add(reason, stored, { nodes: [], generation: 0, reused: true });
+  }
+
+  /** Whether an instruction that has not been decoded here is in a region that came from another run or process. */
+  #isKnown(pc: number): boolean {
+    if (this.translator.counters.reused === 0) return false;
+    const place = this.#code.placeOf(pc);
+    return place !== NOWHERE && this.#regions.holds(place);
   }
 
   #add(
     reason: TranslationReason,
-    code: CompiledRegion,
+    placed: PlacedRegion,
     made: { nodes: readonly RegionNode[]; generation: number; reused: boolean; module?: WebAssembly.Module },
   ): Region {
     const { nodes, generation, reused, module } = made;
-    // Not all of it need have been executed in this run; without translation, addresses are places.
-    if (reused) for (const [low, high] of code.ranges) this.#interpreter.guard(low, high - low);
+    const { code, sites } = placed;
+    // Not all of it need have been executed in this run.
+    if (reused) for (const [low, high] of sites.ranges) this.#interpreter.guard(low, high - low);
     this.#counters.regions++;
-    const sites = sitesOf(code);
     // An instruction that runs on into another page has no record there.
     if (!this.#code.contiguous) for (const [low, high] of sites.ranges) this.#interpreter.noteCode(low, high);
-    const region = this.#regions.add(code, this.translator.instantiate(code, module), generation, sites);
+    const region = this.#regions.add(code, this.translator.instantiate(placed, module), generation, sites);
     this.#translated?.({ reason, instructions: this.#counters.instructions, nodes, region, reused });
     return region;
   }

@@ -54,6 +54,7 @@ export class TieredEngine {
       ...options,
       codeChanged: (place, length) => this.#tierUp.codeChanged(place, length),
       codePageAdded: (page) => this.#tierUp.codePageAdded(page),
+      codePageReached: (page, pc) => this.#tierUp.codePageReached(page, pc),
     });
     const counters = Object.assign(this.#interpreter.counters, {
       regions: 0,
@@ -157,7 +158,7 @@ export class TieredEngine {
   #entryAt(pc: number): Entry | undefined {
     const entry = this.#regions.entryAt(pc);
     if (entry === undefined) return undefined;
-    const { pages } = entry.region.code;
+    const { pages } = entry.region.site;
     for (const page of pages) {
       if (this.#code.placeOf(page.pc) !== page.place) return undefined;
       this.#code.link(page.pc | 0, Math.floor(page.pc / 2 ** 32), page.records);
@@ -185,7 +186,10 @@ export class TieredEngine {
     this.#untilSample -= counters.instructions - before;
     this.#tierUp.takeCompiled();
     if (reason === ENTERED) {
-      if (this.#entryAt(readPc(this.#state)) !== undefined) return ExitReason.budget;
+      const pc = readPc(this.#state);
+      if (this.#entryAt(pc) !== undefined) return ExitReason.budget;
+      this.#tierUp.expected(pc);
+      if (this.#entryAt(pc) !== undefined) return ExitReason.budget;
       // Another address of the same code, or another address space at the same address.
       return this.#interpreter.runPastEntries(Math.min(this.#tierUp.end - counters.instructions, FEW_INSTRUCTIONS));
     }
@@ -286,7 +290,7 @@ export class TieredEngine {
   /** The jump cache did not hold a region that is there. */
   #refill(pc: number, { region, number }: Entry): void {
     this.counters.chainRefills++;
-    this.#dispatcher.cache(pc, region.index, number, region.code.pages);
+    this.#dispatcher.cache(pc, region.index, number, region.site.pages);
   }
 
   #retire(instructions: number): void {

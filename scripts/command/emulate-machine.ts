@@ -23,6 +23,7 @@ export interface RunFlags {
   readonly deterministic: boolean;
   readonly compilation: Compilation;
   readonly memorySize: number;
+  readonly cacheDirectory?: string;
   readonly maximumInstructions?: number;
   /** Seconds. */
   readonly timeout?: number;
@@ -45,6 +46,7 @@ export async function emulateMachine(flags: MachineFlags, run: RunFlags): Promis
     ...(run.trace === undefined ? {} : { trace: run.trace }),
     deterministic: run.deterministic,
     compilation: run.compilation,
+    ...(run.cacheDirectory === undefined ? {} : { cacheDirectory: run.cacheDirectory }),
     ...(flags.virtio === undefined ? {} : { transport: flags.virtio }),
     ...(flags.mmu === undefined ? {} : { mmu: flags.mmu }),
     output: (bytes) => output.add(bytes),
@@ -58,6 +60,7 @@ export async function emulateMachine(flags: MachineFlags, run: RunFlags): Promis
     if (flags.screenshot !== undefined) takeScreenshot(machine, flags.screenshot);
     const { compilerFailure } = machine;
     if (compilerFailure !== undefined) note(`dyno: compiling in the background ended early: ${compilerFailure}`);
+    machine.saveCode();
     return { code: exitCode(outcome), seconds, counters: machine.counters };
   } finally {
     machine.close();

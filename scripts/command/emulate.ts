@@ -108,7 +108,7 @@ export function command(): Command {
     .option('--timeline', 'list on standard error when what was translated, and why')
     .option('--dump <what:address>', 'show on standard error the region that holds a guest address: regions, ir, wasm')
     .option('--trace <file>', 'write every instruction; they are run one by one, not in regions')
-    .option('--cache-dir <dir>', 'keep translations there for the next start of the same program')
+    .option('--cache-dir <dir>', 'keep translations there for the next start of the same program or machine')
     .passThroughOptions()
     .addHelpText('after', EXAMPLES)
     .action(async (args: readonly string[], flags: Flags) => {
@@ -131,7 +131,8 @@ async function emulate(args: readonly string[], flags: Flags): Promise<number> {
     const { emulateMachine } = await import('./emulate-machine.ts');
     const tracing = openTrace(flags);
     const compilation = compilationOf(flags);
-    const run = { ...tracing.options, deterministic, compilation, memorySize, ...limits };
+    const cache = flags.cacheDir === undefined ? {} : { cacheDirectory: flags.cacheDir };
+    const run = { ...tracing.options, deterministic, compilation, memorySize, ...cache, ...limits };
     const { code, seconds, counters } = await emulateMachine(flags, run);
     tracing.close();
     writeStatistics(flags, seconds, counters);

@@ -1,7 +1,7 @@
 /**
- * Real firmware and kernels on the machine: `scripts/with-runtime scripts/conformance/boots.ts [NAME…] [--tier TIER] [--background] [--verbose]`
+ * Real firmware and kernels on the machine: `scripts/with-runtime scripts/conformance/boots.ts [NAME…] [--tier TIER] [--background] [--warm] [--verbose]`
  * boots each, checks what it printed, and prints a line with counters. What is not on this machine is skipped with its reason. They are deterministic,
- * unless translation is in the background.
+ * unless translation is in the background. `--warm`: each is booted a second time, with the translations of the first, which must go the same way.
  */
 import { execFileSync, spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -46,18 +46,32 @@ export const SCENARIOS: readonly BootScenario[] = [
   { name: 'linux-devices', long: true, prepare: linuxDevices },
 ];
 
+export interface BootOptions {
+  readonly background?: boolean;
+  /** Where translations are kept from one boot to the next. */
+  readonly cacheDirectory?: string;
+}
+
 /** Boots a scenario; the complaints about it are empty when all is well. */
 export async function runScenario(
   scenario: BootScenario,
   tier: Tier = 'auto',
-  background = false,
+  { background = false, cacheDirectory }: BootOptions = {},
 ): Promise<{ run: BootRun; complaints: readonly string[] } | Absent> {
   const prepared = await scenario.prepare();
   if ('absent' in prepared) return prepared;
   try {
     const { request } = prepared;
     const when = background ? ({ deterministic: false, compilation: 'background' } as const) : {};
-    const run = await boot({ ...request, machine: { ...request.machine, tier, ...when } });
+    const cache = cacheDirectory === undefined ? {} : { cacheDirectory };
+    const run = await boot({
+      ...request,
+      machine: { ...request.machine, tier, ...when, ...cache },
+      finished: (machine) => {
+        request.finished?.(machine);
+        machine.saveCode();
+      },
+    });
     return { run, complaints: prepared.judge(run) };
   } finally {
     prepared.cleanUp?.();
@@ -251,35 +265,67 @@ async function main(): Promise<number> {
     options: {
       tier: { type: 'string', default: 'auto' },
       background: { type: 'boolean', default: false },
+      warm: { type: 'boolean', default: false },
       verbose: { type: 'boolean', default: false },
     },
   });
   const names = SCENARIOS.map(({ name }) => name);
   const unknown = positionals.find((name) => !names.includes(name));
   if (unknown !== undefined || !isTier(values.tier)) {
-    console.error(`usage: boots.ts [${names.join('|')}]… [--tier ${TIERS.join('|')}] [--background] [--verbose]`);
+    console.error(
+      `usage: boots.ts [${names.join('|')}]… [--tier ${TIERS.join('|')}] [--background] [--warm] [--verbose]`,
+    );
     return 2;
   }
   let status = 0;
   for (const scenario of SCENARIOS) {
     if (positionals.length > 0 && !positionals.includes(scenario.name)) continue;
-    const result = await runScenario(scenario, values.tier, values.background);
+    const { tier, background, verbose } = values;
+    const result = values.warm ? await bootTwice(scenario, tier) : await runScenario(scenario, tier, { background });
     if ('absent' in result) {
       console.log(`skipped ${scenario.name}: ${result.absent}`);
       continue;
     }
-    const { run, complaints } = result;
-    if (values.verbose || complaints.length > 0) console.log(run.transcript);
-    const phases = run.phases.map(
-      ({ name, instructions, seconds }) => `${name} ${(instructions / 1e6).toFixed(1)} M ${seconds.toFixed(1)} s`,
-    );
-    console.log(
-      `${complaints.length === 0 ? 'ok  ' : 'FAIL'} ${scenario.name}: ${phases.join(', ')}, end ${run.instructions} instructions ${run.seconds.toFixed(1)} s`,
-    );
-    for (const complaint of complaints) console.log(`     ${complaint}`);
-    if (complaints.length > 0) status = 1;
+    if (!report(scenario, result, verbose)) status = 1;
   }
   return status;
+}
+
+/** The second boot, of which it is told where it went another way than the first. */
+async function bootTwice(scenario: BootScenario, tier: Tier): ReturnType<typeof runScenario> {
+  const cacheDirectory = mkdtempSync(join(tmpdir(), 'dyno-warm-'));
+  try {
+    const cold = await runScenario(scenario, tier, { cacheDirectory });
+    if ('absent' in cold) return cold;
+    const warm = await runScenario(scenario, tier, { cacheDirectory });
+    if ('absent' in warm) return warm;
+    const complaints = [...cold.complaints, ...warm.complaints];
+    for (const fact of ['instructions', 'transcript', 'guestSeconds'] as const)
+      if (warm.run[fact] !== cold.run[fact]) complaints.push(`the second boot has other ${fact}`);
+    const [before, after] = [cold, warm].map(({ run }) => run.counters['translation'] as { translated: number });
+    if (before!.translated > 0 && after!.translated >= before!.translated)
+      complaints.push(`${before!.translated} translations in the first boot, ${after!.translated} in the second`);
+    return { run: warm.run, complaints };
+  } finally {
+    rmSync(cacheDirectory, { recursive: true, force: true });
+  }
+}
+
+/** Prints how a boot went; false when something is wrong with it. */
+function report(
+  scenario: BootScenario,
+  { run, complaints }: { run: BootRun; complaints: readonly string[] },
+  verbose: boolean,
+): boolean {
+  if (verbose || complaints.length > 0) console.log(run.transcript);
+  const phases = run.phases.map(
+    ({ name, instructions, seconds }) => `${name} ${(instructions / 1e6).toFixed(1)} M ${seconds.toFixed(1)} s`,
+  );
+  console.log(
+    `${complaints.length === 0 ? 'ok  ' : 'FAIL'} ${scenario.name}: ${phases.join(', ')}, end ${run.instructions} instructions ${run.seconds.toFixed(1)} s`,
+  );
+  for (const complaint of complaints) console.log(`     ${complaint}`);
+  return complaints.length === 0;
 }
 
 function isTier(name: string): name is Tier {

@@ -47,10 +47,11 @@ export function timeBoot(argv: readonly string[], { phases, answers }: BootScena
   });
 }
 
-/** Both with 256 MiB and one hart. */
-export function dynoCommand({ firmware, files }: BootScenario): string[] {
+/** Both with 256 MiB and one hart. `cache`: where translations of earlier boots are, and are kept. */
+export function dynoCommand({ firmware, files }: BootScenario, cache?: string): string[] {
   return [
     ...DYNO,
+    ...(cache === undefined ? [] : ['--cache-dir', cache]),
     ...(firmware === undefined ? [] : ['--bios', firmware]),
     ...files.map((word, n) => (n % 2 === 0 ? `--${word}` : word)),
   ];

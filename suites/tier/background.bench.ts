@@ -154,7 +154,7 @@ defineBench<Thread>({
   counters: (state) => {
     const { outcome } = roundTrip(state);
     assert(outcome.kind === 'compiled');
-    const { instructions, wasmBytes } = outcome.code.counters;
+    const { instructions, wasmBytes } = outcome.placed.code.counters;
     return { instructions, 'wasm-bytes': wasmBytes };
   },
 });

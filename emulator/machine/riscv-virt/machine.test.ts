@@ -1,4 +1,7 @@
 import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
 import { test } from 'node:test';
 import { ConfigError } from '../../check/errors.ts';
 import { riscv64 } from '../../isa/riscv/index.ts';
@@ -145,6 +148,41 @@ test('a budget of instructions is exact, a timeout ends an endless loop, stoppin
   const forever = { maximumInstructions: Infinity };
   assert.deepEqual((await run(endless, { ...forever, timeout: 0.05 })).outcome, { kind: 'limit', limit: 'timeout' });
   assert.deepEqual((await run(endless, { ...forever, stopped: () => true })).outcome, { kind: 'stopped' });
+});
+
+test('a second machine takes its regions from the directory of the first, and another kernel does not', async (context) => {
+  const cacheDirectory = fs.mkdtempSync(path.join(os.tmpdir(), 'dyno-machine-'));
+  context.after(() => fs.rmSync(cacheDirectory, { recursive: true, force: true }));
+  const counting = (limit: number) => [
+    `addi t1, zero, ${limit}`,
+    'addi t0, t0, 1',
+    'bne t0, t1, 0x80200004',
+    ...SHUTDOWN,
+  ];
+  const boot = async (limit: number) => {
+    const machine = new VirtMachine({
+      memorySize: RAM,
+      deterministic: true,
+      tier: 'optimized',
+      cacheDirectory,
+      ...kernel(...counting(limit)),
+    });
+    try {
+      assert.deepEqual(await machine.run({ maximumInstructions: 1e6 }), { kind: 'exit', code: 0 });
+      machine.saveCode();
+      const { translation, cache } = machine.counters as Record<string, Record<string, number>>;
+      const { instructions } = machine;
+      return { instructions, ...translation, ...cache };
+    } finally {
+      machine.close();
+    }
+  };
+  const [first, second, other] = [await boot(1000), await boot(1000), await boot(999)] as Record<string, number>[];
+  assert.ok(first!['translated']! > 0 && first!['saved'] === first!['translated']);
+  assert.deepEqual([second!['translated'], second!['reused']], [0, first!['translated']]);
+  assert.equal(second!['instructions'], first!['instructions']);
+  assert.deepEqual([other!['loaded'], other!['reused']], [0, 0]);
+  assert.ok(other!['translated']! > 0 && other!['instructions']! < first!['instructions']!);
 });
 
 test('traps that nobody takes end the run and are named', async () => {

@@ -14,6 +14,7 @@ import { Bus } from '../../memory/bus.ts';
 import { Mmu } from '../../memory/mmu.ts';
 import type { Vcpu } from '../../cpu/vcpu.ts';
 import type { BackgroundCompiler } from '../background-compiler.ts';
+import type { CodeCache } from '../code-cache.ts';
 import { backgroundCompiler, type Compilation } from '../compilation.ts';
 import { type InstructionTrace, translatedFetch } from '../instruction-trace.ts';
 import { RiscvHart } from '../riscv-hart.ts';
@@ -26,6 +27,7 @@ import { hartWires, VirtBoard } from './board.ts';
 import { planBoot, type BootFiles, type BootPlan } from './boot.ts';
 import type { BoardDescription } from './device-tree.ts';
 import { enterSupervisor, supervisorEnvironment } from './environment.ts';
+import { openCache } from './code-cache.ts';
 import { Expansion } from './expansion.ts';
 import { RAM_BASE, TIMEBASE_FREQUENCY } from './map.ts';
 import { supervisorCall } from './sbi.ts';
@@ -47,6 +49,8 @@ export interface VirtOptions extends BootFiles, AttachmentOptions {
   readonly report?: (error: unknown) => void;
   /** Whether the guest waits for translations (as unless given, and when deterministic), or a thread makes them beside it. */
   readonly compilation?: Compilation;
+  /** Where emitted code is kept for the next machine with the same firmware and kernel; see CodeCache. */
+  readonly cacheDirectory?: string;
   /** Takes note of every instruction, which is then run alone: for the interpreter or the reference. */
   readonly trace?: InstructionTrace;
 }
@@ -104,6 +108,7 @@ export class VirtMachine {
   readonly #attachments: Attachments;
   readonly #deterministic: boolean;
   readonly #compiler: BackgroundCompiler | undefined;
+  readonly #cache: CodeCache | undefined;
   /** Ticks that passed while the hart waited, deterministic machines only. */
   #skipped = 0;
   #finish: Finish | undefined;
@@ -170,6 +175,7 @@ export class VirtMachine {
       ...(end > beyond.begin + RECORDS_SIZE ? { records: beyond } : {}),
     };
     const tier = options.tier ?? 'auto';
+    this.#cache = openCache(options, ramSize, translatedPolicyOf(tier));
     this.#compiler = backgroundCompiler(deterministic ? 'synchronous' : options.compilation, {
       isa: riscv64,
       guestSize: ramSize,
@@ -179,6 +185,7 @@ export class VirtMachine {
     this.engine = createTranslatedCpu(tier, riscv64, memory, ramSize, translation, time, {
       ...(deterministic ? {} : { now: () => performance.now() }),
       ...(this.#compiler === undefined ? {} : { compilers: this.#compiler }),
+      ...(this.#cache === undefined ? {} : { store: this.#cache.store }),
     });
     options.trace?.attach(this.engine, riscv64, translatedFetch(riscv64, this.mmu, memory));
     this.hart = new RiscvHart(this.engine, this.#hooks, time, this.#supervisorCalls(output));
@@ -260,6 +267,7 @@ export class VirtMachine {
       interrupts: Object.fromEntries(hart.counters.interrupts),
       codeBytes: codeBytesOf(engine),
       translation: translationOf(engine),
+      ...(this.#cache === undefined ? {} : { cache: this.#cache.counters }),
       tlb: { ...mmu.counters },
       virtio: this.#attachments.devices.map((device) => ({
         name: device.name,
@@ -271,6 +279,13 @@ export class VirtMachine {
   /** Why compiling in the background ended before the machine did; it went on as synchronous. */
   get compilerFailure(): string | undefined {
     return this.#compiler?.failure;
+  }
+
+  /** Keeps what has been translated for the next machine. Throws HostError. */
+  saveCode(): void {
+    const translated = translationOf(this.engine)?.translated ?? 0;
+    // To write all of a store takes 50 ms.
+    if (this.#cache !== undefined && translated * LITTLE_NEWS > this.#cache.counters.loaded) this.#cache.save();
   }
 
   /** Closes files of disks and captures. */
@@ -373,6 +388,9 @@ export class VirtMachine {
 }
 
 const REGISTERS_END = CSR_STORAGE.offset + CSR_STORAGE.stride * CSR_STORAGE.count;
+
+/** Not every boot is worth writing its translations: one in so many of those known must be new. */
+const LITTLE_NEWS = 32;
 
 /** Milliseconds: the longest sleep before the machine looks at its limits again. */
 const LONGEST_SLEEP = 1000;

@@ -1,6 +1,6 @@
 import type { PassCounters } from '../../pass/pipeline.ts';
 import type { TierPolicy } from '../policy.ts';
-import type { CompiledRegion } from '../region/translate.ts';
+import type { PlacedRegion } from '../region/region.ts';
 import type { TranslationCounters } from '../region/translator.ts';
 
 /** General registers that a trace keeps of each step: 64-bit words from REGISTERS on. Every ISA has its own first. */
@@ -86,7 +86,7 @@ export type CompileOutcome =
       readonly kind: 'compiled';
       /** Which of the wishes. */
       readonly wish: number;
-      readonly code: CompiledRegion;
+      readonly placed: PlacedRegion;
       /** The guest bytes of its ranges, one after the other. */
       readonly source: Uint8Array<ArrayBuffer>;
       readonly module: WebAssembly.Module;

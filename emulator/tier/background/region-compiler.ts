@@ -78,12 +78,12 @@ export class RegionCompiler {
       if (holding !== undefined && !this.#shape(entry, isElsewhere).some(({ pc }) => pc === holding)) continue;
       const nodes = this.#translator.nodesOf(this.#translator.discovery(entry, isElsewhere));
       if (nodes.length === 0) continue;
-      const code = this.#translator.translate(nodes);
+      const placed = this.#translator.translate(nodes);
       const begin = this.#now?.() ?? 0;
-      const module = new WebAssembly.Module(code.bytes);
+      const module = new WebAssembly.Module(placed.code.bytes);
       if (this.#now !== undefined) this.#translator.counters.compileMilliseconds += this.#now() - begin;
-      const source = this.#translator.sourceOf(code);
-      return { kind: 'compiled', wish, code, source, module };
+      const source = this.#translator.sourceOf(placed.sites);
+      return { kind: 'compiled', wish, placed, source, module };
     }
     return { kind: 'nothing' };
   }
@@ -157,6 +157,7 @@ export class RegionCompiler {
       translated,
       code,
       recordsOf: (place) => this.#copied?.recordsOf(place) ?? runsElsewhere(),
+      admitPage: runsElsewhere,
       // Regions hold calls of helpers only where there is something to call.
       ...(translated ? { helper: runsElsewhere } : {}),
       // The first are those of what the guest has translated for itself.

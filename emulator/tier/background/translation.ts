@@ -3,9 +3,8 @@ import type { Hotspots } from '../hotspots.ts';
 import type { Interpreter } from '../interpreter/interpreter.ts';
 import type { TierPolicy } from '../policy.ts';
 import type { CodeStore } from '../region/code-store.ts';
-import { type Region, sitesOf } from '../region/region.ts';
+import type { PlacedRegion, Region } from '../region/region.ts';
 import type { RegionTable } from '../region/region-table.ts';
-import type { CompiledRegion } from '../region/translate.ts';
 import type { Translator } from '../region/translator.ts';
 import type { TranslationReason } from '../engine-options.ts';
 import { readPc } from '../program-counter.ts';
@@ -22,7 +21,7 @@ export interface EngineParts {
   readonly translator: Translator;
   readonly add: (
     reason: TranslationReason,
-    code: CompiledRegion,
+    placed: PlacedRegion,
     made: { readonly generation: number; readonly reused: boolean; readonly module?: WebAssembly.Module },
   ) => Region;
 }
@@ -138,16 +137,17 @@ export class BackgroundTranslation {
       else add(reason, stored, { generation: 0, reused: true });
       return;
     }
-    const { code, source, module, wish } = outcome;
+    const { placed, source, module, wish } = outcome;
+    const { code, sites } = placed;
     const replaced = reason === 'renewed' ? regions[wish] : undefined;
     const isThere = replaced === undefined && table.entryAt(code.seed)?.region.holds(wishes[wish]!.seed) === true;
-    if (isThere || replaced?.live === false || outdated(sitesOf(code).ranges) || !translator.adopt(code, source)) {
+    if (isThere || replaced?.live === false || outdated(sites.ranges) || !translator.adopt(placed, source)) {
       translator.counters.outdated++;
       return;
     }
     if (replaced !== undefined) table.remove(replaced);
     const generation = replaced === undefined ? 0 : replaced.generation + (refusal ? 0 : 1);
-    const region = add(reason, code, { generation, reused: false, module });
+    const region = add(reason, placed, { generation, reused: false, module });
     if (replaced !== undefined) region.distrusts = replaced.distrusts + (refusal ? 1 : 0);
     else if (regions[0]?.live === true) region.parent = regions[0];
   }

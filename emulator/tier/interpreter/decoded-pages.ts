@@ -55,6 +55,7 @@ export class DecodedPages {
   /** Pages whose decoded instructions are no longer those that `takeTouched` gave. */
   readonly #touched = new Set<number>();
   readonly #codePageAdded: (page: number) => void;
+  readonly #codePageReached: (page: number, pc: number) => void;
   readonly #codePageDropped: (page: number) => void;
   #fresh: number;
 
@@ -65,10 +66,12 @@ export class DecodedPages {
     code: CodeSpace,
     counters: InterpreterCounters,
     codePageAdded: (page: number) => void,
+    codePageReached: (page: number, pc: number) => void,
     codePageDropped: (page: number) => void,
     space: RecordSpace = { begin: RECORDS, end: RECORDS + RECORDS_SIZE },
   ) {
     this.#codePageAdded = codePageAdded;
+    this.#codePageReached = codePageReached;
     this.#codePageDropped = codePageDropped;
     this.#isa = isa;
     this.#module = module;
@@ -97,12 +100,19 @@ export class DecodedPages {
     const record = base + (offset << shift);
     if (this.#view.getUint16(record + RecordField.op, true) === NOT_DECODED) {
       this.#touched.add(page);
-      if (!this.#code.contiguous) this.#guestPages.set(page, (low >>> 0) - offset + 2 ** 32 * high);
+      if (!this.#code.contiguous) this.#notePage(page, (low >>> 0) - offset + 2 ** 32 * high);
       if (!this.#decodeRun(page, base, offset)) return false;
     }
     this.pointAt(record, (low - offset) | 0, high, base >>> shift);
     this.#code.link(low, high, base);
     return true;
+  }
+
+  /** Notes the guest address of a page behind address translation. */
+  #notePage(page: number, pc: number): void {
+    if (this.#guestPages.get(page) === pc) return;
+    this.#guestPages.set(page, pc);
+    this.#codePageReached(page, pc);
   }
 
   /** Points the frame at a record. The halves are of the guest address of that record whose linear address, shifted, is `number`. */
@@ -177,6 +187,12 @@ export class DecodedPages {
     for (let page = place - (place & PAGE_MASK); page < place + length; page += PAGE_SIZE) this.#markCode(page);
     for (let at = place; at < place + length; at += CODE_LINE) markLine(this.#linear, at);
     markLine(this.#linear, place + length - 1);
+  }
+
+  /** The records of the page around a place, which has them from now on; as `recordsOf` says, until others need the room. */
+  admit(place: number): number {
+    const page = place - (place & PAGE_MASK);
+    return this.#bases.get(page) ?? this.#add(page);
   }
 
   /** Offsets of the decoded instructions in the page at a place. */

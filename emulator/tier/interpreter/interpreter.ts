@@ -32,6 +32,8 @@ export interface InterpreterOptions {
   readonly codeChanged?: (place: number, length: number) => void;
   /** Told of every page that begins to hold decoded code, by its place. */
   readonly codePageAdded?: (page: number) => void;
+  /** Behind address translation, the page at a place has records for the first time, and is about to be executed at a guest address. */
+  readonly codePageReached?: (page: number, pc: number) => void;
 }
 
 /** Exact counts since the interpreter was made. */
@@ -113,6 +115,7 @@ export class Interpreter {
       code,
       counters,
       options.codePageAdded ?? (() => {}),
+      options.codePageReached ?? (() => {}),
       // Stores to it are no longer seen.
       (page) => this.#codeChanged(page, PAGE_SIZE),
       translation?.records,
@@ -332,6 +335,11 @@ export class Interpreter {
   /** Linear address of the records of the page around a place; 0 when it has none. */
   recordsOf(place: number): number {
     return this.#pages.recordsOf(place);
+  }
+
+  /** See DecodedPages. */
+  admitPage(place: number): number {
+    return this.#pages.admit(place);
   }
 
   /** See DecodedPages. */

@@ -1,24 +1,17 @@
 import { OPS, opRow, type OpName } from '../../ir/op.ts';
 import { makeOp, type OpParts } from '../../ir/make-op.ts';
 import { WIDTH } from '../../ir/type.ts';
-import { STATE_SIZE } from '../../layout/memory-map.ts';
+import { PAGE_SIZE, STATE_SIZE } from '../../layout/memory-map.ts';
+import { MOST_CODE_PAGES } from './code-page.ts';
 import type { StoredCode } from './code-store.ts';
 import type { CompiledRegion, Exit } from './translate.ts';
 
 /** The layout of the file; another one is not read. */
-const FORMAT = 1;
+const FORMAT = 2;
 /** "DYNOCODE", format, length of the head. */
 const MAGIC = 'DYNOCODE';
 const FIXED = MAGIC.length + 8;
 const EXIT_KINDS: ReadonlySet<string> = new Set<Exit['kind']>(['interpret', 'unheld', 'indirect', 'return']);
-/** What regions may import from `env` (Translator.instantiate). */
-const IMPORTS: Readonly<Record<string, WebAssembly.ImportExportKind>> = {
-  memory: 'memory',
-  helper: 'function',
-  float: 'function',
-  codeWritten: 'function',
-};
-
 /** A region without its two byte strings, which follow the head in the order of the regions. */
 interface Head extends Omit<CompiledRegion, 'bytes' | 'floatOps'> {
   readonly bytes: number;
@@ -62,11 +55,18 @@ export function encodeCode(regions: Iterable<StoredCode>, key: string): Uint8Arr
   return file;
 }
 
+/** Where a guest's code can be: below an address, or, behind address translation, anywhere. */
+export type CodeAddresses = number | 'anywhere';
+
 /**
- * The regions of a file, or why there are none. Whatever the bytes are, what comes out can be looked up and instantiated: every field is
- * checked and every module validated. It is still as trustworthy as who wrote it, like any compiled code.
+ * The regions of a file, or why there are none. Whatever the bytes are, what comes out can be looked up: every field is checked. The modules are not
+ * looked into (CodeStore.verify). It is still as trustworthy as who wrote it, like any compiled code.
  */
-export function decodeCode(file: Uint8Array<ArrayBuffer>, key: string, guestSize: number): StoredCode[] | Unusable {
+export function decodeCode(
+  file: Uint8Array<ArrayBuffer>,
+  key: string,
+  addresses: CodeAddresses,
+): StoredCode[] | Unusable {
   if (file.length < FIXED || Buffer.from(file.buffer, file.byteOffset, MAGIC.length).toString('latin1') !== MAGIC)
     return 'damaged';
   const view = new DataView(file.buffer, file.byteOffset);
@@ -79,12 +79,11 @@ export function decodeCode(file: Uint8Array<ArrayBuffer>, key: string, guestSize
   const regions: StoredCode[] = [];
   let at = FIXED + headLength;
   for (const region of head['regions'] as unknown[]) {
-    if (!isHead(region, guestSize)) return 'damaged';
+    if (!isHead(region, addresses)) return 'damaged';
     const end = at + region.bytes + region.source;
     if (end > file.length) return 'damaged';
     const bytes = file.slice(at, at + region.bytes);
     const source = file.slice(at + region.bytes, end);
-    if (!isRegionModule(bytes)) return 'damaged';
     const { source: _, floatOps, ...code } = region;
     regions.push({ code: { ...code, floatOps: floatOps.map(makeOp), bytes }, source });
     at = end;
@@ -101,19 +100,6 @@ function parse(bytes: Uint8Array): unknown {
   }
 }
 
-/** Whether V8 makes a module of it that exports `run` and imports nothing but what regions are given. */
-function isRegionModule(bytes: Uint8Array<ArrayBuffer>): boolean {
-  if (!WebAssembly.validate(bytes)) return false;
-  const module = new WebAssembly.Module(bytes);
-  const [run, ...others] = WebAssembly.Module.exports(module);
-  return (
-    run?.name === 'run' &&
-    run.kind === 'function' &&
-    others.length === 0 &&
-    WebAssembly.Module.imports(module).every(({ module: from, name, kind }) => from === 'env' && IMPORTS[name] === kind)
-  );
-}
-
 function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
@@ -127,9 +113,11 @@ function isList(value: unknown, isElement: (element: unknown) => boolean): value
   return Array.isArray(value) && value.every(isElement);
 }
 
-function isHead(value: unknown, guestSize: number): value is Head {
+function isHead(value: unknown, addresses: CodeAddresses): value is Head {
   if (!isRecord(value)) return false;
-  const isAddress = (address: unknown) => isWithin(address, 0, guestSize);
+  const isAnywhere = addresses === 'anywhere';
+  const isAddress = (address: unknown) =>
+    isAnywhere ? Number.isSafeInteger(address) : isWithin(address, 0, addresses);
   const { seed, bytes, source, floatOps, exits, entries, ranges, pages, longest } = value as Partial<
     Record<keyof Head, unknown>
   >;
@@ -143,13 +131,13 @@ function isHead(value: unknown, guestSize: number): value is Head {
     isList(entries, (entry) => isRecord(entry) && isAddress(entry['pc']) && typeof entry['inlined'] === 'boolean') &&
     (entries[0] as { readonly pc: number } | undefined)?.pc === seed &&
     areRanges(ranges, isAddress) &&
-    // Only code of flat memory is stored.
-    isList(pages, () => false) &&
+    isList(pages, isAddress) &&
+    (isAnywhere ? arePages(pages as readonly number[], seed, ranges, entries) : pages.length === 0) &&
     source === ranges.reduce((sum, [low, high]) => sum + high - low, 0) &&
     isRecord(circumstances) &&
     typeof circumstances['inexactAccrued'] === 'boolean' &&
     isList(circumstances['modes'], isMode) &&
-    isList(assumptions, (assumption) => isAssumption(assumption, isAddress)) &&
+    isList(assumptions, (assumption) => !isAnywhere && isAssumption(assumption, isAddress)) &&
     isRecord(counters) &&
     ['nodes', 'instructions', 'irOps', 'wasmOps', 'wasmBytes'].every((name) => isWithin(counters[name], 0, 2 ** 31))
   );
@@ -177,11 +165,34 @@ function isExit(value: unknown, isAddress: (address: unknown) => boolean): boole
   );
 }
 
+/** Whether all of a region's code lies in its pages, and its first instruction in the first of them. */
+function arePages(
+  pages: readonly number[],
+  seed: unknown,
+  ranges: readonly (readonly [number, number])[],
+  entries: readonly unknown[],
+): boolean {
+  const isIn = (address: number) => pages.includes(Math.floor(address / PAGE_SIZE) * PAGE_SIZE);
+  return (
+    pages.length > 0 &&
+    pages.length <= MOST_CODE_PAGES &&
+    pages.every((page) => page % PAGE_SIZE === 0) &&
+    pages[0] === Math.floor((seed as number) / PAGE_SIZE) * PAGE_SIZE &&
+    (entries as readonly { readonly pc: number }[]).every(({ pc }) => isIn(pc)) &&
+    ranges.every(([low, high]) => {
+      let at = low;
+      // Where a page is missing is known before all of a long range has been looked at.
+      while (at < high && isIn(at)) at = Math.floor(at / PAGE_SIZE) * PAGE_SIZE + PAGE_SIZE;
+      return at >= high;
+    })
+  );
+}
+
 function areRanges(
   value: unknown,
   isAddress: (address: unknown) => boolean,
 ): value is readonly (readonly [number, number])[] {
-  let end = -1;
+  let end = -Infinity;
   return isList(value, (range) => {
     if (!isList(range, isAddress) || range.length !== 2) return false;
     const [low, high] = range as readonly [number, number];

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { ModuleBuilder } from '../../wasm/module.ts';
 import { ValType } from '../../wasm/type.ts';
-import { CodeStore, costOf } from './code-store.ts';
+import { CodeStore, costOf, type StoredCode } from './code-store.ts';
 import type { CompiledRegion } from './translate.ts';
 
 /** A region of four guest bytes from `seed` whose module has about so many bytes. */
@@ -31,9 +31,8 @@ function region(seed: number, size: number): CompiledRegion {
   };
 }
 
-const guest = new Uint8Array(4096);
 const source = new Uint8Array(4);
-const fits = () => true;
+const use = ({ code }: StoredCode) => code;
 
 test('code is compiled once while it is warm, and again after others have taken its place', () => {
   const [first, second, third] = [region(0, 300), region(4, 300), region(8, 300)];
@@ -45,9 +44,9 @@ test('code is compiled once while it is warm, and again after others have taken 
   assert.equal(store.moduleOf(first), module, 'it was used last, so the second is the next to go');
   store.moduleOf(third);
   assert.equal(store.moduleOf(first), module);
-  assert.deepEqual(store.counters, { warmed: 3, warmHits: 3, cooled: 1, forgotten: 0 });
+  assert.deepEqual(store.counters, { warmed: 3, warmHits: 3, cooled: 1, forgotten: 0, refused: 0 });
   store.moduleOf(second);
-  assert.deepEqual(store.counters, { warmed: 4, warmHits: 3, cooled: 2, forgotten: 0 });
+  assert.deepEqual(store.counters, { warmed: 4, warmHits: 3, cooled: 2, forgotten: 0, refused: 0 });
   store.checkInvariants();
 });
 
@@ -57,11 +56,11 @@ test('what is forgotten is neither found nor kept warm', () => {
   store.add(first, source);
   store.moduleOf(first);
   store.add(second, source);
-  assert.equal(store.find(0, guest, fits), undefined);
-  assert.equal(store.find(4, guest, fits), second);
+  assert.equal(store.find(0, use), undefined);
+  assert.equal(store.find(4, use), second);
   assert.equal(store.counters.forgotten, 1);
   store.discard(second);
-  assert.equal(store.find(4, guest, fits), undefined);
+  assert.equal(store.find(4, use), undefined);
   assert.equal(store.bytes, 0);
   store.checkInvariants();
 });
@@ -76,7 +75,7 @@ test('capacities hold whatever is added, used and discarded', () => {
     fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
       const store = new CodeStore(12_000, 6000);
       for (const { what, seed, size } of steps) {
-        const found = store.find(4 * seed, guest, fits);
+        const found = store.find(4 * seed, use);
         if (what === 'add') store.add(region(4 * seed, size), source);
         else if (found !== undefined && what === 'use') store.moduleOf(found);
         else if (found !== undefined) store.discard(found);

@@ -1,5 +1,6 @@
 import { assert } from '../../check/assert.ts';
 import { PAGE_SIZE } from '../../layout/memory-map.ts';
+import { regionModule } from './region-module.ts';
 import type { CompiledRegion } from './translate.ts';
 
 /** A translation and the guest bytes it was made of, range after range. */
@@ -27,6 +28,8 @@ export interface CodeStoreCounters {
   cooled: number;
   /** Cold code given up. */
   forgotten: number;
+  /** Code of a file that turned out to be no region when it was first wanted. */
+  refused: number;
 }
 
 /**
@@ -35,10 +38,12 @@ export interface CodeStoreCounters {
  * ones used last; it is *hot* as a live region. Processes of one run share a store, so code that one has made is warm for the others.
  */
 export class CodeStore {
-  readonly counters: CodeStoreCounters = { warmed: 0, warmHits: 0, cooled: 0, forgotten: 0 };
+  readonly counters: CodeStoreCounters = { warmed: 0, warmHits: 0, cooled: 0, forgotten: 0, refused: 0 };
   readonly #bySeed = new Map<number, StoredCode[]>();
   /** By the guest pages that it has bytes in; in each the oldest first. */
   readonly #byPage = new Map<number, Set<CompiledRegion>>();
+  /** What came from a file and has not been looked into: to compile all of it before a boot of Linux took 0.1 s. */
+  readonly #unverified = new Set<CompiledRegion>();
   /** Least recently used first. */
   readonly #warm = new Map<CompiledRegion, WebAssembly.Module>();
   readonly #capacity: number;
@@ -60,7 +65,9 @@ export class CodeStore {
     return this.#bySeed.keys();
   }
 
-  add(code: CompiledRegion, source: Uint8Array): void {
+  /** `verified`: false when the bytes may be anything, so that `verify` must come before they are used. */
+  add(code: CompiledRegion, source: Uint8Array, verified = true): void {
+    if (!verified) this.#unverified.add(code);
     const versions = this.#bySeed.get(code.seed) ?? [];
     this.#bySeed.delete(code.seed);
     versions.unshift({ code, source });
@@ -79,15 +86,39 @@ export class CodeStore {
     }
   }
 
-  /** The newest translation from `seed` of the bytes that are in guest memory now, if it `fits` otherwise too. */
-  find(seed: number, guest: Uint8Array, fits: (code: CompiledRegion) => boolean): CompiledRegion | undefined {
-    return this.#bySeed.get(seed)?.find(({ code, source }) => fits(code) && isSource(guest, code.ranges, source))?.code;
+  /** What `use` makes of the newest translation from `seed` that it can use. */
+  find<T>(seed: number, use: (stored: StoredCode) => T | undefined): T | undefined {
+    for (const stored of this.#bySeed.get(seed) ?? []) {
+      const used = use(stored);
+      if (used !== undefined) return used;
+    }
+    return undefined;
+  }
+
+  /** Whether stored code is that of a region; what is not is given up. */
+  verify(code: CompiledRegion): boolean {
+    if (!this.#unverified.delete(code)) return true;
+    const module = regionModule(code.bytes);
+    if (module === undefined) {
+      this.counters.refused++;
+      this.discard(code);
+      return false;
+    }
+    this.counters.warmed++;
+    this.keepWarm(code, module);
+    return true;
   }
 
   /** Seeds of the code in the page around a guest address, of what was added last first. */
   seedsNear(pc: number): number[] {
-    const there = this.#byPage.get(pc - (pc % PAGE_SIZE));
+    const there = this.#byPage.get(Math.floor(pc / PAGE_SIZE) * PAGE_SIZE);
     return there === undefined ? [] : [...new Set([...there].reverse().map(({ seed }) => seed))];
+  }
+
+  /** Seeds in the page around a guest address. */
+  seedsIn(pc: number): number[] {
+    const page = Math.floor(pc / PAGE_SIZE) * PAGE_SIZE;
+    return this.seedsNear(pc).filter((seed) => seed >= page && seed < page + PAGE_SIZE);
   }
 
   /** A translation is not to be used again. */
@@ -138,6 +169,7 @@ export class CodeStore {
         assert(this.#byPage.get(page)?.has(code) === true, 'stored code is found by its pages');
     const listed = new Set([...this.#byPage.values()].flatMap((there) => [...there]));
     assert(listed.size === all.length, 'what pages list is stored');
+    for (const code of this.#unverified) assert(all.includes(code), 'what is to be verified is stored');
     assert(this.#bytes === sumOfCosts(all), 'the bytes of stored code are counted');
     assert(this.#bytes <= this.#capacity, 'stored code fits its capacity');
     assert(this.#warmBytes === sumOfCosts(this.#warm.keys()), 'the bytes of warm code are counted');
@@ -146,6 +178,7 @@ export class CodeStore {
 
   #forget(code: CompiledRegion): void {
     this.counters.forgotten++;
+    this.#unverified.delete(code);
     this.#bytes -= costOf(code);
     for (const page of pagesOf(code)) {
       const there = this.#byPage.get(page)!;
@@ -164,7 +197,7 @@ export class CodeStore {
 function pagesOf({ ranges }: CompiledRegion): Set<number> {
   const pages = new Set<number>();
   for (const [low, high] of ranges)
-    for (let page = low - (low % PAGE_SIZE); page < high; page += PAGE_SIZE) pages.add(page);
+    for (let page = Math.floor(low / PAGE_SIZE) * PAGE_SIZE; page < high; page += PAGE_SIZE) pages.add(page);
   return pages;
 }
 

@@ -19,7 +19,7 @@ import { Frame } from '../interpreter/frame.ts';
 import { PAGE_END, RecordField } from '../interpreter/record.ts';
 import { addEntryOffset } from '../tlb-path.ts';
 import { Status } from './status.ts';
-import type { CodePage } from './translate.ts';
+import type { CodePage } from './code-page.ts';
 
 const { i32, i64 } = ValType;
 /** A cached address that no guest instruction has. */

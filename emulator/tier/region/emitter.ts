@@ -15,7 +15,7 @@ import { RegisterLocals, SETTLED } from './register-locals.ts';
 import { RegionSite } from './region-site.ts';
 import { type Charges, chargeNodes, chargeTurns } from './turn-charges.ts';
 import { EdgeCode } from './edge-code.ts';
-import { leaveWhenChanged, writeEntryCheck } from './entry-check.ts';
+import { leaveWhenChanged, type PageCheck, writeEntryCheck } from './entry-check.ts';
 import { GuardedLoops } from './guarded-loops.ts';
 import type { Count } from './counted-loops.ts';
 import type { LoopGuard } from './loop-guard.ts';
@@ -29,7 +29,7 @@ import {
 } from './access-plan.ts';
 import { RegionMemoryPath } from './region-memory-path.ts';
 import { Status } from './status.ts';
-import type { Circumstances, CodePage, Exit, Present, Refused } from './translate.ts';
+import type { Circumstances, Exit, Present, Refused } from './translate.ts';
 
 function usesFloat(nodes: readonly RegionNode[]): boolean {
   return nodes.some(({ block }) => block.ops.some((op) => rowOf(op).effect === 'flags'));
@@ -60,7 +60,7 @@ export class RegionEmitter {
   readonly #graph: FlowGraph;
   readonly #memory: RegionMemoryPath | RegionTlbPath;
   readonly #slowPaths: boolean;
-  readonly #pages: readonly CodePage[];
+  readonly #pages: readonly PageCheck[];
   readonly #knowledge: AccessKnowledge;
   readonly #runtime: Runtime;
   readonly #registers: RegisterLocals;
@@ -89,7 +89,7 @@ export class RegionEmitter {
     runtime: Runtime,
     refused: Refused,
     circumstances: Present,
-    pages: readonly CodePage[],
+    pages: readonly PageCheck[],
     { guards, floatWindows, isSmall }: RegionPlans,
   ) {
     this.#floatWindows = floatWindows;

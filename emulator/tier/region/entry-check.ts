@@ -3,7 +3,15 @@ import { PAGE_SIZE, STATE, TLB_ENTRIES, TLB_ENTRY_SIZE, TlbEntry } from '../../l
 import { StateOffset } from '../../layout/state.ts';
 import { BranchHint, type FunctionBuilder, type Label } from '../../wasm/function.ts';
 import { Status } from './status.ts';
-import type { Circumstances, CodePage } from './translate.ts';
+import type { Circumstances } from './translate.ts';
+
+/** A page that has to be where it was. */
+export interface PageCheck {
+  /** Guest address. */
+  readonly pc: number;
+  /** The global that holds the address of its decoded records. */
+  readonly records: number;
+}
 
 /**
  * Code that returns at once when modes, flags or pages are not those that the region was made for. `scratch`: an i32 local.
@@ -11,7 +19,7 @@ import type { Circumstances, CodePage } from './translate.ts';
 export function writeEntryCheck(
   fn: FunctionBuilder,
   { modes, inexactAccrued }: Circumstances,
-  pages: readonly CodePage[],
+  pages: readonly PageCheck[],
   scratch: number,
 ): void {
   for (const [offset, value] of modes) {
@@ -21,8 +29,7 @@ export function writeEntryCheck(
     fn.op('i32.ne');
     refuse(fn);
   }
-  // The dispatcher has looked at the page that it enters.
-  for (const { pc, records } of pages.length > 1 ? pages : []) {
+  for (const { pc, records } of pages) {
     fn.i32Const(0);
     fn.load('i32.load', { offset: STATE + StateOffset.fetchTlb });
     fn.localTee(scratch);
@@ -32,7 +39,7 @@ export function writeEntryCheck(
     fn.op('i64.ne');
     fn.localGet(scratch);
     fn.load('i32.load', { offset: entry + TlbEntry.code });
-    fn.i32Const(records);
+    fn.globalGet(records);
     fn.op('i32.ne');
     fn.op('i32.or');
     refuse(fn);

@@ -35,7 +35,7 @@ function add(
     assumptions: [],
     counters: { nodes: 1, instructions: 10, irOps: 10, wasmOps: 10, wasmBytes: 100 },
   };
-  const sites = { ranges, entries: code.entries.map(({ pc }) => pc) };
+  const sites = { ranges, entries: code.entries.map(({ pc }) => pc), pages: [] };
   return table.add(code, null as unknown as WebAssembly.ExportValue, 0, sites);
 }
 

@@ -100,7 +100,7 @@ export class RegionTable {
     for (const [position, { pc, inlined }] of code.entries.entries()) {
       if (inlined || (pc !== code.seed && this.#entries.has(pc))) continue;
       this.#entries.set(pc, { region, number: position + 1 });
-      this.#dispatcher.cache(pc, index, position + 1, code.pages);
+      this.#dispatcher.cache(pc, index, position + 1, site.pages);
       this.#mark(site.entries[position]!, true);
     }
     return region;

@@ -1,21 +1,30 @@
 import { PAGE_SIZE } from '../../layout/memory-map.ts';
+import type { CodePage } from './code-page.ts';
 import type { CompiledRegion, Exit } from './translate.ts';
 
-/** The places (tier/code-space.ts) of a region's code when it was made. */
+/** The places (tier/code-space.ts) of a region's code. */
 export interface RegionSites {
   /** Like `CompiledRegion.ranges`. */
   readonly ranges: readonly (readonly [number, number])[];
   /** Of each entry. */
   readonly entries: readonly number[];
+  /** Like `CompiledRegion.pages`. */
+  readonly pages: readonly CodePage[];
 }
 
-/** The places of code that has just been translated. */
-export function sitesOf({ ranges, entries, pages }: CompiledRegion): RegionSites {
+/** Emitted code, and where what it was made from is. */
+export interface PlacedRegion {
+  readonly code: CompiledRegion;
+  readonly sites: RegionSites;
+}
+
+/** The places of code whose pages are given. */
+export function sitesOf({ ranges, entries }: CompiledRegion, pages: readonly CodePage[]): RegionSites {
   const placeOf = (pc: number) => {
     const page = pages.find((one) => one.pc <= pc && pc < one.pc + PAGE_SIZE);
     return page === undefined ? pc : page.place + pc - page.pc;
   };
-  if (pages.length === 0) return { ranges, entries: entries.map(({ pc }) => pc) };
+  if (pages.length === 0) return { ranges, entries: entries.map(({ pc }) => pc), pages };
   const parts: (readonly [number, number])[] = [];
   for (const [start, end] of ranges) {
     for (let at = start; at < end;) {
@@ -25,7 +34,7 @@ export function sitesOf({ ranges, entries, pages }: CompiledRegion): RegionSites
       at = next;
     }
   }
-  return { ranges: parts, entries: entries.map(({ pc }) => placeOf(pc)) };
+  return { ranges: parts, entries: entries.map(({ pc }) => placeOf(pc)), pages };
 }
 
 /** A translated region that is installed. */

@@ -8,7 +8,9 @@ import { importTlbSlowPaths } from '../tlb-path.ts';
 import { RegionEmitter } from './emitter.ts';
 import { analyseFlow, type FlowGraph } from './flow-graph.ts';
 import { unrollLoops } from './unrolled-loops.ts';
+import type { PageCheck } from './entry-check.ts';
 import type { RegionNode } from './node.ts';
+import { recordsImport } from './code-page.ts';
 import type { PageCachePlaces } from './page-cache.ts';
 import type { AccessKnowledge, Assumption } from './access-plan.ts';
 import { type LoopKnowledge, planGuards } from './loop-guard.ts';
@@ -38,8 +40,8 @@ export interface CompiledRegion {
   readonly entries: readonly { readonly pc: number; readonly inlined: boolean }[];
   /** Guest bytes that were translated, as [start, end) pairs in ascending order without overlap. */
   readonly ranges: readonly (readonly [number, number])[];
-  /** The pages that its code is in, the seed's first; none where addresses are not translated. */
-  readonly pages: readonly CodePage[];
+  /** Guest addresses of the pages that its code is in, the seed's first; none where addresses are not translated. */
+  readonly pages: readonly number[];
   /** A budget smaller than this is refused at every entry. */
   readonly longest: number;
   readonly circumstances: Circumstances;
@@ -74,16 +76,6 @@ export interface Present extends Circumstances {
   readonly pageCaches?: PageCachePlaces;
 }
 
-/** A page of a region's code behind address translation. */
-export interface CodePage {
-  /** Guest address, as a signed number. */
-  readonly pc: number;
-  /** Its place (tier/code-space.ts). */
-  readonly place: number;
-  /** Linear address of its decoded records, which no other page has as long as they live. */
-  readonly records: number;
-}
-
 export interface TranslationOptions extends RuntimeOptions {
   /** See TierPolicy. */
   readonly guardGain: number;
@@ -104,9 +96,10 @@ export function translateRegion(
   refused: Refused,
   knowledge: AccessKnowledge & LoopKnowledge,
   circumstances: Present,
-  pages: readonly CodePage[] = [],
+  pages: readonly number[] = [],
 ): CompiledRegion {
   const module = new ModuleBuilder({ check: CHECK >= CheckLevel.full });
+  const pageChecks = importRecords(module, pages);
   const runtime = new Runtime(module, isa, options);
   const slowPaths = options.translated === true ? importTlbSlowPaths(module) : undefined;
   const fn = module.function('run', [ValType.i32], [ValType.i32]);
@@ -127,7 +120,7 @@ export function translateRegion(
     runtime,
     refused,
     circumstances,
-    pages,
+    pageChecks,
     {
       guards: unrolled === undefined ? guarded : guardsOf(nodes, graph),
       floatWindows: options.floatWindows !== false,
@@ -156,6 +149,15 @@ export function translateRegion(
       wasmBytes: bytes.length,
     },
   };
+}
+
+/**
+ * Where code is in several pages, each run's addresses of their records: imported, so that the same bytes serve wherever the pages are. The page that
+ * is entered is the dispatcher's to look at.
+ */
+function importRecords(module: ModuleBuilder, pages: readonly number[]): PageCheck[] {
+  if (pages.length < 2) return [];
+  return pages.map((pc, at) => ({ pc, records: module.importGlobal('env', recordsImport(at), ValType.i32, false) }));
 }
 
 /** The guest bytes of nodes as [start, end) pairs in ascending order without overlap. */

@@ -10,13 +10,14 @@ import { exactFloat } from '../host-imports.ts';
 import type { RuntimeOptions } from '../runtime.ts';
 import type { TlbImports } from '../second-level.ts';
 import type { AddressSampler } from './address-sampler.ts';
-import { type CodeStore, isSource, sourceOf } from './code-store.ts';
+import { type CodePage, MOST_PAGES, recordsImport } from './code-page.ts';
+import { type CodeStore, isSource, sourceOf, type StoredCode } from './code-store.ts';
 import { Discovery, type DiscoveryLimits } from './discover.ts';
 import type { RegionNode } from './node.ts';
 import { PageCachePlaces } from './page-cache.ts';
-import { sitesOf } from './region.ts';
+import { type PlacedRegion, type RegionSites, sitesOf } from './region.ts';
 import type { LiftedBlock } from './straight-run.ts';
-import { type CodePage, type CompiledRegion, type Present, rangesOf, translateRegion } from './translate.ts';
+import { type CompiledRegion, type Present, rangesOf, translateRegion } from './translate.ts';
 
 /** What translation looks at and reports to. */
 export interface TranslatorOptions extends RuntimeOptions {
@@ -27,6 +28,8 @@ export interface TranslatorOptions extends RuntimeOptions {
   readonly helper?: (index: number) => number;
   /** Linear address of the decoded records of the page around a place. */
   readonly recordsOf: (place: number) => number;
+  /** The same, but lets a page have records that has none. */
+  readonly admitPage: (place: number) => number;
   readonly limits: DiscoveryLimits;
   /** Names of passes to leave out; all when `passes` is false. */
   readonly disabledPasses?: ReadonlySet<string>;
@@ -76,8 +79,6 @@ interface ModeValues {
 /** Instructions and blocks remembered; then they are forgotten and begun anew. */
 const MOST_DECODED = 50_000;
 const MOST_BLOCKS = 10_000;
-/** Pages of code of a region behind address translation: each is looked up at every entry. */
-const MOST_PAGES = 4;
 
 /** Switch guards of loops, their copies and windows of floating-point checks off by name, as passes are. */
 export const LOOP_GUARDS = 'loop-guards';
@@ -204,23 +205,41 @@ export class Translator {
   }
 
   /** The emitted code of an earlier translation from `seed` that is wanted and still fits, if there is one. */
-  stored(seed: number, isWanted: (code: CompiledRegion) => boolean = () => true): CompiledRegion | undefined {
-    // Code behind address translation is made for pages, which the store does not know.
-    if (!this.#code.contiguous) return undefined;
-    const found = this.#store.find(seed, this.#code.bytes, (code) => isWanted(code) && this.#fits(code));
+  stored(seed: number, isWanted: (code: CompiledRegion) => boolean = () => true): PlacedRegion | undefined {
+    const use = (stored: StoredCode) => (isWanted(stored.code) ? this.#place(stored) : undefined);
+    let found = this.#store.find(seed, use);
+    while (found !== undefined && !this.#store.verify(found.code)) found = this.#store.find(seed, use);
     if (found !== undefined) this.counters.reused++;
     return found;
   }
 
+  /** Where the code of a stored translation is now, if all of that is known and the bytes are what they were. */
+  #place({ code, source }: StoredCode): PlacedRegion | undefined {
+    if (!this.#fits(code)) return undefined;
+    const pages: { readonly pc: number; readonly place: number; records: number }[] = [];
+    for (const pc of code.pages) {
+      const place = this.#code.placeOf(pc);
+      if (place === NOWHERE) return undefined;
+      pages.push({ pc, place, records: 0 });
+    }
+    const sites = sitesOf(code, pages);
+    if (!isSource(this.#code.bytes, sites.ranges, source)) return undefined;
+    for (const page of pages) page.records = this.#options.admitPage(page.place);
+    // To make room, the records of another of them may have been given up.
+    if (pages.some(({ place, records }) => this.#options.recordsOf(place) !== records)) return undefined;
+    return { code, sites };
+  }
+
   /** The guest bytes that a region was made of, range after range. */
-  sourceOf(code: CompiledRegion): Uint8Array<ArrayBuffer> {
-    return sourceOf(this.#code.bytes, sitesOf(code).ranges);
+  sourceOf({ ranges }: RegionSites): Uint8Array<ArrayBuffer> {
+    return sourceOf(this.#code.bytes, ranges);
   }
 
   /** Emits the code of a region. */
-  translate(nodes: readonly RegionNode[]): CompiledRegion {
+  translate(nodes: readonly RegionNode[]): PlacedRegion {
     const { now, passes, disabledPasses } = this.#options;
     const begin = now?.() ?? 0;
+    const pages = this.#pagesOf(nodes);
     const code = translateRegion(
       this.#isa,
       nodes,
@@ -233,7 +252,7 @@ export class Translator {
       this.#refused,
       this.#addresses,
       this.#circumstances(),
-      this.#pagesOf(nodes),
+      pages.map(({ pc }) => pc),
     );
     const { counters } = this;
     counters.translated++;
@@ -242,17 +261,19 @@ export class Translator {
     counters.wasmOps += code.counters.wasmOps;
     counters.wasmBytes += code.bytes.length;
     if (now !== undefined) counters.milliseconds += now() - begin;
-    if (this.#code.contiguous) this.#store.add(code, this.sourceOf(code));
-    return code;
+    const sites = sitesOf(code, pages);
+    this.#store.add(code, this.sourceOf(sites));
+    return { code, sites };
   }
 
   /** Takes up code made elsewhere of `source`; false when it does not fit any more. */
-  adopt(code: CompiledRegion, source: Uint8Array): boolean {
-    if (!isSource(this.#code.bytes, sitesOf(code).ranges, source)) return false;
-    // It looks itself where its pages are and what the modes are: the guest may just be in its kernel, or in another process.
-    if (!this.#code.contiguous)
-      return code.pages.every(({ place, records }) => this.#options.recordsOf(place) === records);
-    if (!this.#fits(code)) return false;
+  adopt({ code, sites }: PlacedRegion, source: Uint8Array): boolean {
+    if (!isSource(this.#code.bytes, sites.ranges, source)) return false;
+    // Behind translation it looks itself where its pages are and what the modes are: the guest may just be in its kernel, or in another process.
+    const fits = this.#code.contiguous
+      ? this.#fits(code)
+      : sites.pages.every(({ place, records }) => this.#options.recordsOf(place) === records);
+    if (!fits) return false;
     this.#store.add(code, source);
     return true;
   }
@@ -270,11 +291,13 @@ export class Translator {
   }
 
   /** The `run` of emitted code, which may have been compiled already. */
-  instantiate(code: CompiledRegion, compiled?: WebAssembly.Module): WebAssembly.ExportValue {
+  instantiate({ code, sites }: PlacedRegion, compiled?: WebAssembly.Module): WebAssembly.ExportValue {
     const { now } = this.#options;
     const begin = now?.() ?? 0;
-    // Most regions ask for no operation, and share what they import.
-    const env = code.floatOps.length === 0 ? this.#env : { ...this.#env, float: this.#floatOf(code) };
+    const { pages } = sites;
+    // Most regions ask for no operation and lie in one page, and share what they import.
+    const isPlain = code.floatOps.length === 0 && pages.length < 2;
+    const env = isPlain ? this.#env : { ...this.#env, float: this.#floatOf(code), ...recordsOf(pages) };
     const instance = new WebAssembly.Instance(this.#moduleOf(code, compiled), { env });
     if (now !== undefined) this.counters.compileMilliseconds += now() - begin;
     return instance.exports['run']!;
@@ -290,8 +313,6 @@ export class Translator {
   }
 
   #moduleOf(code: CompiledRegion, compiled: WebAssembly.Module | undefined): WebAssembly.Module {
-    // Code behind address translation is not stored.
-    if (!this.#code.contiguous) return compiled ?? new WebAssembly.Module(code.bytes);
     if (compiled === undefined) return this.#store.moduleOf(code);
     this.#store.keepWarm(code, compiled);
     return compiled;
@@ -372,6 +393,14 @@ export class Translator {
     if (circumstances.inexactAccrued && !this.#circumstances().inexactAccrued) return false;
     return assumptions.every((assumption) => this.#addresses.holds(assumption));
   }
+}
+
+/** What regions import of their pages. */
+function recordsOf(pages: readonly CodePage[]): WebAssembly.ModuleImports {
+  const globals: WebAssembly.ModuleImports = {};
+  for (const [at, { records }] of pages.entries())
+    globals[recordsImport(at)] = new WebAssembly.Global({ value: 'i32' }, records);
+  return globals;
 }
 
 /** Admits addresses in a limited number of pages. */
