@@ -12,6 +12,11 @@
 
 import { extractBits, insertBits } from './integer.ts';
 
+const BLANK = ' '.charCodeAt(0);
+const ZERO = '0'.charCodeAt(0);
+/** Names begin with letters, which have greater codes; `-` has a smaller one. */
+const ONE = '1'.charCodeAt(0);
+
 /** `width` bits of the word from bit `lo` up, which are bits `shift` to `shift` + width - 1 of the field. */
 export interface Piece {
   readonly lo: number;
@@ -61,20 +66,15 @@ export function parsePattern<const Text extends string>(text: Text): Pattern<Fie
     .split(' ')
     .filter((part) => part !== '')
     .map((part) => parsePart(text, part));
-  const width = parts.reduce((sum, part) => sum + part.width, 0);
+  const { width, mask, match } = literalBits(text);
   if (width === 0 || width > 32 || width % 8 !== 0) {
     throw new PatternError(text, `has ${width} bits; expected 8, 16, 24 or 32`);
   }
-  let mask = 0;
-  let match = 0;
   const pieces = new Map<string, Piece[]>();
   let lo = width;
   for (const part of parts) {
     lo -= part.width;
-    if (part.kind === 'bits') {
-      mask = insertBits(mask, lo, part.width, part.mask);
-      match = insertBits(match, lo, part.width, part.match);
-    } else {
+    if (part.kind === 'field') {
       const piece = { lo, width: part.width, shift: part.shift };
       const earlier = pieces.get(part.name);
       if (earlier === undefined) pieces.set(part.name, [piece]);
@@ -85,6 +85,38 @@ export function parsePattern<const Text extends string>(text: Text): Pattern<Fie
   const fields = Object.create(null) as Record<FieldNames<Text>, Field>;
   for (const [name, list] of pieces) fields[name as FieldNames<Text>] = gather(text, name, list);
   return { text, width, mask, match, fields };
+}
+
+/** The bits that a pattern fixes, and its width. Does not look for mistakes, which `parsePattern` does: a start reads hundreds of patterns. */
+export function literalBits(text: string): Pick<Pattern, 'width' | 'mask' | 'match'> {
+  let width = 0;
+  let mask = 0;
+  let match = 0;
+  for (let at = 0; at < text.length; at++) {
+    const sign = text.charCodeAt(at);
+    if (sign === BLANK) continue;
+    let bits = 1;
+    if (sign > ONE) {
+      const blank = text.indexOf(' ', at);
+      const end = blank < 0 ? text.length : blank;
+      bits = fieldWidth(text.slice(at, end));
+      at = end;
+    }
+    width += bits;
+    // Not by shifts, which would end at bit 31.
+    const scale = 2 ** bits;
+    mask = mask * scale + (sign === ZERO || sign === ONE ? 1 : 0);
+    match = match * scale + (sign === ONE ? 1 : 0);
+  }
+  return { width, mask, match };
+}
+
+/** Of `rd:5`, `imm[11:5]` or `imm[12]`. */
+function fieldWidth(part: string): number {
+  const bracket = part.indexOf('[');
+  if (bracket < 0) return Number(part.slice(part.indexOf(':') + 1));
+  const [high, low = high] = part.slice(bracket + 1, part.indexOf(']')).split(':');
+  return Number(high) - Number(low) + 1;
 }
 
 /** Whether a word carries the pattern's literal bits. */
@@ -149,18 +181,13 @@ export class PatternError extends Error {
 }
 
 type Part =
-  | { readonly kind: 'bits'; readonly width: number; readonly mask: number; readonly match: number }
+  | { readonly kind: 'bits'; readonly width: number }
   | { readonly kind: 'field'; readonly width: number; readonly name: string; readonly shift: number };
 
 function parsePart(text: string, part: string): Part {
   if (/^[01-]+$/.test(part)) {
     if (part.length > 32) throw new PatternError(text, `has more than 32 bits in '${part}'`);
-    return {
-      kind: 'bits',
-      width: part.length,
-      mask: Number.parseInt(part.replace(/[01]/g, '1').replace(/-/g, '0'), 2),
-      match: Number.parseInt(part.replace(/-/g, '0'), 2),
-    };
+    return { kind: 'bits', width: part.length };
   }
   const found = /^([A-Za-z_]\w*)(?:\[(\d+)(?::(\d+))?\])?(?::(\d+))?$/.exec(part);
   const name = found?.[1];

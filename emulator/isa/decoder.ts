@@ -27,18 +27,20 @@ export class FixedWidthDecoder {
   /** Made when first looked at: programs use a few of them. */
   readonly #buckets: (readonly Entry[] | undefined)[];
   /** Those that may have each value in the last range of the key: a bucket's are among them. */
-  readonly #groups: readonly (readonly Entry[])[];
+  #groups: readonly (readonly TableRow[])[] | undefined;
+  readonly #rows: readonly TableRow[];
   readonly #key: BucketKey;
+  /** The bits that the key looks at. */
+  readonly #known: number;
 
   constructor(rows: readonly TableRow[], key: BucketKey) {
     // Each ISA's tests look for overlaps in any case; with 300 rows that takes as long as the rest of the table.
     if (CHECK >= CheckLevel.full) for (const problem of overlapsIn(rows)) throw new Error(problem);
+    this.#rows = rows;
     this.#key = key;
     const bits = key.ranges.reduce((sum, { width }) => sum + width, 0);
-    // The special before the general; otherwise the order of the table.
-    const ordered = rows.map(toEntry).toSorted((a, b) => population(b.mask) - population(a.mask));
-    this.#groups = groupsOf(ordered, key);
     this.#buckets = Array.from({ length: 2 ** bits }, () => undefined);
+    this.#known = wordOf(key, 2 ** bits - 1);
   }
 
   /** The instruction a word encodes, or undefined. */
@@ -55,11 +57,18 @@ export class FixedWidthDecoder {
   }
 
   #bucket(index: number): readonly Entry[] {
-    const word = this.#wordOf(index);
-    const known = this.#wordOf(this.#buckets.length - 1);
+    this.#groups ??= groupsOf(this.#rows, this.#key);
+    const word = wordOf(this.#key, index);
     const { lo, width } = this.#key.ranges.at(-1)!;
     const group = this.#groups[bitsOf(word, lo, width)]!;
-    const bucket = group.filter(({ mask, match }) => ((word ^ match) & mask & known) === 0);
+    const bucket: Entry[] = [];
+    // By index: each of a program's first buckets is made before V8 has compiled this.
+    for (let i = 0; i < group.length; i++) {
+      const row = group[i]!;
+      if (((word ^ row.match) & row.mask & this.#known) === 0) bucket.push(toEntry(row));
+    }
+    // The special before the general; otherwise the order of the table.
+    bucket.sort((a, b) => population(b.mask) - population(a.mask));
     this.#buckets[index] = bucket;
     return bucket;
   }
@@ -73,31 +82,33 @@ export class FixedWidthDecoder {
     }
     return index;
   }
+}
 
-  #wordOf(index: number): number {
-    let word = 0;
-    let rest = index;
-    for (const { lo, width } of this.#key.ranges.toReversed()) {
-      word |= (rest & ((1 << width) - 1)) << lo;
-      rest >>>= width;
-    }
-    return word;
+/** A word whose bits under the key are those of an index, and all others 0. */
+function wordOf({ ranges }: BucketKey, index: number): number {
+  let word = 0;
+  let rest = index;
+  for (let i = ranges.length - 1; i >= 0; i--) {
+    const { lo, width } = ranges[i]!;
+    word |= (rest & ((1 << width) - 1)) << lo;
+    rest >>>= width;
   }
+  return word;
 }
 
 function bitsOf(word: number, lo: number, width: number): number {
   return (word >>> lo) & ((1 << width) - 1);
 }
 
-function groupsOf(entries: readonly Entry[], key: BucketKey): readonly (readonly Entry[])[] {
+function groupsOf(rows: readonly TableRow[], key: BucketKey): readonly (readonly TableRow[])[] {
   const { lo, width } = key.ranges.at(-1)!;
-  const groups: Entry[][] = Array.from({ length: 2 ** width }, () => []);
+  const groups: TableRow[][] = Array.from({ length: 2 ** width }, () => []);
   const all = groups.length - 1;
-  for (const entry of entries) {
-    const fixed = bitsOf(entry.mask, lo, width);
-    const bits = bitsOf(entry.match, lo, width);
-    if (fixed === all) groups[bits]!.push(entry);
-    else for (const [value, group] of groups.entries()) if (((value ^ bits) & fixed) === 0) group.push(entry);
+  for (const row of rows) {
+    const fixed = bitsOf(row.mask, lo, width);
+    const bits = bitsOf(row.match, lo, width);
+    if (fixed === all) groups[bits]!.push(row);
+    else for (const [value, group] of groups.entries()) if (((value ^ bits) & fixed) === 0) group.push(row);
   }
   return groups;
 }

@@ -1,6 +1,6 @@
 import type { Builder } from '../ir/builder.ts';
 import type { Operand } from '../ir/type.ts';
-import { parsePattern, type Field, type FieldNames } from '../bits/pattern.ts';
+import { literalBits, parsePattern, type Field, type FieldNames } from '../bits/pattern.ts';
 import type { Instruction, Lift, OperandKind } from './instruction.ts';
 
 /** How each field name of an ISA's patterns reads; the field gives the width. */
@@ -26,10 +26,62 @@ export interface RowFacts {
   readonly name?: string;
 }
 
-/** A row with the pattern it was made from. */
+/** A row with the pattern it was made from. Not to be spread: members may be accessors. */
 export interface TableRow extends Instruction {
   readonly pattern: string;
   readonly fields: Readonly<Record<string, Field>>;
+}
+
+/**
+ * Fields and operands are made when first asked for: programs use a fraction of a table's rows, and it takes most of the time that the table does.
+ * [measured: 5 ms of a start]
+ */
+class LazyRow implements TableRow {
+  readonly name: string;
+  readonly mnemonic: string;
+  readonly pattern: string;
+  readonly length: number;
+  readonly mask: number;
+  readonly match: number;
+  readonly syntax: string;
+  readonly lift: Lift<string>;
+  readonly spec: string;
+  readonly extension: string;
+  readonly #kinds: OperandKinds<string>;
+  #fields: Readonly<Record<string, Field>> | undefined;
+  #operands: Readonly<Record<string, OperandKind>> | undefined;
+
+  constructor(
+    kinds: OperandKinds<string>,
+    mnemonic: string,
+    pattern: string,
+    syntax: string,
+    lift: Lift<string>,
+    { name = mnemonic, spec, extension }: RowFacts,
+  ) {
+    const { width, mask, match } = literalBits(pattern);
+    this.name = name;
+    this.mnemonic = mnemonic;
+    this.pattern = pattern;
+    this.length = width / 8;
+    this.mask = mask;
+    this.match = match;
+    this.syntax = syntax;
+    this.lift = lift;
+    this.spec = spec;
+    this.extension = extension;
+    this.#kinds = kinds;
+  }
+
+  get fields(): Readonly<Record<string, Field>> {
+    return (this.#fields ??= parsePattern(this.pattern).fields);
+  }
+
+  get operands(): Readonly<Record<string, OperandKind>> {
+    return (this.#operands ??= Object.fromEntries(
+      Object.entries(this.fields).map(([name, field]) => [name, this.#kinds[name]!(field)]),
+    ));
+  }
 }
 
 /**
@@ -47,24 +99,7 @@ export function tableOf<KnownNames extends string>(kinds: OperandKinds<KnownName
     lift: (b: Builder, operands: Readonly<Record<FieldNames<Text>, Operand>>) => void,
     facts: RowFacts,
   ): TableRow {
-    const parsed = parsePattern(pattern as Text);
-    const fields = parsed.fields as Readonly<Record<string, Field>>;
-    const operands = Object.fromEntries(
-      Object.entries(fields).map(([name, field]) => [name, kinds[name as KnownNames](field)]),
-    );
-    return {
-      name: mnemonic,
-      mnemonic,
-      pattern,
-      fields,
-      length: parsed.width / 8,
-      mask: parsed.mask,
-      match: parsed.match,
-      operands,
-      syntax: syntax as string,
-      lift: lift as Lift<string>,
-      ...facts,
-    };
+    return rowOf(mnemonic, pattern, syntax, lift as Lift<string>, facts);
   }
 
   /** A shorter encoding of another row: same meaning, `mapping` gives that row's operands from this one's. */
@@ -81,11 +116,22 @@ export function tableOf<KnownNames extends string>(kinds: OperandKinds<KnownName
   ): TableRow {
     const lift = (b: Builder, operands: Readonly<Record<FieldNames<Text>, Operand>>) =>
       row.lift(b, mapping(operands as Readonly<Record<FieldNames<Text>, number>>));
-    return {
-      ...instruction(mnemonic, pattern, syntax, lift, facts),
-      expandsTo: (operands) => ({ row, operands: mapping(operands as Readonly<Record<FieldNames<Text>, number>>) }),
-    };
+    const expandsTo = (operands: Readonly<Record<string, number>>) => ({
+      row,
+      operands: mapping(operands as Readonly<Record<FieldNames<Text>, number>>),
+    });
+    return Object.assign(instruction(mnemonic, pattern, syntax, lift, facts), { expandsTo });
   }
 
-  return { instruction, shortForm };
+  /** The same instruction with another meaning. */
+  function relift({ mnemonic, pattern, syntax, ...facts }: TableRow, lift: Lift<string>): TableRow {
+    return rowOf(mnemonic, pattern, syntax, lift, facts);
+  }
+
+  function rowOf(mnemonic: string, pattern: string, syntax: string, lift: Lift<string>, facts: RowFacts): TableRow {
+    const row = new LazyRow(kinds, mnemonic, pattern, syntax, lift, facts);
+    return facts.cold === undefined ? row : Object.assign(row, { cold: facts.cold });
+  }
+
+  return { instruction, shortForm, relift };
 }

@@ -173,7 +173,7 @@ const decimal = (value: number): string => String(value);
 const notZero = (raw: number): boolean => raw !== 0;
 
 /** What every field name in the RISC-V tables means. Names ending in `q` are the three-bit registers of compressed instructions. */
-export const { instruction, shortForm } = tableOf({
+export const { instruction, shortForm, relift } = tableOf({
   rd: register(X_NAMES, X, true),
   rs1: register(X_NAMES, X, false),
   rs2: register(X_NAMES, X, false),

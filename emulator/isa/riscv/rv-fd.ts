@@ -16,7 +16,7 @@ import {
   writeX,
   type FloatType,
 } from './access.ts';
-import { instruction } from './operands.ts';
+import { instruction, relift } from './operands.ts';
 import { F } from './registers.ts';
 
 interface Format {
@@ -335,13 +335,12 @@ const DOUBLE_MOVES = {
 const DOUBLE_MEMORY = { spec: 'Unprivileged ISA, "Double-Precision Load and Store Instructions"', extension: 'D' };
 
 function whileOn(rows: readonly TableRow[]): readonly TableRow[] {
-  return rows.map((row) => ({
-    ...row,
-    lift: (b, operands) => {
+  return rows.map((row) =>
+    relift(row, (b, operands) => {
       requireFloat(b);
       row.lift(b, operands);
-    },
-  }));
+    }),
+  );
 }
 
 /** "F" extension for single-precision floating point. */
