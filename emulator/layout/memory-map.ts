@@ -62,8 +62,10 @@ export const PAGE_CACHES_USED = PAGE_CACHES + PAGE_CACHES_COUNT * PAGE_CACHE_SIZ
  * The regions' jump cache: `i64` guest address, `i32` index in the table of regions, `i32` entry number. Of a pair of entries an address may be in
  * either; its low bits say where it is looked for first.
  */
-export const REGION_CACHE = 0x8_0000;
+export const REGION_CACHE = 0x5_0000;
 export const REGION_CACHE_ENTRIES = 4096;
+/** The same behind address translation, where kernels and programs share it: a boot of Linux makes a thousand regions with several entries each. */
+export const TRANSLATED_REGION_CACHE_ENTRIES = 16384;
 export const REGION_CACHE_ENTRY_SIZE = 16;
 /** By index in the table of regions, an `i32`: how often control went there by the jump cache. */
 export const REGION_USES = 0x9_0000;

@@ -51,3 +51,28 @@ test('a page cache that nobody would empty is noticed', () => {
   new Int32Array(memory.buffer)[PAGE_CACHES / 4] = PAGE;
   assert.throws(() => tlb.checkInvariants(), /page cache/);
 });
+
+test('a page of 4 KiB is forgotten alone beside a hundred large ones, which go whole', () => {
+  const memory = new WebAssembly.Memory({ initial: (GUEST + 16 * PAGE_SIZE) / 65536 });
+  const tlb = new L1Tlb(memory);
+  const context = TlbContext.supervisor;
+  const [low, high] = [0x8000_0000 | 0, -1];
+  const large = Array.from({ length: 100 }, (_, n) => (low + n * 2 ** 21) | 0);
+  const isKnown = (at: number, atHigh = high) => tlb.probe(context, at, atHigh, Access.read) !== 0;
+  const enter = () => {
+    for (const at of large) tlb.fill(context, at, high, GUEST, Access.read, 512);
+    // Below them, and at the address of one of them in another 4 GiB.
+    tlb.fill(context, low - PAGE_SIZE, high, GUEST, Access.read, 1);
+    tlb.fill(context, low + PAGE_SIZE, 0, GUEST, Access.read, 1);
+  };
+  enter();
+  tlb.flushPage(context, low - PAGE_SIZE, high);
+  tlb.flushPage(context, low + PAGE_SIZE, 0);
+  assert.ok(large.every((at) => isKnown(at)));
+  assert.ok(!isKnown(low - PAGE_SIZE) && !isKnown(low + PAGE_SIZE, 0));
+  enter();
+  // Another part of the last one.
+  tlb.flushPage(context, large.at(-1)! + 0x1f_f000, high);
+  assert.ok(!isKnown(large.at(-1)!));
+  tlb.checkInvariants();
+});

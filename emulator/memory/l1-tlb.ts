@@ -18,6 +18,7 @@ import {
   TlbEntry,
 } from '../layout/memory-map.ts';
 import { StateOffset } from '../layout/state.ts';
+import { LargePages } from './large-pages.ts';
 import { Access } from './regime.ts';
 
 /** Which of the tables is in force (layout/memory-map.ts, "TLB"). */
@@ -39,8 +40,6 @@ const WRITTEN = TLB_WRITTEN / 4;
 const WRITTEN_COUNTS = (TLB_CONTROL + TlbControl.writtenCounts) / 4;
 /** One more entry than are remembered one by one. */
 const FEW = TLB_WRITTEN_MOST;
-/** Entries that a table may take from large pages before it no longer remembers them one by one. */
-const LARGE_PAGES = 16;
 
 /**
  * The first-level TLB: tables in the linear memory that generated code probes inline (tier/tlb-path.ts). JavaScript fills and empties
@@ -49,10 +48,8 @@ const LARGE_PAGES = 16;
 export class L1Tlb {
   readonly #words: Int32Array<ArrayBuffer>;
   readonly #state: DataView<ArrayBuffer>;
-  /** First and last page number (low 32 bits, unsigned) of the large pages entered since each table was last emptied. */
-  readonly #largeFirst = new Float64Array(TLB_CONTEXTS * LARGE_PAGES);
-  readonly #largeLast = new Float64Array(TLB_CONTEXTS * LARGE_PAGES);
-  readonly #largeCount = new Int32Array(TLB_CONTEXTS);
+  /** By table, those that parts have been entered of since it was last emptied. */
+  readonly #large = Array.from({ length: TLB_CONTEXTS }, () => new LargePages());
 
   /** `memory`: as it was made, or one that another TLB had. */
   constructor(memory: WebAssembly.Memory) {
@@ -113,7 +110,7 @@ export class L1Tlb {
     } else {
       words[WRITTEN_COUNTS + context] = FEW;
     }
-    if (levelPages > 1) this.#rememberLarge(context, page >>> 12, levelPages);
+    if (levelPages > 1) this.#large[context]!.add(low, high, levelPages);
   }
 
   /** Linear address (int32) of an address that may be accessed so, or 0: what generated code does inline. */
@@ -149,7 +146,7 @@ export class L1Tlb {
 
   flush(context: TlbContext): void {
     if (context === TlbContext.user) this.#emptyPageCaches();
-    this.#largeCount[context] = 0;
+    this.#large[context]!.clear();
     const words = this.#words;
     const written = words[WRITTEN_COUNTS + context]!;
     words[WRITTEN_COUNTS + context] = 0;
@@ -166,13 +163,7 @@ export class L1Tlb {
   /** Forgets the page at an address in a table, and all of the large page around it. */
   flushPage(context: TlbContext, low: number, high: number): void {
     if (context === TlbContext.user) this.#emptyPageCaches();
-    const page = low >>> 12;
-    const first = context * LARGE_PAGES;
-    for (let i = first; i < first + this.#largeCount[context]!; i++) {
-      if (page < this.#largeFirst[i]! || page > this.#largeLast[i]!) continue;
-      this.flush(context);
-      return;
-    }
+    if (this.#large[context]!.mayHold(low, high)) return this.flush(context);
     const words = this.#words;
     const at = entryWord(context, low);
     for (let tagAt = at; tagAt < at + ADDEND; tagAt += 2) {
@@ -254,29 +245,6 @@ export class L1Tlb {
     // No page's address is that of an empty tag.
     const page = (linear - words[at + ADDEND]!) | 0;
     return words[at + READ] === page || words[at + WRITE] === page || words[at + EXECUTE] === page;
-  }
-
-  #rememberLarge(context: TlbContext, page: number, levelPages: number): void {
-    // Only the low 32 bits of page numbers are kept: at worst too much is taken away.
-    const whole = levelPages >= 2 ** 20;
-    // A power of two; page numbers of 20 bits are not negative as int32.
-    const first = whole ? 0 : page & -levelPages;
-    const last = whole ? 2 ** 20 : first + levelPages - 1;
-    const begin = context * LARGE_PAGES;
-    const count = this.#largeCount[context]!;
-    for (let i = begin; i < begin + count; i++) {
-      if (this.#largeFirst[i]! <= first && last <= this.#largeLast[i]!) return;
-    }
-    if (count < LARGE_PAGES) {
-      this.#largeFirst[begin + count] = first;
-      this.#largeLast[begin + count] = last;
-      this.#largeCount[context] = count + 1;
-      return;
-    }
-    // Too many to tell apart: any address may lie in one.
-    this.#largeFirst[begin] = 0;
-    this.#largeLast[begin] = 2 ** 20;
-    this.#largeCount[context] = 1;
   }
 }
 

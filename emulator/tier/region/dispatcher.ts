@@ -10,6 +10,7 @@ import {
   STATE,
   PAGE_SIZE,
   TlbEntry,
+  TRANSLATED_REGION_CACHE_ENTRIES,
 } from '../../layout/memory-map.ts';
 import { ExitReason, StateOffset } from '../../layout/state.ts';
 import { CHECK, CheckLevel } from '../../check/assert.ts';
@@ -45,6 +46,8 @@ export class Dispatcher {
   /** log2 of the fewest bytes between two instructions. */
   readonly #shift: number;
   readonly #translated: boolean;
+  /** Of the cache. */
+  readonly #entries: number;
 
   /**
    * `interpret`: the interpreter's main function; `recordShift`: log2 of its record bytes per byte of guest code; `translated`: guest
@@ -67,8 +70,9 @@ export class Dispatcher {
     this.run = instance.exports['run'] as (index: number, entry: number) => number;
     this.table = instance.exports['regions'] as WebAssembly.Table;
     this.#view = new DataView(memory.buffer as ArrayBuffer);
-    for (let slot = 0; slot < REGION_CACHE_ENTRIES; slot++)
-      this.#view.setBigInt64(REGION_CACHE + slot * REGION_CACHE_ENTRY_SIZE, EMPTY, true);
+    this.#entries = cacheEntries(translated);
+    // No entry has a tag of all ones.
+    new Uint8Array(memory.buffer, REGION_CACHE, REGION_CACHE_ENTRY_SIZE * this.#entries).fill(0xff);
     new Uint8Array(memory.buffer, REGION_USES, 4 * REGIONS_MAX).fill(0);
     new Uint8Array(memory.buffer, ARRIVALS, 4 * ARRIVALS_COUNT).fill(0);
     this.#view.setInt32(Frame.chained, 0, true);
@@ -141,8 +145,12 @@ export class Dispatcher {
 
   /** The entry of the cache where an address is looked for first; the other one of its pair is second. */
   #slot(pc: number): number {
-    return REGION_CACHE + ((pc >>> this.#shift) & (REGION_CACHE_ENTRIES - 1)) * REGION_CACHE_ENTRY_SIZE;
+    return REGION_CACHE + ((pc >>> this.#shift) & (this.#entries - 1)) * REGION_CACHE_ENTRY_SIZE;
   }
+}
+
+function cacheEntries(translated: boolean): number {
+  return translated ? TRANSLATED_REGION_CACHE_ENTRIES : REGION_CACHE_ENTRIES;
 }
 
 function generate(translated: boolean): Uint8Array<ArrayBuffer> {
@@ -247,7 +255,7 @@ function generate(translated: boolean): Uint8Array<ArrayBuffer> {
     fn.op('i32.wrap_i64');
     fn.globalGet(shift);
     fn.op('i32.shr_u');
-    fn.i32Const(REGION_CACHE_ENTRIES - 1);
+    fn.i32Const(cacheEntries(translated) - 1);
     fn.op('i32.and');
     fn.i32Const(Math.log2(REGION_CACHE_ENTRY_SIZE));
     fn.op('i32.shl');
