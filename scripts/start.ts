@@ -12,8 +12,9 @@ type CommandLine = (argv: readonly string[]) => Promise<number>;
 
 /** Emulation starts from a bundle wherever compiled code is kept. Stacks are asked for by developers, who know the sources. */
 async function bundled(): Promise<CommandLine | undefined> {
-  const cache = process.env['NODE_COMPILE_CACHE'];
-  if (argv[0] !== 'emulate' || cache === undefined || process.env['DYNO_DEBUG'] === '1') return undefined;
+  const directory = process.env['NODE_COMPILE_CACHE'];
+  if (argv[0] !== 'emulate' || directory === undefined || process.env['DYNO_DEBUG'] === '1') return undefined;
+  const cache = path.resolve(directory);
   const { bundleFolder, openFreshBundle } = await import('./bundle/bundle.ts');
   const folder = bundleFolder(cache, ROOT);
   const open = () => openFreshBundle(folder, ROOT);

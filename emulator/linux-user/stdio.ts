@@ -12,7 +12,7 @@ export class HostStream extends BasicFile {
   }
   override get terminal(): boolean {
     // [measured: loading `node:tty` takes 2 to 5 ms, for streams and sockets]
-    return isCharacterDevice(this.host) && tty.isatty(this.host);
+    return mayBeTerminal(this.host) && tty.isatty(this.host);
   }
   override read(into: Uint8Array): Transfer {
     try {
@@ -38,9 +38,11 @@ export class HostStream extends BasicFile {
   }
 }
 
-function isCharacterDevice(descriptor: number): boolean {
+/** As terminals are, and much output goes to the null device. */
+function mayBeTerminal(descriptor: number): boolean {
   try {
-    return fs.fstatSync(descriptor).isCharacterDevice();
+    const status = fs.fstatSync(descriptor);
+    return status.isCharacterDevice() && status.rdev !== fs.statSync('/dev/null', { throwIfNoEntry: false })?.rdev;
   } catch {
     // It is closed.
     return false;
