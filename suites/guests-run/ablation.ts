@@ -4,13 +4,13 @@
  */
 import { parseArgs } from 'node:util';
 import { PASSES } from '../../emulator/pass/pipeline.ts';
-import { FLOAT_WINDOWS, LOOP_GUARDS, UNROLLING } from '../../emulator/tier/region/translator.ts';
+import { BYTE_COPIES, FLOAT_WINDOWS, LOOP_GUARDS, UNROLLING } from '../../emulator/tier/region/translator.ts';
 import { GUEST_SCALES, GUESTS, findGuest, isBuiltFor, type Guest, type GuestScale } from '../guests/guests.ts';
 import { checkGuestRun, emulateGuest, readGuest } from './guest-run.ts';
 import { geometricMean, median } from './peer-table.ts';
 
 /** All that can be switched off by name. */
-export const ABLATIONS: readonly string[] = [...PASSES.map(({ name }) => name), LOOP_GUARDS, UNROLLING, FLOAT_WINDOWS];
+export const ABLATIONS: readonly string[] = [...PASSES.map(({ name }) => name), LOOP_GUARDS, UNROLLING, FLOAT_WINDOWS, BYTE_COPIES];
 
 /** Exact sizes of all regions of a run, per translated guest instruction in the table. */
 export interface Sizes {

@@ -19,14 +19,9 @@ import { leaveWhenChanged, type PageCheck, writeEntryCheck } from './entry-check
 import { GuardedLoops } from './guarded-loops.ts';
 import type { Count } from './counted-loops.ts';
 import type { LoopGuard } from './loop-guard.ts';
-import {
-  type Moves,
-  movesOf,
-  planAccesses,
-  type AccessKnowledge,
-  type AccessPlan,
-  type Assumption,
-} from './access-plan.ts';
+import { planAccesses, type AccessKnowledge, type AccessPlan, type Assumption } from './access-plan.ts';
+import { type Moves, movesOf } from './block-values.ts';
+import { copiesOf } from './byte-copies.ts';
 import { RegionMemoryPath } from './region-memory-path.ts';
 import { Status } from './status.ts';
 import type { Circumstances, Exit, Present, Refused } from './translate.ts';
@@ -43,6 +38,8 @@ export interface RegionPlans {
   readonly guards: ReadonlyMap<number, LoopGuard>;
   /** Whether floating-point results may be checked by way of others (float-window.ts). */
   readonly floatWindows: boolean;
+  /** Whether bytes that are copied one by one may be copied together (byte-copies.ts). */
+  readonly byteCopies: boolean;
   /** The region is little more than a loop. */
   readonly isSmall: boolean;
 }
@@ -74,6 +71,7 @@ export class RegionEmitter {
   readonly #labels = new Map<number, Label>();
   readonly #guarded: GuardedLoops;
   readonly #floatWindows: boolean;
+  readonly #byteCopies: boolean;
   /** The node that is being written. */
   #node = 0;
   readonly #charges: Charges;
@@ -90,9 +88,10 @@ export class RegionEmitter {
     refused: Refused,
     circumstances: Present,
     pages: readonly PageCheck[],
-    { guards, floatWindows, isSmall }: RegionPlans,
+    { guards, floatWindows, byteCopies, isSmall }: RegionPlans,
   ) {
     this.#floatWindows = floatWindows;
+    this.#byteCopies = byteCopies;
     // Slow paths behind translation may reach devices, and these the clock, which counts what has been paid for.
     this.#charges = memory instanceof RegionMemoryPath ? chargeTurns(nodes, graph) : chargeNodes(nodes);
     this.#pages = pages;
@@ -321,7 +320,8 @@ export class RegionEmitter {
       const isInline = inlineOps(node.block, this.#refused, this.circumstances.inexactAccrued);
       plan = planAccesses(node.block, this.#knowledge, isInline, this.#guarded.around(index)?.covered);
       for (const check of plan.values()) if (check.kind === 'range') this.assumptions.add(check.range);
-      this.#memory.follow(node.block, plan, moves, fn, this.#registers);
+      const copies = this.#byteCopies ? copiesOf(node.block, plan) : undefined;
+      this.#memory.follow(node.block, plan, moves, fn, this.#registers, copies);
     } else {
       this.#memory.follow(node.block, (op) => this.#guarded.addendOf(op));
     }

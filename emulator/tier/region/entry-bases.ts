@@ -2,7 +2,8 @@ import type { Block, Op } from '../../ir/block.ts';
 import type { FunctionBuilder } from '../../wasm/function.ts';
 import { ValType } from '../../wasm/type.ts';
 import type { Lowering } from '../lower.ts';
-import { type AccessPlan, type Check, type Moves } from './access-plan.ts';
+import type { AccessPlan, Check } from './access-plan.ts';
+import type { Moves } from './block-values.ts';
 import { type Deferred, type RegisterLocals, SETTLED } from './register-locals.ts';
 
 /** Further from the register it is hardly the same object; and what is added to an i32 must not be negative beside where the guest's memory lies. */

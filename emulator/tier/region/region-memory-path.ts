@@ -1,12 +1,22 @@
 import type { Block, Op } from '../../ir/block.ts';
 import { CODE_LINE, GUEST, PAGE_SIZE, PERMISSION, Permission } from '../../layout/memory-map.ts';
 import { BranchHint, type FunctionBuilder } from '../../wasm/function.ts';
+import { ValType } from '../../wasm/type.ts';
 import type { Lowering } from '../lower.ts';
 import { accessOf, FlatMemoryPath, loadInstruction, type MemoryPath, storeInstruction } from '../memory-path.ts';
 import { codeLine } from '../page-check.ts';
 import { EntryBases } from './entry-bases.ts';
 import type { RegisterLocals } from './register-locals.ts';
-import { type AccessPlan, type Check, type Moves, pageNeeds } from './access-plan.ts';
+import { type AccessPlan, type Check, pageNeeds } from './access-plan.ts';
+import type { Moves } from './block-values.ts';
+import type { Copies, Copy } from './byte-copies.ts';
+
+/** How so many bytes are moved at once. */
+const WHOLE = {
+  2: { type: ValType.i32, load: 'i32.load16_u', store: 'i32.store16' },
+  4: { type: ValType.i32, load: 'i32.load', store: 'i32.store' },
+  8: { type: ValType.i64, load: 'i64.load', store: 'i64.store' },
+} as const;
 
 type RangeCheck = Extract<Check, { readonly kind: 'range' }>;
 
@@ -16,15 +26,31 @@ export class RegionMemoryPath implements MemoryPath {
   readonly #guestSize: number;
   #plan: AccessPlan = new Map();
   readonly #bases = new EntryBases();
+  #copies: Copies | undefined;
+  /** What a copy's loads have read, as a local, until its first store. */
+  readonly #read = new Map<Copy, number>();
+  /** Copies that their first store has made. */
+  readonly #made = new Set<Copy>();
 
   constructor(guestSize: number) {
     this.#flat = new FlatMemoryPath(guestSize);
     this.#guestSize = guestSize;
   }
 
-  /** The accesses of a block that is lowered now. Writes code for where it begins. */
-  follow(block: Block, plan: AccessPlan, moves: Moves, fn: FunctionBuilder, registers: RegisterLocals): void {
+  /** The accesses of a block that is lowered now. Writes code for where it begins. `copies`: what is to be copied as one. */
+  follow(
+    block: Block,
+    plan: AccessPlan,
+    moves: Moves,
+    fn: FunctionBuilder,
+    registers: RegisterLocals,
+    copies?: Copies,
+  ): void {
     this.#plan = plan;
+    this.#copies = copies;
+    this.#made.clear();
+    for (const local of this.#read.values()) fn.freeLocal(local);
+    this.#read.clear();
     this.#bases.begin(block, plan, moves, fn, registers);
   }
 
@@ -36,21 +62,63 @@ export class RegionMemoryPath implements MemoryPath {
   /** Frees what the last block needed. */
   end(fn: FunctionBuilder): void {
     this.#bases.end(fn);
+    for (const local of this.#read.values()) fn.freeLocal(local);
+    this.#read.clear();
   }
 
   load(lowering: Lowering, op: Op): void {
     const check = lowering.site.inline ? this.#plan.get(op) : undefined;
     if (check === undefined) return this.#flat.load(lowering, op);
     const offset = this.#address(lowering, op, check);
+    const copies = this.#copies?.ofLoad.get(op);
+    if (copies !== undefined) this.#readCopies(lowering, copies, offset);
     loadInstruction(lowering, accessOf(op), GUEST + offset);
   }
 
   store(lowering: Lowering, op: Op): void {
     const check = lowering.site.inline ? this.#plan.get(op) : undefined;
     if (check === undefined) return this.#flat.store(lowering, op);
+    const copy = this.#copies?.ofStore.get(op);
+    if (copy !== undefined && this.#made.has(copy)) return this.#skip(lowering, op);
     const offset = this.#address(lowering, op, check);
+    const local = copy?.store === op ? this.#read.get(copy) : undefined;
+    if (copy === undefined || local === undefined) {
+      lowering.push(op.args[1]!);
+      storeInstruction(lowering, accessOf(op), GUEST + offset);
+      return;
+    }
+    const { fn } = lowering;
+    fn.localGet(local);
+    fn.store(WHOLE[copy.bytes].store, { offset: GUEST + offset + copy.storeDistance, align: 1 });
+    fn.freeLocal(local);
+    this.#read.delete(copy);
+    this.#made.add(copy);
     lowering.push(op.args[1]!);
-    storeInstruction(lowering, accessOf(op), GUEST + offset);
+    fn.drop();
+  }
+
+  /** Reads what is copied as one, from the first load's address, which is on the stack and stays there. */
+  #readCopies({ fn }: Lowering, copies: readonly Copy[], offset: number): void {
+    const address = fn.takeLocal(ValType.i32);
+    fn.localSet(address);
+    for (const copy of copies) {
+      const { type, load } = WHOLE[copy.bytes];
+      const local = fn.takeLocal(type);
+      fn.localGet(address);
+      fn.load(load, { offset: GUEST + offset + copy.loadDistance, align: 1 });
+      fn.localSet(local);
+      this.#read.set(copy, local);
+    }
+    fn.localGet(address);
+    fn.freeLocal(address);
+  }
+
+  /** A store whose bytes are written already. Its arguments are pushed for the books of their locals. */
+  #skip(lowering: Lowering, op: Op): void {
+    for (const argument of this.#bases.accesses.has(op) ? op.args.slice(1) : op.args) {
+      lowering.push(argument);
+      lowering.fn.drop();
+    }
   }
 
   loadForUpdate(lowering: Lowering, address: number, width: number, access: 'update' | 'reserve'): void {

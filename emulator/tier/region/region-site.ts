@@ -8,7 +8,7 @@ import { type FloatWindow, planFloatWindows } from './float-window.ts';
 import { FloatWindowCode, isRepeatableOp } from './float-window-code.ts';
 import { regionMode } from './mode.ts';
 import type { RegionNode } from './node.ts';
-import type { EntryAddress, Moves } from './access-plan.ts';
+import type { EntryAddress, Moves } from './block-values.ts';
 import type { RegisterLocals } from './register-locals.ts';
 import { Status } from './status.ts';
 import type { Exit, Refused } from './translate.ts';

@@ -81,6 +81,8 @@ export interface TranslationOptions extends RuntimeOptions {
   readonly guardGain: number;
   /** `false`: each floating-point result has a check of its own. */
   readonly floatWindows?: boolean;
+  /** `false`: bytes that are copied one by one stay so. */
+  readonly byteCopies?: boolean;
   /** `false`: loops have one copy of a turn. */
   readonly unrolling?: boolean;
 }
@@ -124,6 +126,7 @@ export function translateRegion(
     {
       guards: unrolled === undefined ? guarded : guardsOf(nodes, graph),
       floatWindows: options.floatWindows !== false,
+      byteCopies: options.byteCopies !== false,
       isSmall: found.length <= FEW_NODES,
     },
   );

@@ -80,10 +80,11 @@ interface ModeValues {
 const MOST_DECODED = 50_000;
 const MOST_BLOCKS = 10_000;
 
-/** Switch guards of loops, their copies and windows of floating-point checks off by name, as passes are. */
+/** Switch guards of loops, their copies, windows of floating-point checks and copies of bytes as one off by name, as passes are. */
 export const LOOP_GUARDS = 'loop-guards';
 export const UNROLLING = 'unrolling';
 export const FLOAT_WINDOWS = 'float-windows';
+export const BYTE_COPIES = 'byte-copies';
 
 /** Makes regions of guest code. */
 export class Translator {
@@ -248,6 +249,7 @@ export class Translator {
         ...(disabledPasses?.has(LOOP_GUARDS) === true ? { guardGain: Infinity } : {}),
         unrolling: passes && disabledPasses?.has(UNROLLING) !== true,
         floatWindows: disabledPasses?.has(FLOAT_WINDOWS) !== true,
+        byteCopies: passes && disabledPasses?.has(BYTE_COPIES) !== true,
       },
       this.#refused,
       this.#addresses,
