@@ -10,7 +10,13 @@ import { checkGuestRun, emulateGuest, readGuest } from './guest-run.ts';
 import { geometricMean, median } from './peer-table.ts';
 
 /** All that can be switched off by name. */
-export const ABLATIONS: readonly string[] = [...PASSES.map(({ name }) => name), LOOP_GUARDS, UNROLLING, FLOAT_WINDOWS, BYTE_COPIES];
+export const ABLATIONS: readonly string[] = [
+  ...PASSES.map(({ name }) => name),
+  LOOP_GUARDS,
+  UNROLLING,
+  FLOAT_WINDOWS,
+  BYTE_COPIES,
+];
 
 /** Exact sizes of all regions of a run, per translated guest instruction in the table. */
 export interface Sizes {

@@ -91,7 +91,8 @@ export function planAccesses(
     if (open.length === planned.length) continue;
     for (const member of planned) {
       const base = guarded!.get(member.op);
-      if (base !== undefined) plan.set(member.op, { kind: 'covered', by: undefined, base, entry: entryAddress(member) });
+      if (base !== undefined)
+        plan.set(member.op, { kind: 'covered', by: undefined, base, entry: entryAddress(member) });
     }
   }
   return plan;

@@ -9,7 +9,8 @@ import { copiesOf } from './byte-copies.ts';
 /** A block that loads and stores bytes at the given distances from x10 and x11, the loads first. */
 function copying(distances: readonly number[]) {
   const lines = ['%from = get.i64 x10', '%to = get.i64 x11'];
-  for (const at of distances) lines.push(`%c${at} = const.i64 0x${at.toString(16)}`, `%f${at} = add.i64 %from, %c${at}`);
+  for (const at of distances)
+    lines.push(`%c${at} = const.i64 0x${at.toString(16)}`, `%f${at} = add.i64 %from, %c${at}`);
   for (const at of distances) lines.push(`%v${at} = load.i64 %f${at} width=8`);
   for (const at of distances) lines.push(`%t${at} = add.i64 %to, %c${at}`, `store.i64 %t${at}, %v${at} width=8`);
   return parseBlock(['insn pc=0x1000 length=4', ...lines].join('\n'), { isa: 'none', files: [X] });

@@ -99,12 +99,7 @@ function placesOf(block: Block): ReadonlyMap<Op, Place> {
   return places;
 }
 
-function moveOf(
-  ops: readonly Op[],
-  store: Op,
-  plan: AccessPlan,
-  places: ReadonlyMap<Op, Place>,
-): Move | undefined {
+function moveOf(ops: readonly Op[], store: Op, plan: AccessPlan, places: ReadonlyMap<Op, Place>): Move | undefined {
   const loadIndex = store.args[1]!;
   const load = ops[loadIndex]!;
   if (load.name !== 'load' || load.width !== store.width || load.width! > 32) return undefined;

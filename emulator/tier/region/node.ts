@@ -62,3 +62,15 @@ export function successors({ ending }: RegionNode): number[] {
   }
   return nodes;
 }
+
+/** An ending with its targets in other places; those of jumps stay. */
+export function placed(ending: Ending, place: (target: Target) => Target): Ending {
+  switch (ending.kind) {
+    case 'goto':
+      return { kind: 'goto', to: place(ending.to) };
+    case 'branch':
+      return { kind: 'branch', taken: place(ending.taken), fallThrough: place(ending.fallThrough) };
+    default:
+      return ending;
+  }
+}

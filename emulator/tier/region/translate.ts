@@ -7,6 +7,7 @@ import { Runtime, type RuntimeOptions } from '../runtime.ts';
 import { importTlbSlowPaths } from '../tlb-path.ts';
 import { RegionEmitter } from './emitter.ts';
 import { analyseFlow, type FlowGraph } from './flow-graph.ts';
+import { peelLoops } from './peeled-loops.ts';
 import { unrollLoops } from './unrolled-loops.ts';
 import type { PageCheck } from './entry-check.ts';
 import type { RegionNode } from './node.ts';
@@ -105,13 +106,16 @@ export function translateRegion(
   const runtime = new Runtime(module, isa, options);
   const slowPaths = options.translated === true ? importTlbSlowPaths(module) : undefined;
   const fn = module.function('run', [ValType.i32], [ValType.i32]);
-  const plain = analyseFlow(found, [0]);
+  const seen = analyseFlow(found, [0]);
+  const peeled = options.unrolling === false ? undefined : peelLoops(found, seen, knowledge);
+  const whole = peeled ?? found;
+  const plain = peeled === undefined ? seen : analyseFlow(peeled, [0]);
   const unrolls = slowPaths === undefined && options.unrolling !== false;
   const guardsOf = (nodes: readonly RegionNode[], graph: FlowGraph) =>
     planGuards(nodes, graph, knowledge, refused, options.guardGain, slowPaths !== undefined, unrolls);
-  const guarded = guardsOf(found, plain);
-  const unrolled = unrolls ? unrollLoops(found, plain, guarded) : undefined;
-  const nodes = unrolled ?? found;
+  const guarded = guardsOf(whole, plain);
+  const unrolled = unrolls ? unrollLoops(whole, plain, guarded) : undefined;
+  const nodes = unrolled ?? whole;
   const graph = unrolled === undefined ? plain : analyseFlow(nodes, [0]);
   const emitter = new RegionEmitter(
     fn,

@@ -1,6 +1,6 @@
 import type { FlowGraph } from './flow-graph.ts';
 import type { LoopGuard } from './loop-guard.ts';
-import { successors, type Ending, type RegionNode, type Target } from './node.ts';
+import { placed, successors, type RegionNode, type Target } from './node.ts';
 
 /** Instructions in all copies of a turn: what the host's decoder and V8's register allocation bear. */
 const MOST_INSTRUCTIONS = 48;
@@ -59,16 +59,5 @@ function copyTurns(nodes: RegionNode[], header: number, body: readonly RegionNod
       const index = inTurn(node.index, turn);
       nodes[index] = { ...node, index, ending: placed(node.ending, place) };
     }
-  }
-}
-
-function placed(ending: Ending, place: (target: Target) => Target): Ending {
-  switch (ending.kind) {
-    case 'goto':
-      return { kind: 'goto', to: place(ending.to) };
-    case 'branch':
-      return { kind: 'branch', taken: place(ending.taken), fallThrough: place(ending.fallThrough) };
-    default:
-      return ending;
   }
 }
