@@ -1,6 +1,15 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { GUEST, PAGE_CACHE_SIZE, PAGE_CACHES, PAGE_CACHES_USED, PAGE_SIZE } from '../layout/memory-map.ts';
+import {
+  GUEST,
+  PAGE_CACHE_SIZE,
+  PAGE_CACHES,
+  PAGE_CACHES_USED,
+  PAGE_SIZE,
+  TLB_CONTROL,
+  TLB_WRITTEN_MOST,
+  TlbControl,
+} from '../layout/memory-map.ts';
 import { L1Tlb, TlbContext } from './l1-tlb.ts';
 import { Access } from './regime.ts';
 
@@ -74,5 +83,28 @@ test('a page of 4 KiB is forgotten alone beside a hundred large ones, which go w
   // Another part of the last one.
   tlb.flushPage(context, large.at(-1)! + 0x1f_f000, high);
   assert.ok(!isKnown(large.at(-1)!));
+  tlb.checkInvariants();
+});
+
+test('entries that are written again and again do not keep a table from being emptied one by one', () => {
+  const memory = new WebAssembly.Memory({ initial: (GUEST + 16 * PAGE_SIZE) / 65536 });
+  const words = new Int32Array(memory.buffer);
+  const tlb = new L1Tlb(memory);
+  const context = TlbContext.supervisor;
+  const pages = Array.from({ length: 700 }, (_, n) => 0x4000_0000 + 3 * n * PAGE_SIZE);
+  for (const page of pages) tlb.fill(context, page, 5, GUEST, Access.read, 1);
+  for (let round = 0; round < 2 * TLB_WRITTEN_MOST; round++) {
+    const page = pages[round % 2]!;
+    tlb.flushPage(context, page, 5);
+    tlb.fill(context, page, 5, GUEST, Access.read, 1);
+  }
+  const written = words[(TLB_CONTROL + TlbControl.writtenCounts) / 4 + context]!;
+  assert.ok(written >= pages.length && written < 4 * pages.length, `${written} of ${pages.length} are remembered`);
+  assert.ok(pages.every((page) => tlb.probe(context, page, 5, Access.read) !== 0));
+  tlb.checkInvariants();
+  // What is remembered is enough to find all entries of a page of RAM, and to empty the table.
+  tlb.protectWrites(GUEST);
+  tlb.flush(context);
+  assert.ok(!pages.some((page) => tlb.probe(context, page, 5, Access.read) !== 0));
   tlb.checkInvariants();
 });

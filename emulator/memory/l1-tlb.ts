@@ -40,6 +40,8 @@ const WRITTEN = TLB_WRITTEN / 4;
 const WRITTEN_COUNTS = (TLB_CONTROL + TlbControl.writtenCounts) / 4;
 /** One more entry than are remembered one by one. */
 const FEW = TLB_WRITTEN_MOST;
+/** Written entries that are remembered as they come, some of them several times. */
+const UNCROWDED = 1024;
 
 /**
  * The first-level TLB: tables in the linear memory that generated code probes inline (tier/tlb-path.ts). JavaScript fills and empties
@@ -50,6 +52,10 @@ export class L1Tlb {
   readonly #state: DataView<ArrayBuffer>;
   /** By table, those that parts have been entered of since it was last emptied. */
   readonly #large = Array.from({ length: TLB_CONTEXTS }, () => new LargePages());
+
+  /** By table, how many written entries are remembered when it is looked for those that need not be. */
+  readonly #crowded = new Int32Array(TLB_CONTEXTS).fill(UNCROWDED);
+  readonly #listed = new Uint8Array(TLB_ENTRIES);
 
   /** `memory`: as it was made, or one that another TLB had. */
   constructor(memory: WebAssembly.Memory) {
@@ -166,6 +172,7 @@ export class L1Tlb {
     if (this.#large[context]!.mayHold(low, high)) return this.flush(context);
     const words = this.#words;
     const at = entryWord(context, low);
+    if (words[WRITTEN_COUNTS + context]! >= this.#crowded[context]!) this.#compact(context);
     for (let tagAt = at; tagAt < at + ADDEND; tagAt += 2) {
       if (words[tagAt] === (low & PAGE_MASK) && words[tagAt + 1] === high) words[tagAt] = words[tagAt + 1] = -1;
     }
@@ -193,6 +200,9 @@ export class L1Tlb {
     for (let at = PAGE_CACHES; at < PAGE_CACHES_USED; at += PAGE_CACHE_SIZE)
       if (words[at / 4] !== -1) assert(used.includes(at), 'a page cache that is not empty is known to be used');
     for (let context = 0; context < TLB_CONTEXTS; context++) {
+      const count = words[WRITTEN_COUNTS + context]!;
+      const first = WRITTEN + context * FEW;
+      const remembered = count < FEW ? new Set(words.subarray(first, first + count)) : undefined;
       for (let index = 0; index < TLB_ENTRIES; index++) {
         const at = entryWord(context as TlbContext, index << 12);
         for (let tagAt = at; tagAt < at + ADDEND; tagAt += 2) {
@@ -202,11 +212,35 @@ export class L1Tlb {
           if (isZero && index !== 0 && index !== TLB_ENTRIES - 1) continue;
           assert((low & ~PAGE_MASK) === 0, 'a tag is a page address');
           assert(((low >>> 12) & INDEX_MASK) === index, 'a page is entered where it is looked for');
-          assert(words[WRITTEN_COUNTS + context] !== 0, 'a table with entries is known to be used');
+          assert(remembered === undefined || remembered.has(at * 4), 'an entry that is written is remembered');
           assert(((low + words[at + ADDEND]!) & ~PAGE_MASK) === 0, 'an addend moves whole pages');
         }
       }
     }
+  }
+
+  /**
+   * Remembers each written entry that is not empty once. An entry for an address that is fenced over and over would fill the list, and all of the table be
+   * gone through for each page that becomes one of code.
+   */
+  #compact(context: TlbContext): void {
+    const words = this.#words;
+    const first = WRITTEN + context * FEW;
+    const written = words[WRITTEN_COUNTS + context]!;
+    if (written >= FEW) return;
+    const begin = this.firstWord(context);
+    let kept = 0;
+    for (let i = first; i < first + written; i++) {
+      const at = words[i]! >>> 2;
+      const index = (at - begin) / WORDS;
+      const isEmpty = (words[at + READ]! & words[at + WRITE]! & words[at + EXECUTE]!) === -1;
+      if (isEmpty || this.#listed[index] === 1) continue;
+      this.#listed[index] = 1;
+      words[first + kept++] = words[i]!;
+    }
+    for (let i = first; i < first + kept; i++) this.#listed[((words[i]! >>> 2) - begin) / WORDS] = 0;
+    words[WRITTEN_COUNTS + context] = kept;
+    this.#crowded[context] = Math.max(UNCROWDED, Math.min(2 * kept, (kept + FEW) >>> 1));
   }
 
   /** Leaves an entry, by its first word, without tags. */
