@@ -51,7 +51,11 @@ async function main(argv: readonly string[], atHand: Readonly<Record<string, Com
   }
   const program = new Command('dyno')
     .description('An emulator, and the dynamometer that measures it.')
-    .version(version())
+    .option('-V, --version', 'output the version number')
+    .on('option:version', () => {
+      process.stdout.write(`${version()}\n`);
+      throw new CommanderError(0, 'commander.version', version());
+    })
     .showHelpAfterError(false)
     .enablePositionalOptions()
     .exitOverride()

@@ -12,6 +12,12 @@ interface Entry {
   readonly row: TableRow;
   readonly mask: number;
   readonly match: number;
+  /** Made for the first word that has the entry's bits: of a bucket's rows few ever do. */
+  reading: Reading | undefined;
+}
+
+/** How operands are read from words. */
+interface Reading {
   readonly names: readonly string[];
   readonly fields: readonly Field[];
   readonly kinds: readonly OperandKind[];
@@ -50,7 +56,8 @@ export class FixedWidthDecoder {
     for (let i = 0; i < bucket.length; i++) {
       const entry = bucket[i]!;
       if (((word ^ entry.match) & entry.mask) !== 0) continue;
-      const operands = operandsOf(entry, word);
+      entry.reading ??= readingOf(entry.row);
+      const operands = operandsOf(entry.reading, word);
       if (operands !== undefined) return { row: entry.row, length: entry.row.length, operands };
     }
     return undefined;
@@ -65,7 +72,8 @@ export class FixedWidthDecoder {
     // By index: each of a program's first buckets is made before V8 has compiled this.
     for (let i = 0; i < group.length; i++) {
       const row = group[i]!;
-      if (((word ^ row.match) & row.mask & this.#known) === 0) bucket.push(toEntry(row));
+      if (((word ^ row.match) & row.mask & this.#known) === 0)
+        bucket.push({ row, mask: row.mask, match: row.match, reading: undefined });
     }
     // The special before the general; otherwise the order of the table.
     bucket.sort((a, b) => population(b.mask) - population(a.mask));
@@ -114,7 +122,7 @@ function groupsOf(rows: readonly TableRow[], key: BucketKey): readonly (readonly
 }
 
 /** The operands of a word that has an entry's bits; undefined when the raw bits of one make it another instruction. */
-function operandsOf({ names, fields, kinds, refuses }: Entry, word: number): Record<string, number> | undefined {
+function operandsOf({ names, fields, kinds, refuses }: Reading, word: number): Record<string, number> | undefined {
   const operands: Record<string, number> = {};
   for (let i = 0; i < names.length; i++) {
     const raw = extractField(word, fields[i]!);
@@ -156,13 +164,10 @@ function distinguishes(a: TableRow, b: TableRow): boolean {
   });
 }
 
-function toEntry(row: TableRow): Entry {
+function readingOf(row: TableRow): Reading {
   const names = Object.keys(row.fields);
   const kinds = names.map((name) => row.operands[name]!);
   return {
-    row,
-    mask: row.mask,
-    match: row.match,
     names,
     fields: names.map((name) => row.fields[name]!),
     kinds,
