@@ -172,6 +172,9 @@ async function linux(withFirmware: boolean): Promise<Prepared | Absent> {
   };
 }
 
+/** Identifier of a file system. */
+const DISK = '6b1d2c4e-58f0-4a93-9c37-0d2f8e6a7b15';
+
 async function linuxDevices(): Promise<Prepared | Absent> {
   if (spawnSync('mkfs.ext4', ['-V']).error !== undefined)
     return { absent: 'no mkfs.ext4 here (Debian package e2fsprogs)' };
@@ -187,7 +190,8 @@ async function linuxDevices(): Promise<Prepared | Absent> {
   writeFileSync(join(root, 'tree', 'from-host'), 'written by the host\n');
   for (const name of ['alpha', 'beta']) writeFileSync(join(share, name), name);
   writeFileSync(disk, new Uint8Array(16 * 2 ** 20));
-  execFileSync('mkfs.ext4', ['-q', '-F', '-d', join(root, 'tree'), disk]);
+  // The kernel prints the identifier, which is random otherwise.
+  execFileSync('mkfs.ext4', ['-q', '-F', '-U', DISK, '-E', `hash_seed=${DISK}`, '-d', join(root, 'tree'), disk]);
   let screen: RgbImage | undefined;
   return {
     request: {
