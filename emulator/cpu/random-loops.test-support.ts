@@ -14,6 +14,14 @@ const BRANCHES = ['beq', 'bne', 'blt', 'bgeu'];
 /** Bytes kept for the jump back to the first loop. */
 const RESERVE = 4;
 
+/** Widths that compilers copy in, where they may not count on more. */
+const PIECES = [
+  { load: 'lbu', store: 'sb', bytes: 1 },
+  { load: 'lb', store: 'sb', bytes: 1 },
+  { load: 'lhu', store: 'sh', bytes: 2 },
+  { load: 'lw', store: 'sw', bytes: 4 },
+];
+
 /** One loop after the other, round and round, whose pointers walk over the data: up and down, over the ends of pages and of what may be used. */
 export function randomLoops(random: Random): ReturnType<typeof randomImage> {
   const start = randomImage(random);
@@ -50,6 +58,7 @@ function walk(text: Text, random: Random): void {
   const [head, out] = [text.label(), text.label()];
   text.place(head);
   for (let part = 1 + random.below(4); part > 0; part--) access(text, random, random.pick(pointers));
+  if (random.chance(20)) copy(text, random, random.pick(pointers), random.pick(pointers));
   if (random.chance(30)) {
     const skip = text.label();
     text.to(skip, `${random.pick(BRANCHES)} ${random.pick(SCRATCH)},${random.pick(SCRATCH)},@`);
@@ -94,4 +103,27 @@ function access(text: Text, random: Random, pointer: string): void {
   if (random.chance(50)) text.add(`${random.pick(LOADS)} ${random.pick(SCRATCH)},${offset}(${base})`);
   else text.add(`${random.pick(STORES)} ${random.pick(SCRATCH)},${offset}(${base})`);
   if (random.chance(40)) text.add(`add ${random.pick(SCRATCH)},${random.pick(SCRATCH)},${random.pick(SCRATCH)}`);
+}
+
+/** Neighbouring pieces, loaded and then stored one by one, now and then with something in between. */
+function copy(text: Text, random: Random, from: string, to: string): void {
+  const { load, store, bytes } = random.pick(PIECES);
+  const count = 2 + random.below(Math.floor(7 / bytes));
+  const [source, target] = [random.below(40) - 16, random.below(40) - 16];
+  const disturb = () => {
+    if (random.chance(6)) access(text, random, random.pick([from, to]));
+  };
+  // One look at a page serves no more than so many bytes, and perhaps not all of the copy.
+  if (random.chance(25)) text.add(`lbu t0,${target + random.below(count * bytes) - 512}(${to})`);
+  for (let piece = 0; piece < count; piece++) {
+    text.add(`${load} a${piece},${source + bytes * piece}(${from})`);
+    disturb();
+  }
+  const last = random.chance(30) ? count - 1 : 0;
+  for (let piece = 0; piece < count; piece++) {
+    const at = piece === 0 ? last : piece === last ? 0 : piece;
+    disturb();
+    text.add(`${store} a${at},${target + bytes * at}(${to})`);
+  }
+  text.add(`ld a0,${target}(${to})`);
 }

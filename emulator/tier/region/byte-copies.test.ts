@@ -4,7 +4,7 @@ import type { Block, Op } from '../../ir/block.ts';
 import { parseBlock } from '../../ir/parse.ts';
 import { X } from '../../isa/riscv/registers.ts';
 import type { AccessPlan, Check } from './access-plan.ts';
-import { copiesOf } from './byte-copies.ts';
+import { copiesOf, plannedChecks } from './byte-copies.ts';
 
 /** A block that loads and stores bytes at the given distances from x10 and x11, the loads first. */
 function copying(distances: readonly number[]) {
@@ -32,7 +32,7 @@ function planned(ops: readonly Op[], alone: readonly number[] = []): AccessPlan 
 
 /** Sizes of a block's copies, each once, in the order of their stores. */
 function sizes(block: Block, plan: AccessPlan): number[] {
-  const { ofStore } = copiesOf(block, plan);
+  const { ofStore } = copiesOf(block, plannedChecks(plan));
   return [...new Set(ofStore.values())].map(({ bytes }) => bytes);
 }
 
@@ -47,7 +47,7 @@ test('neighbouring bytes are parted into copies of 8, 4 and 2', () => {
 
 test('a copy begins at its lowest byte, whichever comes first', () => {
   const block = copying([5, 2, 3, 4]);
-  const { ofStore, ofLoad } = copiesOf(block, planned(block.ops));
+  const { ofStore, ofLoad } = copiesOf(block, plannedChecks(planned(block.ops)));
   const stores = block.ops.filter(({ name }) => name === 'store');
   const load = block.ops.find(({ name }) => name === 'load')!;
   const copy = ofStore.get(stores[0]!)!;

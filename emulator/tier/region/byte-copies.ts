@@ -39,13 +39,24 @@ interface Move {
   readonly from: Place;
 }
 
+/** What has checked an access's bytes: an access, or a guard by a number of its own. Undefined: it looks for itself. */
+export type CheckOf = (access: Op) => Op | number | undefined;
+
+/** The checks of a plan. */
+export function plannedChecks(plan: AccessPlan): CheckOf {
+  return (access) => {
+    const check = plan.get(access);
+    return check?.kind === 'covered' ? (check.by ?? 0) : check && access;
+  };
+}
+
 const NONE: Copies = { ofStore: new Map(), ofLoad: new Map() };
 
 /**
  * Finds the copies of a block that may be made as one: nothing else happens between their stores, no memory is written from the first load to the first
  * store, and one check stands for all loads and one for all stores.
  */
-export function copiesOf(block: Block, plan: AccessPlan): Copies {
+export function copiesOf(block: Block, checkOf: CheckOf): Copies {
   const { ops } = block;
   if (!mayCopy(ops)) return NONE;
   const places = placesOf(block);
@@ -68,9 +79,9 @@ export function copiesOf(block: Block, plan: AccessPlan): Copies {
   };
   for (let index = 0; index < ops.length; index++) {
     const op = ops[index]!;
-    const move = op.name === 'store' ? moveOf(ops, op, plan, places) : undefined;
+    const move = op.name === 'store' ? moveOf(ops, op, checkOf, places) : undefined;
     if (move !== undefined) {
-      if (run.length > 0 && !goesOn(run[0]!, move, plan)) end(index);
+      if (run.length > 0 && !goesOn(run[0]!, move, checkOf)) end(index);
       run.push(move);
       continue;
     }
@@ -99,30 +110,24 @@ function placesOf(block: Block): ReadonlyMap<Op, Place> {
   return places;
 }
 
-function moveOf(ops: readonly Op[], store: Op, plan: AccessPlan, places: ReadonlyMap<Op, Place>): Move | undefined {
+function moveOf(ops: readonly Op[], store: Op, checkOf: CheckOf, places: ReadonlyMap<Op, Place>): Move | undefined {
   const loadIndex = store.args[1]!;
   const load = ops[loadIndex]!;
   if (load.name !== 'load' || load.width !== store.width || load.width! > 32) return undefined;
-  if (!plan.has(store) || !plan.has(load)) return undefined;
+  if (checkOf(store) === undefined || checkOf(load) === undefined) return undefined;
   return { store, load, loadIndex, to: places.get(store)!, from: places.get(load)! };
 }
 
 /** Whether a move goes between the same things as another, as wide and as far, by the same checks. */
-function goesOn(first: Move, move: Move, plan: AccessPlan): boolean {
+function goesOn(first: Move, move: Move, checkOf: CheckOf): boolean {
   return (
     move.store.width === first.store.width &&
     move.to.group === first.to.group &&
     move.from.group === first.from.group &&
     move.to.offset - move.from.offset === first.to.offset - first.from.offset &&
-    checkOf(move.store, plan) === checkOf(first.store, plan) &&
-    checkOf(move.load, plan) === checkOf(first.load, plan)
+    checkOf(move.store) === checkOf(first.store) &&
+    checkOf(move.load) === checkOf(first.load)
   );
-}
-
-/** The access that has checked an access's bytes; undefined for a guard. */
-function checkOf(op: Op, plan: AccessPlan): Op | undefined {
-  const check = plan.get(op)!;
-  return check.kind === 'covered' ? check.by : op;
 }
 
 /** Ops that nobody but later ops sees, and that never leave the region. */

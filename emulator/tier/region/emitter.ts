@@ -21,7 +21,7 @@ import type { Count } from './counted-loops.ts';
 import type { LoopGuard } from './loop-guard.ts';
 import { planAccesses, type AccessKnowledge, type AccessPlan, type Assumption } from './access-plan.ts';
 import { type Moves, movesOf } from './block-values.ts';
-import { copiesOf } from './byte-copies.ts';
+import { copiesOf, plannedChecks } from './byte-copies.ts';
 import { RegionMemoryPath } from './region-memory-path.ts';
 import { Status } from './status.ts';
 import type { Circumstances, Exit, Present, Refused } from './translate.ts';
@@ -190,7 +190,7 @@ export class RegionEmitter {
     fn.op('i32.sub');
     fn.brTable(table, table[0]!);
     this.#closeMerges(labels);
-    if (this.#memory instanceof RegionMemoryPath) this.#memory.end(fn);
+    this.#memory.end(fn);
     fn.end(loop);
     fn.end(this.#exit);
     this.#registers.store();
@@ -320,10 +320,10 @@ export class RegionEmitter {
       const isInline = inlineOps(node.block, this.#refused, this.circumstances.inexactAccrued);
       plan = planAccesses(node.block, this.#knowledge, isInline, this.#guarded.around(index)?.covered);
       for (const check of plan.values()) if (check.kind === 'range') this.assumptions.add(check.range);
-      const copies = this.#byteCopies ? copiesOf(node.block, plan) : undefined;
+      const copies = this.#byteCopies ? copiesOf(node.block, plannedChecks(plan)) : undefined;
       this.#memory.follow(node.block, plan, moves, fn, this.#registers, copies);
     } else {
-      this.#memory.follow(node.block, (op) => this.#guarded.addendOf(op));
+      this.#memory.follow(fn, node.block, (op) => this.#guarded.addendOf(op), this.#byteCopies);
     }
     const site = new RegionSite(fn, node, this.#registers, this.#refused, {
       exit: this.#exitOf(index),

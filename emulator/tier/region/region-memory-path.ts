@@ -1,7 +1,6 @@
 import type { Block, Op } from '../../ir/block.ts';
 import { CODE_LINE, GUEST, PAGE_SIZE, PERMISSION, Permission } from '../../layout/memory-map.ts';
 import { BranchHint, type FunctionBuilder } from '../../wasm/function.ts';
-import { ValType } from '../../wasm/type.ts';
 import type { Lowering } from '../lower.ts';
 import { accessOf, FlatMemoryPath, loadInstruction, type MemoryPath, storeInstruction } from '../memory-path.ts';
 import { codeLine } from '../page-check.ts';
@@ -9,14 +8,8 @@ import { EntryBases } from './entry-bases.ts';
 import type { RegisterLocals } from './register-locals.ts';
 import { type AccessPlan, type Check, pageNeeds } from './access-plan.ts';
 import type { Moves } from './block-values.ts';
-import type { Copies, Copy } from './byte-copies.ts';
-
-/** How so many bytes are moved at once. */
-const WHOLE = {
-  2: { type: ValType.i32, load: 'i32.load16_u', store: 'i32.store16' },
-  4: { type: ValType.i32, load: 'i32.load', store: 'i32.store' },
-  8: { type: ValType.i64, load: 'i64.load', store: 'i64.store' },
-} as const;
+import type { Copies } from './byte-copies.ts';
+import { ByteCopyCode } from './byte-copy-code.ts';
 
 type RangeCheck = Extract<Check, { readonly kind: 'range' }>;
 
@@ -26,11 +19,7 @@ export class RegionMemoryPath implements MemoryPath {
   readonly #guestSize: number;
   #plan: AccessPlan = new Map();
   readonly #bases = new EntryBases();
-  #copies: Copies | undefined;
-  /** What a copy's loads have read, as a local, until its first store. */
-  readonly #read = new Map<Copy, number>();
-  /** Copies that their first store has made. */
-  readonly #made = new Set<Copy>();
+  readonly #copies = new ByteCopyCode();
 
   constructor(guestSize: number) {
     this.#flat = new FlatMemoryPath(guestSize);
@@ -47,10 +36,7 @@ export class RegionMemoryPath implements MemoryPath {
     copies?: Copies,
   ): void {
     this.#plan = plan;
-    this.#copies = copies;
-    this.#made.clear();
-    for (const local of this.#read.values()) fn.freeLocal(local);
-    this.#read.clear();
+    this.#copies.begin(fn, copies);
     this.#bases.begin(block, plan, moves, fn, registers);
   }
 
@@ -62,55 +48,32 @@ export class RegionMemoryPath implements MemoryPath {
   /** Frees what the last block needed. */
   end(fn: FunctionBuilder): void {
     this.#bases.end(fn);
-    for (const local of this.#read.values()) fn.freeLocal(local);
-    this.#read.clear();
+    this.#copies.begin(fn, undefined);
   }
 
   load(lowering: Lowering, op: Op): void {
     const check = lowering.site.inline ? this.#plan.get(op) : undefined;
     if (check === undefined) return this.#flat.load(lowering, op);
     const offset = this.#address(lowering, op, check);
-    const copies = this.#copies?.ofLoad.get(op);
-    if (copies !== undefined) this.#readCopies(lowering, copies, offset);
+    if (this.#copies.begins(op)) {
+      lowering.scratch(['i32'], (address) => {
+        lowering.fn.localTee(address);
+        this.#copies.read(lowering.fn, op, address, GUEST + offset);
+      });
+    }
     loadInstruction(lowering, accessOf(op), GUEST + offset);
   }
 
   store(lowering: Lowering, op: Op): void {
     const check = lowering.site.inline ? this.#plan.get(op) : undefined;
     if (check === undefined) return this.#flat.store(lowering, op);
-    const copy = this.#copies?.ofStore.get(op);
-    if (copy !== undefined && this.#made.has(copy)) return this.#skip(lowering, op);
+    if (this.#copies.isMade(op) === true) return this.#skip(lowering, op);
     const offset = this.#address(lowering, op, check);
-    const local = copy?.store === op ? this.#read.get(copy) : undefined;
-    if (copy === undefined || local === undefined) {
-      lowering.push(op.args[1]!);
-      storeInstruction(lowering, accessOf(op), GUEST + offset);
-      return;
-    }
-    const { fn } = lowering;
-    fn.localGet(local);
-    fn.store(WHOLE[copy.bytes].store, { offset: GUEST + offset + copy.storeDistance, align: 1 });
-    fn.freeLocal(local);
-    this.#read.delete(copy);
-    this.#made.add(copy);
+    const isCopy = this.#copies.writes(op);
+    if (isCopy) this.#copies.write(lowering.fn, op, GUEST + offset);
     lowering.push(op.args[1]!);
-    fn.drop();
-  }
-
-  /** Reads what is copied as one, from the first load's address, which is on the stack and stays there. */
-  #readCopies({ fn }: Lowering, copies: readonly Copy[], offset: number): void {
-    const address = fn.takeLocal(ValType.i32);
-    fn.localSet(address);
-    for (const copy of copies) {
-      const { type, load } = WHOLE[copy.bytes];
-      const local = fn.takeLocal(type);
-      fn.localGet(address);
-      fn.load(load, { offset: GUEST + offset + copy.loadDistance, align: 1 });
-      fn.localSet(local);
-      this.#read.set(copy, local);
-    }
-    fn.localGet(address);
-    fn.freeLocal(address);
+    if (isCopy) lowering.fn.drop();
+    else storeInstruction(lowering, accessOf(op), GUEST + offset);
   }
 
   /** A store whose bytes are written already. Its arguments are pushed for the books of their locals. */

@@ -18,6 +18,8 @@ import {
 } from '../tlb-path.ts';
 import { FLAGS_SHIFT, outlineSlow } from './outlined-access.ts';
 import { type PageCachePlaces, PageCaches } from './page-cache.ts';
+import { ByteCopyCode } from './byte-copy-code.ts';
+import { copiesOf } from './byte-copies.ts';
 import { type AccessGroup, groupAccesses } from './tlb-groups.ts';
 
 const { i32 } = ValType;
@@ -59,6 +61,7 @@ export class RegionTlbPath implements MemoryPath {
   readonly #wanders: (pc: number) => boolean;
   #members: ReadonlyMap<Op, Member> = new Map();
   #addendOf: (op: Op) => number | undefined = () => undefined;
+  readonly #copies = new ByteCopyCode();
 
   /**
    * `places`: present where all accesses are user mode's. `wanders`: whether the instruction at a guest address goes to another page so often
@@ -87,17 +90,37 @@ export class RegionTlbPath implements MemoryPath {
 
   /**
    * The accesses lowered from now on are this block's. `addendOf`: for those that the guard of a loop has looked up, the i32 local that makes
-   * their addresses linear.
+   * their addresses linear. `byteCopies`: whether to copy bytes as one.
    */
-  follow(block: Block, addendOf: (op: Op) => number | undefined): void {
+  follow(fn: FunctionBuilder, block: Block, addendOf: (op: Op) => number | undefined, byteCopies: boolean): void {
     this.#addendOf = addendOf;
-    this.#members = membersOf(block, (op) => addendOf(op) !== undefined);
+    const members = membersOf(block, (op) => addendOf(op) !== undefined);
+    this.#members = members;
+    const checkOf = (op: Op) => {
+      const member = members.get(op);
+      return member === undefined || isAlone(member) ? addendOf(op) : member.shared.group.first;
+    };
+    this.#copies.begin(fn, byteCopies ? copiesOf(block, checkOf) : undefined);
+  }
+
+  /** Frees what the last block needed. */
+  end(fn: FunctionBuilder): void {
+    this.#copies.begin(fn, undefined);
   }
 
   load(lowering: Lowering, op: Op): void {
     const kind = kindOf(op, TlbEntry.read);
     const addend = this.#addendOf(op);
-    if (addend !== undefined) return loadInstruction(lowering, kind, this.#pushGuarded(lowering, op, addend));
+    if (addend !== undefined) {
+      const offset = this.#pushGuarded(lowering, op, addend);
+      if (this.#copies.begins(op)) {
+        lowering.scratch(['i32'], (address) => {
+          lowering.fn.localTee(address);
+          this.#copies.read(lowering.fn, op, address, offset);
+        });
+      }
+      return loadInstruction(lowering, kind, offset);
+    }
     const member = this.#members.get(op);
     if (member !== undefined && !isAlone(member)) return this.#grouped(lowering, op, kind, member, undefined);
     lowering.scratch(['i64'], (address) => {
@@ -112,11 +135,7 @@ export class RegionTlbPath implements MemoryPath {
   store(lowering: Lowering, op: Op): void {
     const kind = kindOf(op, TlbEntry.write);
     const addend = this.#addendOf(op);
-    if (addend !== undefined) {
-      const offset = this.#pushGuarded(lowering, op, addend);
-      lowering.push(op.args[1]!);
-      return storeInstruction(lowering, kind, offset);
-    }
+    if (addend !== undefined) return this.#storeGuarded(lowering, op, kind, addend);
     const member = this.#members.get(op);
     lowering.scratch(['i64', kind.type], (address, value) => {
       if (member === undefined || member.shared.group.first === op) {
@@ -140,6 +159,38 @@ export class RegionTlbPath implements MemoryPath {
 
   storeForUpdate(lowering: Lowering, address: number, width: number, value: number): void {
     this.#store(lowering, address, storeKindForUpdate(width), value);
+  }
+
+  #storeGuarded(lowering: Lowering, op: Op, kind: AccessKind, addend: number): void {
+    const { fn } = lowering;
+    const offset = this.#pushGuarded(lowering, op, addend);
+    const isFirst = this.#copies.writes(op);
+    if (!isFirst && this.#copies.isMade(op) === false) {
+      lowering.push(op.args[1]!);
+      return storeInstruction(lowering, kind, offset);
+    }
+    lowering.scratch(['i32', kind.type], (address, value) => {
+      fn.localSet(address);
+      lowering.push(op.args[1]!);
+      fn.localSet(value);
+      if (isFirst) this.#copies.writeIf(fn, op, address, offset);
+      this.#unlessMade(fn, op, () => {
+        fn.localGet(address);
+        fn.localGet(value);
+        storeInstruction(lowering, kind, offset);
+      });
+    });
+  }
+
+  /** Writes a store's code for where its bytes have not been written yet. */
+  #unlessMade(fn: FunctionBuilder, op: Op, store: () => void): void {
+    const made = this.#copies.isMade(op);
+    if (typeof made !== 'number') return store();
+    fn.localGet(made);
+    fn.op('i32.eqz');
+    const open = fn.if(undefined, BranchHint.unlikely);
+    store();
+    fn.end(open);
   }
 
   /** Pushes the i32 to which the offset that is returned must be added. */
@@ -233,6 +284,11 @@ export class RegionTlbPath implements MemoryPath {
     const { shared, offset } = member;
     const { group } = shared;
     const access = (pushAddress: () => void) => {
+      if (this.#copies.begins(op)) this.#copies.read(fn, op, shared.local, offset, false);
+      if (this.#copies.writes(op)) this.#copies.writeIf(fn, op, shared.local, offset);
+      this.#unlessMade(fn, op, () => probed(pushAddress));
+    };
+    const probed = (pushAddress: () => void) => {
       fn.localGet(shared.local);
       const served = fn.if(value === undefined ? ValType[kind.type] : undefined, BranchHint.likely);
       fn.localGet(shared.local);
