@@ -4,7 +4,8 @@ import { type AccessPlan, accessGroups } from './access-plan.ts';
 
 /**
  * Loads and stores that together copy 2, 4 or 8 neighbouring bytes. Compilers copy so what may not be aligned, mostly to the stack to load it from there as
- * one: the host's processor then waits until all stores have left its store buffer, as it hands a load what one store holds, not what several do.
+ * one: the host's processor then waits until all stores have left its store buffer, as it hands a load what one store holds, not what several do. The bytes are read
+ * once more for the copy than for their registers: right as long as one hart runs at a time.
  */
 export interface Copy {
   readonly bytes: CopySize;
