@@ -3,6 +3,7 @@ import type { AccessKnowledge } from './access-plan.ts';
 import { type Count, countOf } from './counted-loops.ts';
 import type { FlowGraph } from './flow-graph.ts';
 import { placed, type RegionNode, successors, type Target } from './node.ts';
+import { writeTurns } from './unrolled-loops.ts';
 
 /** Instructions of all turns of a loop that are written out. */
 const MOST_INSTRUCTIONS = 128;
@@ -81,20 +82,15 @@ function isOpen({ ending, continuation, block }: RegionNode): boolean {
 
 function writeOut(nodes: RegionNode[], header: number, body: readonly RegionNode[], turns: number, before: number) {
   const first = nodes.length;
-  const at = new Map(body.map(({ index }, position) => [index, position]));
-  const inTurn = (node: number, turn: number) => (turn === turns ? node : first + turn * body.length + at.get(node)!);
-  for (let turn = 0; turn < turns; turn++) {
-    const place = (target: Target): Target => {
-      if (!('node' in target) || !at.has(target.node)) return target;
-      return { node: inTurn(target.node, target.node === header ? turn + 1 : turn) };
-    };
-    for (const node of body) {
-      const index = inTurn(node.index, turn);
-      nodes[index] = { ...node, index, ending: placed(node.ending, place) };
-    }
-  }
+  // Behind the last turn that is written out comes the loop itself.
+  const inTurn = (position: number, turn: number) =>
+    turn === turns ? body[position]!.index : first + turn * body.length + position;
+  writeTurns(nodes, header, body, turns, inTurn);
+  const head = inTurn(
+    body.findIndex(({ index }) => index === header),
+    0,
+  );
   const entering = nodes[before]!;
-  const begin = (target: Target): Target =>
-    'node' in target && target.node === header ? { node: inTurn(header, 0) } : target;
+  const begin = (target: Target): Target => ('node' in target && target.node === header ? { node: head } : target);
   nodes[before] = { ...entering, ending: placed(entering.ending, begin) };
 }

@@ -46,17 +46,28 @@ function isOpen(node: RegionNode, header: number, graph: FlowGraph, count: numbe
 
 function copyTurns(nodes: RegionNode[], header: number, body: readonly RegionNode[], copies: number): void {
   const first = nodes.length;
-  const at = new Map(body.map(({ index }, position) => [index, position]));
-  /** The node that stands for one of the body in the turn `turn`. */
-  const inTurn = (node: number, turn: number) =>
-    turn % copies === 0 ? node : first + ((turn % copies) - 1) * body.length + at.get(node)!;
-  for (let turn = 0; turn < copies; turn++) {
+  writeTurns(nodes, header, body, copies, (position, turn) =>
+    turn % copies === 0 ? body[position]!.index : first + ((turn % copies) - 1) * body.length + position,
+  );
+}
+
+/** Writes so many turns of a loop in a row. `inTurn`: the index of the node that stands for one of the body, given by its position, in a turn. */
+export function writeTurns(
+  nodes: RegionNode[],
+  header: number,
+  body: readonly RegionNode[],
+  turns: number,
+  inTurn: (position: number, turn: number) => number,
+): void {
+  const positions = new Map(body.map(({ index }, position) => [index, position]));
+  for (let turn = 0; turn < turns; turn++) {
     const place = (target: Target): Target => {
-      if (!('node' in target) || !at.has(target.node)) return target;
-      return { node: inTurn(target.node, target.node === header ? turn + 1 : turn) };
+      const position = 'node' in target ? positions.get(target.node) : undefined;
+      if (position === undefined) return target;
+      return { node: inTurn(position, body[position]!.index === header ? turn + 1 : turn) };
     };
-    for (const node of body) {
-      const index = inTurn(node.index, turn);
+    for (const [position, node] of body.entries()) {
+      const index = inTurn(position, turn);
       nodes[index] = { ...node, index, ending: placed(node.ending, place) };
     }
   }
