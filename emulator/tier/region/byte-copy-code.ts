@@ -95,6 +95,17 @@ export class ByteCopyCode {
     this.#made.set(copy, made);
   }
 
+  /** Writes a store's code for where the first of its copy may not have written its bytes. */
+  unlessMade(fn: FunctionBuilder, op: Op, store: () => void): void {
+    const made = this.isMade(op);
+    if (typeof made !== 'number') return store();
+    fn.localGet(made);
+    fn.op('i32.eqz');
+    const open = fn.if(undefined, BranchHint.unlikely);
+    store();
+    fn.end(open);
+  }
+
   /** Whether a store's bytes have been written by the first of its copy: for sure, or where a local is not 0. */
   isMade(store: Op): boolean | number {
     const copy = this.#copies?.ofStore.get(store);

@@ -1,5 +1,5 @@
 import type { Block, Op } from '../../ir/block.ts';
-import { GUEST, PAGE_SIZE, STATE, TlbEntry } from '../../layout/memory-map.ts';
+import { PAGE_SIZE, STATE, TlbEntry } from '../../layout/memory-map.ts';
 import { ExitReason, StateOffset } from '../../layout/state.ts';
 import { BranchHint, type FunctionBuilder } from '../../wasm/function.ts';
 import type { ModuleBuilder } from '../../wasm/module.ts';
@@ -16,6 +16,7 @@ import {
   storeKindForUpdate,
   type TlbSlowPaths,
 } from '../tlb-path.ts';
+import { loadGuarded, storeGuarded } from './guarded-access.ts';
 import { FLAGS_SHIFT, outlineSlow } from './outlined-access.ts';
 import { type PageCachePlaces, PageCaches } from './page-cache.ts';
 import { ByteCopyCode } from './byte-copy-code.ts';
@@ -111,16 +112,7 @@ export class RegionTlbPath implements MemoryPath {
   load(lowering: Lowering, op: Op): void {
     const kind = kindOf(op, TlbEntry.read);
     const addend = this.#addendOf(op);
-    if (addend !== undefined) {
-      const offset = this.#pushGuarded(lowering, op, addend);
-      if (this.#copies.begins(op)) {
-        lowering.scratch(['i32'], (address) => {
-          lowering.fn.localTee(address);
-          this.#copies.read(lowering.fn, op, address, offset);
-        });
-      }
-      return loadInstruction(lowering, kind, offset);
-    }
+    if (addend !== undefined) return loadGuarded(lowering, op, kind, addend, this.#copies);
     const member = this.#members.get(op);
     if (member !== undefined && !isAlone(member)) return this.#grouped(lowering, op, kind, member, undefined);
     lowering.scratch(['i64'], (address) => {
@@ -135,7 +127,7 @@ export class RegionTlbPath implements MemoryPath {
   store(lowering: Lowering, op: Op): void {
     const kind = kindOf(op, TlbEntry.write);
     const addend = this.#addendOf(op);
-    if (addend !== undefined) return this.#storeGuarded(lowering, op, kind, addend);
+    if (addend !== undefined) return storeGuarded(lowering, op, kind, addend, this.#copies);
     const member = this.#members.get(op);
     lowering.scratch(['i64', kind.type], (address, value) => {
       if (member === undefined || member.shared.group.first === op) {
@@ -159,51 +151,6 @@ export class RegionTlbPath implements MemoryPath {
 
   storeForUpdate(lowering: Lowering, address: number, width: number, value: number): void {
     this.#store(lowering, address, storeKindForUpdate(width), value);
-  }
-
-  #storeGuarded(lowering: Lowering, op: Op, kind: AccessKind, addend: number): void {
-    const { fn } = lowering;
-    const offset = this.#pushGuarded(lowering, op, addend);
-    const isFirst = this.#copies.writes(op);
-    if (!isFirst && this.#copies.isMade(op) === false) {
-      lowering.push(op.args[1]!);
-      return storeInstruction(lowering, kind, offset);
-    }
-    lowering.scratch(['i32', kind.type], (address, value) => {
-      fn.localSet(address);
-      lowering.push(op.args[1]!);
-      fn.localSet(value);
-      if (isFirst) this.#copies.writeIf(fn, op, address, offset);
-      this.#unlessMade(fn, op, () => {
-        fn.localGet(address);
-        fn.localGet(value);
-        storeInstruction(lowering, kind, offset);
-      });
-    });
-  }
-
-  /** Writes a store's code for where its bytes have not been written yet. */
-  #unlessMade(fn: FunctionBuilder, op: Op, store: () => void): void {
-    const made = this.#copies.isMade(op);
-    if (typeof made !== 'number') return store();
-    fn.localGet(made);
-    fn.op('i32.eqz');
-    const open = fn.if(undefined, BranchHint.unlikely);
-    store();
-    fn.end(open);
-  }
-
-  /** Pushes the i32 to which the offset that is returned must be added. */
-  #pushGuarded(lowering: Lowering, op: Op, addend: number): number {
-    const { fn } = lowering;
-    const { base, displacement } = lowering.splitAddress(op.args[0]!);
-    // Linear addresses of guest memory begin at GUEST, so what is less by the displacement is no less than 0 and does not wrap around.
-    const folds = displacement > 0 && displacement <= GUEST;
-    lowering.push(folds ? base : op.args[0]!);
-    fn.op('i32.wrap_i64');
-    fn.localGet(addend);
-    fn.op('i32.add');
-    return folds ? displacement : 0;
   }
 
   #load(lowering: Lowering, address: number, kind: AccessKind): void {
@@ -286,7 +233,7 @@ export class RegionTlbPath implements MemoryPath {
     const access = (pushAddress: () => void) => {
       if (this.#copies.begins(op)) this.#copies.read(fn, op, shared.local, offset, false);
       if (this.#copies.writes(op)) this.#copies.writeIf(fn, op, shared.local, offset);
-      this.#unlessMade(fn, op, () => probed(pushAddress));
+      this.#copies.unlessMade(fn, op, () => probed(pushAddress));
     };
     const probed = (pushAddress: () => void) => {
       fn.localGet(shared.local);
