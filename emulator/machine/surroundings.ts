@@ -28,7 +28,15 @@ export function hostRandom(into: Uint8Array): void {
   }
   try {
     // The kernel gives any number, but a signal may cut it short.
-    for (let done = 0; done < into.length;) done += fs.readSync(source, into, done, into.length - done, null);
+    for (let done = 0; done < into.length;) {
+      const read = fs.readSync(source, into, done, into.length - done, null);
+      // What is there in its place has an end.
+      if (read === 0) {
+        crypto.randomFillSync(into);
+        return;
+      }
+      done += read;
+    }
   } finally {
     fs.closeSync(source);
   }
