@@ -79,3 +79,25 @@ test('what is checked apart is copied apart', () => {
   // Behind the first stores memory is no longer what the loads have seen, as far as is known.
   assert.deepEqual(kinds, [[2], [2]]);
 });
+
+test('where loads may write memory, one that is checked elsewhere keeps bytes apart', () => {
+  const text = `insn pc=0x1000 length=4
+%from = get.i64 x10
+%to = get.i64 x11
+%other = get.i64 x12
+%one = const.i64 0x1
+%from1 = add.i64 %from, %one
+%to1 = add.i64 %to, %one
+%v0 = load.i64 %from width=8
+%foreign = load.i64 %other width=8
+%v1 = load.i64 %from1 width=8
+store.i64 %to, %v0 width=8
+store.i64 %to1, %v1 width=8`;
+  const block = parseBlock(text, { isa: 'none', files: [X] });
+  const checks = plannedChecks(planned(block.ops, [1]));
+  const [first, , last] = block.ops.filter(({ name }) => name === 'load');
+  const [store, behind] = block.ops.filter(({ name }) => name === 'store');
+  const checkOf = (op: Op) => (op === last ? first : op === behind ? store : checks(op));
+  assert.equal(copiesOf(block, checkOf, false).ofStore.size, 2);
+  assert.equal(copiesOf(block, checkOf, true).ofStore.size, 0);
+});

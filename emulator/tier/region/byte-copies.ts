@@ -55,9 +55,10 @@ const NONE: Copies = { ofStore: new Map(), ofLoad: new Map() };
 
 /**
  * Finds the copies of a block that may be made as one: nothing else happens between their stores, no memory is written from the first load to the first
- * store, and one check stands for all loads and one for all stores.
+ * store, and one check stands for all loads and one for all stores. `loadsMayWrite`: a load that is checked elsewhere may do so too, as those behind address
+ * translation that set the accessed bit of a page, or go to a device.
  */
-export function copiesOf(block: Block, checkOf: CheckOf): Copies {
+export function copiesOf(block: Block, checkOf: CheckOf, loadsMayWrite = false): Copies {
   const { ops } = block;
   if (!mayCopy(ops)) return NONE;
   const places = placesOf(block);
@@ -68,7 +69,11 @@ export function copiesOf(block: Block, checkOf: CheckOf): Copies {
   let written = -1;
   const end = (index: number) => {
     for (const moves of wholeCopies(run)) {
-      if (moves.some(({ loadIndex }) => loadIndex < written)) continue;
+      const first = Math.min(...moves.map(({ loadIndex }) => loadIndex));
+      if (first < written) continue;
+      const check = checkOf(moves[0]!.load);
+      const isForeign = (op: Op) => op.name === 'load' && checkOf(op) !== check;
+      if (loadsMayWrite && ops.slice(first, index).some(isForeign)) continue;
       const copy = copyOf(moves, run);
       for (const { store } of moves) ofStore.set(store, copy);
       const others = ofLoad.get(copy.load);

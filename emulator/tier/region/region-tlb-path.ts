@@ -101,7 +101,7 @@ export class RegionTlbPath implements MemoryPath {
       const member = members.get(op);
       return member === undefined || isAlone(member) ? addendOf(op) : member.shared.group.first;
     };
-    this.#copies.begin(fn, byteCopies ? copiesOf(block, checkOf) : undefined);
+    this.#copies.begin(fn, byteCopies ? copiesOf(block, checkOf, true) : undefined);
   }
 
   /** Frees what the last block needed. */
