@@ -2,9 +2,12 @@
 import { gunzipSync } from 'node:zlib';
 import { ImageError } from '../check/errors.ts';
 
-export interface LinuxImage {
+export interface LinuxImage extends LinuxHeader {
   /** The uncompressed image, header included: what is copied to memory. */
   readonly bytes: Uint8Array;
+}
+
+export interface LinuxHeader {
   /** Bytes from the start of RAM at which the image wants to lie; a multiple of 2 MiB from there will do. */
   readonly textOffset: number;
   /** Bytes of memory it uses from there, zeroed data included. */
@@ -48,26 +51,33 @@ export function looksLikeLinuxImage(bytes: Uint8Array): boolean {
  * @throws ImageError, naming `origin`, for anything else, for a damaged archive and for one that unpacks to more than 1 GiB.
  */
 export function parseLinuxImage(file: Uint8Array, origin: string): LinuxImage {
+  const bytes = isGzip(file) ? unzip(file, origin) : file;
+  return { bytes, ...parseLinuxHeader(bytes, bytes.length, origin) };
+}
+
+/**
+ * The same of an image of `length` bytes that is not compressed, by its first 64.
+ * @throws ImageError, naming `origin`, when these are no such header.
+ */
+export function parseLinuxHeader(head: Uint8Array, length: number, origin: string): LinuxHeader {
   const fail = (message: string, mend: string): never => {
     throw new ImageError(message, { where: origin, mend });
   };
-  const bytes = isGzip(file) ? unzip(file, origin) : file;
-  if (bytes.length < HEADER_SIZE || word(bytes, 0x38) !== MAGIC2) {
+  if (head.length < HEADER_SIZE || word(head, 0x38) !== MAGIC2) {
     return fail('not a RISC-V Linux image (no "RSC\\x05" at 0x38)', 'give arch/riscv/boot/Image or Image.gz');
   }
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const view = new DataView(head.buffer, head.byteOffset, head.byteLength);
   if ((view.getBigUint64(0x18, true) & 1n) !== 0n) fail('a big-endian kernel', 'build it for little-endian RISC-V');
   const textOffset = view.getBigUint64(0x08, true);
   const declared = view.getBigUint64(0x10, true);
   if (textOffset % BigInt(PAGE) !== 0n || textOffset > BigInt(MAX_SIZE))
     fail(`text_offset 0x${textOffset.toString(16)} cannot be`, 'rebuild it');
   if (declared > BigInt(MAX_SIZE)) fail(`image_size 0x${declared.toString(16)} cannot be`, 'rebuild it');
-  const version = word(bytes, 0x20);
+  const version = word(head, 0x20);
   return {
-    bytes,
     textOffset: Number(textOffset),
     // Kernels before 5.4 wrote 0 there.
-    imageSize: Math.max(Number(declared), bytes.length),
+    imageSize: Math.max(Number(declared), length),
     version: [version >>> 16, version & 0xffff],
   };
 }
@@ -95,7 +105,8 @@ export function placeLinux(request: BootRequest, origin: string): BootLayout {
   return { kernel: kernelAt, initrd, deviceTree };
 }
 
-function isGzip(bytes: Uint8Array): boolean {
+/** Whether the bytes are compressed with gzip. */
+export function isGzip(bytes: Uint8Array): boolean {
   return bytes.length >= 18 && bytes[0] === 0x1f && bytes[1] === 0x8b;
 }
 

@@ -8,12 +8,12 @@ import { parseDrive } from '../../emulator/machine/drive-option.ts';
 import { parseNetwork } from '../../emulator/machine/network-option.ts';
 import type { InstructionTrace } from '../../emulator/machine/instruction-trace.ts';
 import { VirtMachine, type MachineOutcome } from '../../emulator/machine/riscv-virt/machine.ts';
-import type { BootFile } from '../../emulator/machine/riscv-virt/boot.ts';
 import { parseShare } from '../../emulator/machine/share-option.ts';
 import type { Tier } from '../../emulator/machine/tier.ts';
 import { EXIT } from '../exit.ts';
 import { note } from '../output.ts';
 import { GatheredOutput, openConsole, TERMINAL_HELP, type TerminalCommand } from '../terminal.ts';
+import { openBootFile } from './boot-file.ts';
 import type { MachineFlags } from './machine-options.ts';
 
 /** What the other kinds of guest have too. */
@@ -120,12 +120,11 @@ async function converse(machine: VirtMachine, flags: MachineFlags, run: RunFlags
 }
 
 function files(flags: MachineFlags) {
-  const file = (origin: string): BootFile => ({ origin, bytes: readFile(origin) });
   return {
-    ...(flags.bios === undefined ? {} : { firmware: file(flags.bios) }),
-    ...(flags.kernel === undefined ? {} : { kernel: file(flags.kernel) }),
-    ...(flags.initrd === undefined ? {} : { initrd: file(flags.initrd) }),
-    ...(flags.dtb === undefined ? {} : { deviceTree: file(flags.dtb) }),
+    ...(flags.bios === undefined ? {} : { firmware: openBootFile(flags.bios) }),
+    ...(flags.kernel === undefined ? {} : { kernel: openBootFile(flags.kernel) }),
+    ...(flags.initrd === undefined ? {} : { initrd: openBootFile(flags.initrd) }),
+    ...(flags.dtb === undefined ? {} : { deviceTree: openBootFile(flags.dtb) }),
     ...(flags.append === undefined ? {} : { append: flags.append }),
   };
 }
@@ -141,19 +140,6 @@ function attachments(flags: MachineFlags) {
     display: flags.screenshot !== undefined,
     virtioConsole: flags.console === 'virtio',
   };
-}
-
-function readFile(file: string): Uint8Array {
-  try {
-    const { buffer, byteOffset, length } = fs.readFileSync(file);
-    return new Uint8Array(buffer, byteOffset, length);
-  } catch (error) {
-    throw new HostError(`cannot be read (${(error as NodeJS.ErrnoException).code ?? String(error)})`, {
-      where: file,
-      mend: 'name a file that exists',
-      cause: error,
-    });
-  }
 }
 
 function readStandardInput(): Uint8Array {

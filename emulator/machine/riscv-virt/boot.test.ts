@@ -77,6 +77,30 @@ test('a Linux image without firmware begins in supervisor mode where it wants to
   assert.deepEqual(cellsOf(chosen.properties.get('linux,initrd-end')!), [0, 0x9fde_1000 + 123_457]);
 });
 
+test('large files are laid out by their beginnings and lengths, and copied when asked', () => {
+  const small = { firmware: FIRMWARE, kernel: linux(), initrd: INITRD };
+  const unread = (small: BootFile): BootFile => ({
+    origin: small.origin,
+    get bytes(): Uint8Array {
+      throw new Error(`${small.origin} is read`);
+    },
+    large: {
+      length: small.bytes.length,
+      head: small.bytes.subarray(0, 64),
+      copyTo: (target) => target.set(small.bytes),
+    },
+  });
+  const large = { firmware: unread(FIRMWARE), kernel: unread(linux()), initrd: unread(INITRD) };
+  const [expected, plan] = [planBoot(BOARD_512, small), planBoot(BOARD_512, large)];
+  const contents = (piece: BootPlan['pieces'][number]) => {
+    const target = new Uint8Array(piece.length);
+    piece.copyTo(target);
+    return { name: piece.name, address: piece.address, target };
+  };
+  assert.deepEqual(plan.pieces.map(contents), expected.pieces.map(contents));
+  assert.deepEqual(plan.rom, expected.rom);
+});
+
 test('with firmware the harts begin in the ROM, which names the kernel as what comes next', () => {
   const plan = planBoot(BOARD_512, { firmware: FIRMWARE, kernel: linux() });
   assert.equal(plan.mode, 'machine');

@@ -2,7 +2,13 @@
 import { ConfigError, ImageError } from '../../check/errors.ts';
 import { ElfMachine, parseElf } from '../../loader/elf.ts';
 import { parseFdt, withProperties, writeFdt } from '../../loader/fdt.ts';
-import { looksLikeLinuxImage, parseLinuxImage, placeLinux } from '../../loader/linux-image.ts';
+import {
+  isGzip,
+  looksLikeLinuxImage,
+  parseLinuxHeader,
+  parseLinuxImage,
+  placeLinux,
+} from '../../loader/linux-image.ts';
 import { bootRom, DYNAMIC_OFFSET } from './boot-rom.ts';
 import { boardTree, type BoardDescription } from './device-tree.ts';
 import { BOARD, MAX_RAM, RAM_BASE } from './map.ts';
@@ -11,6 +17,24 @@ import { BOARD, MAX_RAM, RAM_BASE } from './map.ts';
 export interface BootFile {
   readonly origin: string;
   readonly bytes: Uint8Array;
+  /** Given, `bytes` are asked for only where the file is not copied to memory as it is. */
+  readonly large?: LargeFile;
+}
+
+/** A file that is read when its place in memory is known: twice as fast as by way of an array for all of it, which the host then keeps. */
+export interface LargeFile {
+  readonly length: number;
+  /** Its first bytes, HEAD_SIZE of them or all. */
+  readonly head: Uint8Array;
+  /** Copies all of it to an array of its length, whenever the board is switched on. Throws HostError when it cannot. */
+  readonly copyTo: (target: Uint8Array) => void;
+}
+
+export const HEAD_SIZE = 65536;
+
+/** What can be told of a file by its beginning. */
+export function beginningOf(file: Omit<BootFile, 'origin'>): Pick<LargeFile, 'length' | 'head'> {
+  return file.large ?? { length: file.bytes.length, head: file.bytes };
 }
 
 /** What the board is, without what follows from the files. */
@@ -28,11 +52,31 @@ export interface BootFiles {
   readonly deviceTree?: BootFile;
 }
 
-export interface Piece {
+/** Bytes at a place in memory. */
+export class Piece {
   readonly name: string;
   /** Guest-physical. */
   readonly address: number;
-  readonly bytes: Uint8Array;
+  readonly length: number;
+  readonly #content: Omit<BootFile, 'origin'>;
+
+  constructor(name: string, address: number, content: Omit<BootFile, 'origin'>) {
+    this.name = name;
+    this.address = address;
+    this.length = beginningOf(content).length;
+    this.#content = content;
+  }
+
+  get bytes(): Uint8Array {
+    return this.#content.bytes;
+  }
+
+  /** `target` has room for all. Throws HostError when a file can no longer be read. */
+  copyTo(target: Uint8Array): void {
+    const { large } = this.#content;
+    if (large === undefined) target.set(this.bytes);
+    else large.copyTo(target);
+  }
 }
 
 export interface BootPlan {
@@ -77,7 +121,7 @@ export function planBoot(board: BootBoard, files: BootFiles): BootPlan {
     throw new ConfigError('there is nothing to run', { mend: 'give --kernel or --bios' });
   }
   const below = firmware && loadFirmware(firmware, ramSize);
-  const linux = kernel && looksLikeLinuxImage(kernel.bytes) ? parseLinuxImage(kernel.bytes, kernel.origin) : undefined;
+  const linux = kernel && looksLikeLinuxImage(beginningOf(kernel).head) ? linuxOf(kernel) : undefined;
   const other = kernel && linux === undefined ? loadProgram(kernel, ramSize) : undefined;
   // The size does not depend on the values: addresses are two cells whatever they are.
   const treeSize = tree(board, files, initrd && { start: 0, end: 0 }).length;
@@ -87,7 +131,7 @@ export function planBoot(board: BootBoard, files: BootFiles): BootPlan {
       ramSize,
       firmwareSize: below === undefined ? 0 : below.end - RAM_BASE,
       kernel: linux ?? { textOffset: 0, imageSize: other === undefined ? 0 : Math.max(other.end - RAM_BASE, 0) },
-      initrdSize: initrd?.bytes.length ?? 0,
+      initrdSize: initrd === undefined ? 0 : beginningOf(initrd).length,
       deviceTreeSize: treeSize,
     },
     kernel?.origin ?? firmware!.origin,
@@ -96,18 +140,16 @@ export function planBoot(board: BootBoard, files: BootFiles): BootPlan {
     linux === undefined
       ? other
       : {
-          pieces: [{ name: 'kernel', address: layout.kernel, bytes: linux.bytes }],
+          pieces: [new Piece('kernel', layout.kernel, linux.content)],
           entry: layout.kernel,
           end: layout.kernel + linux.imageSize,
         };
-  const disk = initrd && { start: layout.initrd!, end: layout.initrd! + initrd.bytes.length };
+  const disk = initrd && { start: layout.initrd!, end: layout.initrd! + beginningOf(initrd).length };
   const pieces: Piece[] = [
     ...(below?.pieces ?? []),
     ...(main?.pieces ?? []),
-    ...(initrd === undefined || disk === undefined
-      ? []
-      : [{ name: 'initrd', address: disk.start, bytes: initrd.bytes }]),
-    { name: 'device tree', address: layout.deviceTree, bytes: tree(board, files, disk) },
+    ...(initrd === undefined || disk === undefined ? [] : [new Piece('initrd', disk.start, initrd)]),
+    new Piece('device tree', layout.deviceTree, { bytes: tree(board, files, disk) }),
   ];
   refuseOverlaps(pieces, kernel?.origin ?? firmware!.origin);
   const rom = bootRom({
@@ -151,21 +193,32 @@ function loadProgram(file: BootFile, ramSize: number): Loaded {
   return isElf(file) ? loadElf(file, ramSize, 'kernel') : loadRaw(file, JUMP_OFFSET, ramSize, 'kernel');
 }
 
-function isElf({ bytes }: BootFile): boolean {
-  return bytes.length >= 4 && bytes[0] === 0x7f && bytes[1] === 0x45 && bytes[2] === 0x4c && bytes[3] === 0x46;
+function isElf(file: BootFile): boolean {
+  const { head } = beginningOf(file);
+  return head.length >= 4 && head[0] === 0x7f && head[1] === 0x45 && head[2] === 0x4c && head[3] === 0x46;
 }
 
-function loadRaw({ origin, bytes }: BootFile, offset: number, ramSize: number, name: string): Loaded {
+function linuxOf(file: BootFile): { content: Omit<BootFile, 'origin'>; textOffset: number; imageSize: number } {
+  const { large, origin } = file;
+  if (large !== undefined && !isGzip(large.head))
+    return { content: file, ...parseLinuxHeader(large.head, large.length, origin) };
+  const image = parseLinuxImage(file.bytes, origin);
+  return { content: { bytes: image.bytes }, ...image };
+}
+
+function loadRaw(file: BootFile, offset: number, ramSize: number, name: string): Loaded {
+  const { origin } = file;
+  const { length } = beginningOf(file);
   const address = RAM_BASE + offset;
-  const end = address + bytes.length;
-  if (bytes.length === 0) throw new ImageError('is empty', { where: origin });
+  const end = address + length;
+  if (length === 0) throw new ImageError('is empty', { where: origin });
   if (end > RAM_BASE + ramSize) {
-    throw new ImageError(`${bytes.length} bytes do not fit into RAM at 0x${address.toString(16)}`, {
+    throw new ImageError(`${length} bytes do not fit into RAM at 0x${address.toString(16)}`, {
       where: origin,
       mend: 'raise --memory',
     });
   }
-  return { pieces: [{ name, address, bytes }], entry: address, end };
+  return { pieces: [new Piece(name, address, file)], entry: address, end };
 }
 
 /** Segments at their physical addresses; the entry is moved with the segment it lies in, for kernels linked at virtual addresses. */
@@ -188,7 +241,7 @@ function loadElf({ origin, bytes }: BootFile, ramSize: number, name: string): Lo
     }
     end = Math.max(end, physicalAddress + memorySize);
     if (fileSize > 0)
-      pieces.push({ name, address: physicalAddress, bytes: bytes.subarray(fileOffset, fileOffset + fileSize) });
+      pieces.push(new Piece(name, physicalAddress, { bytes: bytes.subarray(fileOffset, fileOffset + fileSize) }));
     if (elf.entry >= address && elf.entry < address + memorySize) entry = elf.entry - address + physicalAddress;
   }
   return { pieces, entry, end };
@@ -196,9 +249,9 @@ function loadElf({ origin, bytes }: BootFile, ramSize: number, name: string): Lo
 
 function refuseOverlaps(pieces: readonly Piece[], origin: string): void {
   const ordered = pieces.toSorted((a, b) => a.address - b.address);
-  for (const [n, { name, address, bytes }] of ordered.entries()) {
+  for (const [n, { name, address, length }] of ordered.entries()) {
     const next = ordered[n + 1];
-    if (next === undefined || address + bytes.length <= next.address) continue;
+    if (next === undefined || address + length <= next.address) continue;
     throw new ImageError(
       `${name} at 0x${address.toString(16)} reaches into ${next.name} at 0x${next.address.toString(16)}`,
       {

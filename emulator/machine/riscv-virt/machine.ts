@@ -363,11 +363,12 @@ export class VirtMachine {
   /** RAM and the hart's registers as firmware or kernel find them. */
   #powerOn(): void {
     const { handover, pieces, mode, entry, deviceTree } = this.#plan;
-    for (const { name, address, bytes } of pieces) {
-      const target = this.bus.view(address, bytes.length);
+    for (const piece of pieces) {
+      const { name, address, length } = piece;
+      const target = this.bus.view(address, length);
       if (target === undefined) throw new ConfigError(`${name} does not lie in RAM`);
-      target.set(bytes);
-      this.bus.written(address, bytes.length);
+      piece.copyTo(target);
+      this.bus.written(address, length);
     }
     const state = this.#state;
     const lines = readCsrSlot(state, Slot.interruptLines);
