@@ -9,8 +9,7 @@ const MOST_KNOWN = 1 << 16;
  */
 export function rememberExecuted(
   wordAt: (bytes: Uint8Array, offset: number) => number | undefined,
-  decodeWord: (word: number) => Decoded | undefined,
-  canonical: (decoded: Decoded) => Decoded,
+  executedOf: (word: number) => Decoded | undefined,
 ): (bytes: Uint8Array, offset: number) => Decoded | undefined {
   const known = new Map<number, Decoded>();
   return (bytes, offset) => {
@@ -18,9 +17,8 @@ export function rememberExecuted(
     if (word === undefined) return undefined;
     const seen = known.get(word);
     if (seen !== undefined) return seen;
-    const decoded = decodeWord(word);
-    if (decoded === undefined) return undefined;
-    const executed = canonical(decoded);
+    const executed = executedOf(word);
+    if (executed === undefined) return undefined;
     if (known.size >= MOST_KNOWN) known.clear();
     known.set(word, executed);
     return executed;

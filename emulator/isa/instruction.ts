@@ -1,5 +1,7 @@
 import type { Builder } from '../ir/builder.ts';
+import type { Field } from '../bits/pattern.ts';
 import type { Operand, RegisterFile } from '../ir/type.ts';
+import { StateOffset } from '../layout/state.ts';
 
 /**
  * How the raw bits of an encoding's field become the operand that assembly shows and lifting functions see.
@@ -36,6 +38,8 @@ export interface Instruction {
   readonly mask: number;
   readonly match: number;
   readonly operands: Readonly<Record<string, OperandKind>>;
+  /** Where the operands' raw bits stand, of encodings that are words of a fixed width. */
+  readonly fields?: Readonly<Record<string, Field>>;
   readonly syntax: string;
   readonly lift: Lift<string>;
   /** Document section, e.g. `Unprivileged ISA, "Integer Register-Immediate Instructions"`. */
@@ -78,7 +82,9 @@ export interface Isa {
    * longer.
    */
   readonly wordAt?: (bytes: Uint8Array, offset: number) => number | undefined;
-  /** Both at once; equal encodings may give the same object. */
+  /** With `wordAt`: words in groups, numbered from 0, by bits that all rows fix. */
+  readonly words?: { readonly groups: number; readonly groupOf: (word: number) => number };
+  /** `decode` and `canonical` at once; equal encodings may give the same object. */
   readonly decodeExecuted: (bytes: Uint8Array, offset: number) => Decoded | undefined;
   readonly disassemble: (decoded: Decoded, pc: bigint) => string;
   /** Assembles one line of the same syntax; `undefined` with a reason when it cannot. */
@@ -123,13 +129,37 @@ export interface Helper {
   readonly parameters: number;
   /** It touches no general register, and unless it asks to stop the next instruction follows: translated code may go on behind it. */
   readonly straight?: true;
+  /** Translations that instructions were found by may be gone afterwards: translated code that goes on sees to it that its pages are where they were. */
+  readonly fences?: true;
   readonly call: (context: HelperContext, args: readonly bigint[]) => HelperOutcome;
   /**
    * The same for frequent cases, without BigInt: arguments and result are in the argument slots of the state. `declined` without having
    * done anything where this is none of them.
    */
   readonly quick?: (context: HelperContext) => QuickOutcome;
+  /** What is done without leaving generated code, tried before all else. */
+  readonly forms?: readonly HelperForm[];
 }
+
+/** What a helper does where its first argument is this, in the IR. */
+export interface HelperForm {
+  /** Value of the first argument: a non-negative int32. */
+  readonly argument: number;
+  /**
+   * Does it on ARGUMENTS and the registers, the result in ARGUMENTS[0]. A condition for a trap declines, with everything as it was: those come before
+   * registers are written.
+   */
+  readonly lift: (b: Builder) => void;
+}
+
+/** Arguments of a helper that is called; its result comes back in the first. */
+export const ARGUMENTS: RegisterFile = {
+  name: 'argument',
+  offset: StateOffset.arguments,
+  stride: 8,
+  count: 8,
+  type: 'i64',
+};
 
 export const QuickOutcome = { done: 0, stop: 1, declined: 2 } as const;
 export type QuickOutcome = (typeof QuickOutcome)[keyof typeof QuickOutcome];

@@ -1,14 +1,19 @@
 import type { Block, Op } from '../ir/block.ts';
+import { OP_NAMES } from '../ir/op.ts';
 import { ARITHMETIC_RULES } from './arithmetic-rules.ts';
 import { COMPARISON_RULES } from './comparison-rules.ts';
 import { foldConstant } from './constant-folding.ts';
 import { CONVERSION_RULES } from './conversion-rules.ts';
 import type { Pass } from './pass.ts';
 import { filled, Rewriter } from './rewriter.ts';
-import { type Rules, Simplifier } from './simplifier.ts';
+import { type Rules, type RuleTable, Simplifier } from './simplifier.ts';
 
 /** What ops are simplified by; algebra.test.ts holds each rule against the evaluator. */
-export const RULES: Rules = { ...ARITHMETIC_RULES, ...COMPARISON_RULES, ...CONVERSION_RULES };
+export const RULES: RuleTable = byKind({ ...ARITHMETIC_RULES, ...COMPARISON_RULES, ...CONVERSION_RULES });
+
+function byKind(rules: Rules): RuleTable {
+  return OP_NAMES.map((name) => rules[name]);
+}
 
 function run(block: Block): Block {
   const rewriter = new Rewriter(block);

@@ -51,7 +51,10 @@ function choose(ops: readonly Op[]): number[] | undefined {
 
 /** Whether the block touches such registers at all. */
 function hasFloats(ops: readonly Op[]): boolean {
-  for (let index = 0; index < ops.length; index++) if (ops[index]!.slot?.file.type === 'f64') return true;
+  for (let index = 0; index < ops.length; index++) {
+    const op = ops[index]!;
+    if ((op.name === 'get' || op.name === 'set') && op.slot!.file.type === 'f64') return true;
+  }
   return false;
 }
 

@@ -23,10 +23,11 @@ function shiftAmount(op: Op, ops: readonly Op[], width: number): number | undefi
 /** The least number of low bits known to hold all the ones of an integer value: it is below 2^n. */
 export function unsignedWidth(value: Value, ops: readonly Op[], widths: Widths, depth = DEPTH): number {
   const op = ops[value]!;
+  // What most questions come to.
+  if (op.name === 'get') return widths[op.type as Type];
   const whole = widths[resultType(op) ?? 'i64'];
   if (op.name === 'const') return whole > 64 ? whole : bitLength(op.bits!);
   if (depth === 0) return whole;
-  const of = (index: number) => unsignedWidth(op.args[index]!, ops, widths, depth - 1);
   switch (op.name) {
     case 'eq':
     case 'ne':
@@ -51,35 +52,40 @@ export function unsignedWidth(value: Value, ops: readonly Op[], widths: Widths, 
       return op.signed! ? whole : SHAPES[op.shape!].laneWidth;
     case 'widen_u':
     case 'wrap':
-      return Math.min(32, of(0));
+      return Math.min(32, unsignedOf(op, 0, ops, widths, depth));
     case 'widen_s':
     case 'extend8_s':
     case 'extend16_s':
     case 'extend32_s': {
-      const narrow = of(0);
+      const narrow = unsignedOf(op, 0, ops, widths, depth);
       return narrow < extendedFrom(op) ? narrow : whole;
     }
     case 'and':
-      return Math.min(of(0), of(1));
+      return Math.min(unsignedOf(op, 0, ops, widths, depth), unsignedOf(op, 1, ops, widths, depth));
     case 'or':
     case 'xor':
-      return Math.max(of(0), of(1));
+      return Math.max(unsignedOf(op, 0, ops, widths, depth), unsignedOf(op, 1, ops, widths, depth));
     case 'select':
-      return Math.max(of(1), of(2));
+      return Math.max(unsignedOf(op, 1, ops, widths, depth), unsignedOf(op, 2, ops, widths, depth));
     case 'add':
-      return Math.min(whole, Math.max(of(0), of(1)) + 1);
+      return Math.min(
+        whole,
+        Math.max(unsignedOf(op, 0, ops, widths, depth), unsignedOf(op, 1, ops, widths, depth)) + 1,
+      );
     case 'mul':
-      return Math.min(whole, of(0) + of(1));
+      return Math.min(whole, unsignedOf(op, 0, ops, widths, depth) + unsignedOf(op, 1, ops, widths, depth));
     case 'div_u':
     case 'rem_u':
-      return of(0);
+      return unsignedOf(op, 0, ops, widths, depth);
     case 'shr_u': {
       const amount = shiftAmount(op, ops, whole);
-      return amount === undefined ? of(0) : Math.max(0, of(0) - amount);
+      return amount === undefined
+        ? unsignedOf(op, 0, ops, widths, depth)
+        : Math.max(0, unsignedOf(op, 0, ops, widths, depth) - amount);
     }
     case 'shl': {
       const amount = shiftAmount(op, ops, whole);
-      return amount === undefined ? whole : Math.min(whole, of(0) + amount);
+      return amount === undefined ? whole : Math.min(whole, unsignedOf(op, 0, ops, widths, depth) + amount);
     }
     default:
       return whole;
@@ -89,10 +95,10 @@ export function unsignedWidth(value: Value, ops: readonly Op[], widths: Widths, 
 /** The least number of low bits known to give the whole integer value when they are sign-extended. */
 export function signedWidth(value: Value, ops: readonly Op[], widths: Widths, depth = DEPTH): number {
   const op = ops[value]!;
+  if (op.name === 'get') return widths[op.type as Type];
   const whole = widths[resultType(op) ?? 'i64'];
   if (op.name === 'const') return constantWidth(op.bits!, whole);
   if (depth === 0) return whole;
-  const of = (index: number) => signedWidth(op.args[index]!, ops, widths, depth - 1);
   switch (op.name) {
     case 'load':
       return op.signed! ? op.width! : Math.min(whole, op.width! + 1);
@@ -104,26 +110,41 @@ export function signedWidth(value: Value, ops: readonly Op[], widths: Widths, de
     case 'extend8_s':
     case 'extend16_s':
     case 'extend32_s':
-      return Math.min(extendedFrom(op), of(0));
+      return Math.min(extendedFrom(op), signedOf(op, 0, ops, widths, depth));
     case 'wrap':
-      return Math.min(32, of(0));
+      return Math.min(32, signedOf(op, 0, ops, widths, depth));
     case 'shr_s': {
       const amount = shiftAmount(op, ops, whole);
-      return amount === undefined ? of(0) : Math.max(1, of(0) - amount);
+      return amount === undefined
+        ? signedOf(op, 0, ops, widths, depth)
+        : Math.max(1, signedOf(op, 0, ops, widths, depth) - amount);
     }
     case 'and':
-      return Math.min(Math.max(of(0), of(1)), unsignedWidth(value, ops, widths, depth - 1) + 1, whole);
+      return Math.min(
+        Math.max(signedOf(op, 0, ops, widths, depth), signedOf(op, 1, ops, widths, depth)),
+        unsignedWidth(value, ops, widths, depth - 1) + 1,
+        whole,
+      );
     case 'or':
     case 'xor':
-      return Math.max(of(0), of(1));
+      return Math.max(signedOf(op, 0, ops, widths, depth), signedOf(op, 1, ops, widths, depth));
     case 'select':
-      return Math.max(of(1), of(2));
+      return Math.max(signedOf(op, 1, ops, widths, depth), signedOf(op, 2, ops, widths, depth));
     case 'add':
     case 'sub':
-      return Math.min(whole, Math.max(of(0), of(1)) + 1);
+      return Math.min(whole, Math.max(signedOf(op, 0, ops, widths, depth), signedOf(op, 1, ops, widths, depth)) + 1);
     default:
       return Math.min(whole, unsignedWidth(value, ops, widths, depth - 1) + 1);
   }
+}
+
+/** Of an argument. */
+function unsignedOf(op: Op, place: number, ops: readonly Op[], widths: Widths, depth: number): number {
+  return unsignedWidth(op.args[place]!, ops, widths, depth - 1);
+}
+
+function signedOf(op: Op, place: number, ops: readonly Op[], widths: Widths, depth: number): number {
+  return signedWidth(op.args[place]!, ops, widths, depth - 1);
 }
 
 function constantWidth(bits: bigint, whole: number): number {

@@ -126,10 +126,16 @@ class Forwarding {
   }
 }
 
-function run(block: Block, context: PassContext): Block {
-  if (context.ordinaryMemory !== true || !block.ops.some((op) => op.name === 'load' || op.name === 'store')) {
-    return block;
+function hasAccesses(ops: readonly Op[]): boolean {
+  for (let index = 0; index < ops.length; index++) {
+    const { name } = ops[index]!;
+    if (name === 'load' || name === 'store') return true;
   }
+  return false;
+}
+
+function run(block: Block, context: PassContext): Block {
+  if (context.ordinaryMemory !== true || !hasAccesses(block.ops)) return block;
   const rewriter = new Rewriter(block);
   const forwarding = new Forwarding(rewriter, context);
   for (let index = 0; index < block.ops.length; index++) {

@@ -1,5 +1,5 @@
 import type { Block } from '../ir/block.ts';
-import type { Slot } from '../ir/type.ts';
+import type { RegisterFile, Slot } from '../ir/type.ts';
 
 /** What is known around a block. What is not said is taken to be the worst. */
 export interface PassContext {
@@ -7,6 +7,8 @@ export interface PassContext {
   readonly deadOut?: ReadonlySet<string>;
   /** What registers (`slotName`) hold whenever the block is entered: unsigned, of the register file's type. */
   readonly knownIn?: ReadonlyMap<string, bigint>;
+  /** The register files of all of `knownIn`, where that is known: of others nothing is looked up. */
+  readonly modes?: readonly RegisterFile[];
   /**
    * Every address that can be loaded from or stored to is ordinary memory: no device register, whose reading or writing does something.
    * True of user processes. Without it no access is left out.
@@ -30,6 +32,12 @@ export interface Pass {
 }
 
 /** The register's name as `PassContext.deadOut` has it: the file's name and the index, `x5`, `frm0`. */
-export function slotName(slot: Slot): string {
-  return `${slot.file.name}${String(slot.index)}`;
+export function slotName({ file, index }: Slot): string {
+  if (typeof index !== 'number') return `${file.name}${String(index)}`;
+  let names = NAMES.get(file);
+  if (names === undefined) NAMES.set(file, (names = []));
+  return (names[index] ??= `${file.name}${index}`);
 }
+
+/** V8 would have to look each name up that is put together anew. */
+const NAMES = new WeakMap<RegisterFile, string[]>();

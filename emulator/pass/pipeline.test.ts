@@ -7,7 +7,7 @@ import { parseBlock } from '../ir/parse.ts';
 import { printBlock } from '../ir/print.ts';
 import type { RegisterFile } from '../ir/type.ts';
 import { verify } from '../ir/verify.ts';
-import { optimize, type PassCounters, PASSES } from './pipeline.ts';
+import { optimize, PASSES, PassTally } from './pipeline.ts';
 
 const TEXT = `insn pc=0x1000 length=4
 %1 = const.i64 0x5
@@ -40,15 +40,18 @@ test('a pass that is switched off does not run', () => {
 });
 
 test('counters tell runs, ops and time of each pass', () => {
-  const counters: PassCounters = {};
+  const tally = new PassTally();
   let clock = 0;
-  optimize(block(), {}, { counters, now: () => clock++ });
-  optimize(block(), {}, { counters, now: () => clock++ });
+  optimize(block(), {}, { tally, now: () => clock++ });
+  optimize(block(), {}, { tally, now: () => clock++ });
+  const counters = tally.byName();
   assert.deepEqual(Object.keys(counters), [...new Set(PASSES.map(({ name }) => name))]);
   assert.equal(counters['dead-code']!.opsBefore, 12);
   assert.equal(counters['dead-code']!.opsAfter, 8);
   assert.equal(counters['dead-code']!.runs, 2);
   assert.equal(counters['dead-code']!.nanoseconds, 2e6);
+  tally.add(counters);
+  assert.equal(tally.byName()['dead-code']!.runs, 4);
 });
 
 test('passes have names of their own and say what they do in a sentence', () => {

@@ -44,32 +44,72 @@ interface PassCounter {
   nanoseconds: number;
 }
 
+/** What passes do, counted as they run. */
+export class PassTally {
+  /** In the order of PASSES. */
+  readonly counters: readonly PassCounter[] = PASSES.map(() => ({
+    runs: 0,
+    opsBefore: 0,
+    opsAfter: 0,
+    nanoseconds: 0,
+  }));
+
+  /** Those of the passes that have run. */
+  byName(): PassCounters {
+    const named: PassCounters = {};
+    for (const [index, { name }] of PASSES.entries()) {
+      const counter = this.counters[index]!;
+      if (counter.runs > 0) named[name] = { ...counter };
+    }
+    return named;
+  }
+
+  /** Adds what was counted elsewhere. */
+  add(named: PassCounters): void {
+    for (const [index, { name }] of PASSES.entries()) {
+      const more = named[name];
+      if (more === undefined) continue;
+      const sum = this.counters[index]!;
+      sum.runs += more.runs;
+      sum.opsBefore += more.opsBefore;
+      sum.opsAfter += more.opsAfter;
+      sum.nanoseconds += more.nanoseconds;
+    }
+  }
+}
+
 export interface OptimizeOptions {
   /** Names of passes to leave out. */
-  readonly disabled?: ReadonlySet<string>;
+  readonly disabled?: ReadonlySet<string> | undefined;
   /** Added to. */
-  readonly counters?: PassCounters;
+  readonly tally?: PassTally | undefined;
   /** Milliseconds, such as `performance.now`; without it the counters hold no times. */
-  readonly now?: () => number;
+  readonly now?: (() => number) | undefined;
   /** Whether to verify the block after each pass, and throw an AssertionFailure that names the pass. */
   readonly verify?: boolean;
 }
 
 /** Runs all passes over a block whose operands and addresses are known (not one lifted with fields). The block given is not changed. */
 export function optimize(block: Block, context: PassContext, options: OptimizeOptions = {}): Block {
-  const { disabled, counters, now, verify: check = false } = options;
+  const { disabled, tally, now, verify: check = false } = options;
   let result = block;
-  for (const pass of PASSES) {
-    if (disabled?.has(pass.name) === true) continue;
+  let time = now === undefined ? 0 : now();
+  for (let index = 0; index < PASSES.length; index++) {
+    const pass = PASSES[index]!;
+    if (disabled !== undefined && disabled.has(pass.name)) continue;
     const before = result;
-    const start = now?.() ?? 0;
     result = pass.run(before, context);
-    if (counters !== undefined) {
-      const counter = (counters[pass.name] ??= { runs: 0, opsBefore: 0, opsAfter: 0, nanoseconds: 0 });
+    if (tally !== undefined) {
+      const counter = tally.counters[index]!;
       counter.runs++;
       counter.opsBefore += before.ops.length;
       counter.opsAfter += result.ops.length;
-      if (now !== undefined) counter.nanoseconds += (now() - start) * 1e6;
+      if (now !== undefined) {
+        // One pass begins where the one before ended: looking at the clock costs as much as a pass of a small block.
+        const end = now();
+        counter.nanoseconds += (end - time) * 1e6;
+        time = end;
+      }
     }
     if (check && result !== before) {
       const problems = verify(result);

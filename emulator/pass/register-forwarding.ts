@@ -27,14 +27,15 @@ function reinterpret(value: Value, from: Type | 'none', type: Type): Op | undefi
 }
 
 /** What a register that is read holds since the block was entered, as far as the context tells. */
-function heldAtEntry(op: Op, table: RegisterTable, knownIn: ReadonlyMap<string, bigint>): bigint | undefined {
+function heldAtEntry(op: Op, table: RegisterTable, { knownIn, modes }: PassContext): bigint | undefined {
+  if (knownIn === undefined || modes?.includes(op.slot!.file) === false) return undefined;
   const type = op.type as Type;
   if (WIDTH[type] > WIDTH[op.slot!.file.type] || !table.untouched(op.slot!, type)) return undefined;
   const held = knownIn.get(slotName(op.slot!));
   return held === undefined ? undefined : BigInt.asUintN(WIDTH[type], held);
 }
 
-function run(block: Block, { knownIn }: PassContext): Block {
+function run(block: Block, context: PassContext): Block {
   const rewriter = new Rewriter(block);
   const table = new RegisterTable();
   for (let index = 0; index < block.ops.length; index++) {
@@ -42,7 +43,7 @@ function run(block: Block, { knownIn }: PassContext): Block {
     if (op.name === 'get') {
       const definer = table.definer(op.slot!, op.type as Type, rewriter.ops);
       if (definer < 0) {
-        const held = knownIn === undefined ? undefined : heldAtEntry(op, table, knownIn);
+        const held = heldAtEntry(op, table, context);
         if (held !== undefined) {
           rewriter.replace(index, constant(op.type as Type, held));
           continue;

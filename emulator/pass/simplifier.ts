@@ -13,6 +13,9 @@ export type Rule = (op: Op, simplifier: Simplifier) => Simpler;
 
 export type Rules = Readonly<Partial<Record<OpName, Rule>>>;
 
+/** Rules by the kind of op. */
+export type RuleTable = readonly (Rule | undefined)[];
+
 /** A rule's result may be simplified again; this often, so that rules that undo each other do no harm. */
 const ROUNDS = 4;
 
@@ -25,12 +28,12 @@ export interface Target {
 /** What rules see of the block being written, and what they write. */
 export class Simplifier {
   readonly #target: Target;
-  readonly #rules: Rules;
+  readonly #rules: RuleTable;
   readonly #widths: Widths;
   /** How often each value of the new block is used by what has been simplified and what is still to come. */
   readonly uses: number[] = [];
 
-  constructor(target: Target, rules: Rules, widths: Widths = WIDTH) {
+  constructor(target: Target, rules: RuleTable, widths: Widths = WIDTH) {
     this.#target = target;
     this.#rules = rules;
     this.#widths = widths;
@@ -40,7 +43,7 @@ export class Simplifier {
   simplify(op: Op): Value | Op {
     let current = op;
     for (let round = 0; round < ROUNDS; round++) {
-      const rule = this.#rules[current.name];
+      const rule = this.#rules[current.kind];
       const simpler = rule?.(current, this);
       if (simpler === undefined) return current;
       if (typeof simpler === 'number') return simpler;

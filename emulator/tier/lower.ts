@@ -7,7 +7,8 @@ import { STATE } from '../layout/memory-map.ts';
 import { ExitReason, StateOffset } from '../layout/state.ts';
 import type { FunctionBuilder } from '../wasm/function.ts';
 import { ValType } from '../wasm/type.ts';
-import type { OpName as WasmOp } from '../wasm/opcode.ts';
+import { opcode, type OpName as WasmOp } from '../wasm/opcode.ts';
+import type { Opcode } from '../wasm/opcode-row.ts';
 import { FLOAT_LOWERING } from './lower-float.ts';
 import { INTEGER_LOWERING } from './lower-integer.ts';
 import { VECTOR_LOWERING } from './lower-vector.ts';
@@ -43,7 +44,8 @@ export class Lowering {
     this.fn = site.fn;
     this.memory = memory;
     this.runtime = runtime;
-    this.#placement = placeValues(block, site.forgone);
+    const isFree = (get: Op) => site.localOf?.(get.slot!, get.type as Type) !== undefined;
+    this.#placement = placeValues(block, site.forgone, site.localOf && isFree);
     this.#locals = filled(block.ops.length, NO_LOCAL);
     this.#usesLeft = this.#placement.uses.slice();
   }
@@ -74,11 +76,37 @@ export class Lowering {
   push(value: Value): void {
     const op = this.block.ops[value]!;
     if (op.name === 'const') return this.#constant(op);
-    if (this.#placement.delayed[value] === 1) return this.#lowerOp(op);
+    if (this.#placement.delayed[value] === 1) {
+      const register = op.name === 'get' ? this.site.localOf?.(op.slot!, op.type as Type) : undefined;
+      if (register === undefined) this.#lowerOp(op);
+      else this.fn.localGet(register);
+      return;
+    }
     const local = this.#locals[value]!;
     this.fn.localGet(local);
     this.#usesLeft[value]!--;
     if (this.#usesLeft[value] === 0) this.fn.freeLocal(local);
+  }
+
+  /** Runs `body` with a local that holds a value and must not be written: the value's own, or one to which it is moved. */
+  inLocal(value: Value, type: Type, body: (local: number) => void): void {
+    const op = this.block.ops[value]!;
+    if (op.name === 'get') {
+      const register = this.#placement.delayed[value] === 1 ? this.site.localOf?.(op.slot!, type) : undefined;
+      if (register !== undefined) return body(register);
+    }
+    if (op.name !== 'const' && this.#placement.delayed[value] !== 1) {
+      const local = this.#locals[value]!;
+      body(local);
+      this.#usesLeft[value]!--;
+      if (this.#usesLeft[value] === 0) this.fn.freeLocal(local);
+      return;
+    }
+    const own = this.fn.takeLocal(ValType[type]);
+    this.push(value);
+    this.fn.localSet(own);
+    body(own);
+    this.fn.freeLocal(own);
   }
 
   /** Pushes all arguments of an op in order. */
@@ -112,9 +140,16 @@ export class Lowering {
 
   /** Runs `body` with scratch locals of the given types. */
   scratch(types: readonly Type[], body: (...locals: number[]) => void): void {
-    const locals = types.map((type) => this.fn.takeLocal(ValType[type]));
+    const { fn } = this;
+    if (types.length === 1) {
+      const local = fn.takeLocal(ValType[types[0]!]);
+      body(local);
+      fn.freeLocal(local);
+      return;
+    }
+    const locals = types.map((type) => fn.takeLocal(ValType[type]));
     body(...locals);
-    for (const local of locals) this.fn.freeLocal(local);
+    for (const local of locals) fn.freeLocal(local);
   }
 
   /** Moves the arguments of an op to scratch locals, runs `body`, frees them. */
@@ -132,7 +167,9 @@ export class Lowering {
     const custom = LOWERING_OF[op.kind];
     if (custom !== undefined) return custom(this, op);
     this.pushArguments(op);
-    const name = DIRECT[op.kind]![op.type] ?? wasmInstruction(op);
+    const direct = DIRECT[op.kind]![op.type];
+    if (direct !== undefined) return this.fn.plain(direct.name, direct.row);
+    const name = wasmInstruction(op);
     assert(name !== undefined, `IR op ${op.name} has a lowering`);
     this.fn.op(name as WasmOp);
   }
@@ -260,8 +297,18 @@ const LOWERING: Partial<Record<OpName, OpLowering>> = {
 const LOWERING_OF: readonly (OpLowering | undefined)[] = OP_NAMES.map((name) => LOWERING[name]);
 
 /** By an op's kind and type, the instruction that does the same, where these say which: putting its name together takes as long as all else. */
-const DIRECT: readonly Readonly<Partial<Record<Type | 'none', string>>>[] = OP_NAMES.map((name) => {
+const DIRECT: readonly Readonly<Partial<Record<Type | 'none', Direct>>>[] = OP_NAMES.map((name) => {
   const { types, wasm, attributes } = opRow(name);
-  if (wasm === undefined || attributes !== undefined) return {};
-  return Object.fromEntries(types.map((type) => [type, wasmInstruction(plainOp(name, type, []))!]));
+  const direct: Partial<Record<Type | 'none', Direct>> = {};
+  if (wasm === undefined || attributes !== undefined) return direct;
+  for (const type of types) {
+    const instruction = wasmInstruction(plainOp(name, type, [])) as WasmOp;
+    direct[type] = { name: instruction, row: opcode[instruction] };
+  }
+  return direct;
 });
+
+interface Direct {
+  readonly name: WasmOp;
+  readonly row: Opcode;
+}

@@ -219,8 +219,8 @@ export function loadInstruction({ fn }: Lowering, kind: Transfer, offset: number
     fn.load(width === 128 ? 'v128.load' : width === 64 ? 'v128.load64_zero' : 'v128.load32_zero', { offset, align: 1 });
     return;
   }
-  const narrow = width < WIDTH[type] ? `${width}_${kind.signed ? 's' : 'u'}` : '';
-  fn.load(`${type}.load${narrow}` as WasmOp, { offset, align: 1 });
+  const names = LOADS[type];
+  fn.load((kind.signed ? names.signed : names.unsigned)[width]!, { offset, align: 1 });
 }
 
 /** Address and value are on the stack. */
@@ -230,5 +230,25 @@ export function storeInstruction({ fn }: Lowering, kind: Transfer, offset: numbe
     fn.memoryLane(width === 64 ? 'v128.store64_lane' : 'v128.store32_lane', { offset, align: 1 }, 0);
     return;
   }
-  fn.store(`${type}.store${width < WIDTH[type] ? width : ''}` as WasmOp, { offset, align: 1 });
+  fn.store(STORES[type][width]!, { offset, align: 1 });
+}
+
+/** By width in bits; putting a name together takes as long as writing the instruction. */
+type ByWidth = Readonly<Record<number, WasmOp>>;
+
+const TYPES = ['i32', 'i64', 'f32', 'f64', 'v128'] as const satisfies readonly Type[];
+const LOADS = byType((type) => ({ signed: names(type, 'load', '_s'), unsigned: names(type, 'load', '_u') }));
+const STORES = byType((type) => names(type, 'store', ''));
+
+function byType<T>(each: (type: Type) => T): Readonly<Record<Type, T>> {
+  return Object.fromEntries(TYPES.map((type) => [type, each(type)])) as Record<Type, T>;
+}
+
+/** `suffix`: of accesses narrower than the type, which floats do not have. */
+function names(type: Type, access: 'load' | 'store', suffix: string): ByWidth {
+  const whole = WIDTH[type];
+  const all: Record<number, WasmOp> = { [whole]: `${type}.${access}` as WasmOp };
+  if (type === 'i32' || type === 'i64')
+    for (const width of [8, 16, 32]) if (width < whole) all[width] = `${type}.${access}${width}${suffix}` as WasmOp;
+  return all;
 }

@@ -13,39 +13,39 @@ export interface Placement {
 /**
  * Decides which values are computed at their use. Pure values with one use are; so is a register read unless a write that could hit the
  * same register, or a call, stands between it and the place where the tree it is part of is computed. `forgone`: ops that do without
- * their first argument.
+ * their first argument. `isFree`: whether reading a register costs nothing, so that it is done for each use.
  */
-export function placeValues(block: Block, forgone?: ReadonlySet<Op>): Placement {
+export function placeValues(block: Block, forgone?: ReadonlySet<Op>, isFree?: (get: Op) => boolean): Placement {
   const { ops } = block;
   const count = ops.length;
   // Ordinary arrays: typed ones are not made within V8's heap (see pass/rewriter.ts).
   const uses = filled(count, 0);
   const delayed = filled(count, 0);
-  const user = filled(count, -1);
-  /** Index of the op at which the code of a value is written. */
-  const place = filled(count, 0);
+  /** Where the last use of a value is written. */
+  const last = filled(count, -1);
 
   for (let index = count - 1; index >= 0; index--) {
     const op = ops[index]!;
     const { effect } = rowOf(op);
-    place[index] = index;
+    /** Where the code of the value is written. */
+    let place = index;
     const movable = effect === 'none' || effect === 'reads';
     if (op.name === 'const') {
       delayed[index] = 1;
     } else if (movable && uses[index] === 0) {
       delayed[index] = 1;
       continue;
-    } else if (movable && uses[index] === 1) {
-      const at = place[user[index]!]!;
+    } else if (movable && (uses[index] === 1 || (op.name === 'get' && isFree?.(op) === true))) {
+      const at = last[index]!;
       if (stays(ops, op, index, at)) {
         delayed[index] = 1;
-        place[index] = at;
+        place = at;
       }
     }
     for (let at = forgone?.has(op) === true ? 1 : 0; at < op.args.length; at++) {
       const argument = op.args[at]!;
       uses[argument]!++;
-      user[argument] = index;
+      if (place > last[argument]!) last[argument] = place;
     }
   }
   return { uses, delayed };

@@ -38,8 +38,10 @@ export class Runtime {
   readonly float: FunctionIndex;
   /** The floating-point operations that code may ask for; the index is `float`'s argument. */
   readonly floatOps: Op[] = [];
-  readonly #helpers: readonly string[];
-  readonly #codeWritten: FunctionIndex;
+  readonly #helpers: Isa['helpers'];
+  readonly #helperNames: readonly string[];
+  /** Behind address translation it is the MMU that knows where code is. */
+  readonly #codeWritten: FunctionIndex | undefined;
   #slowLoad: FunctionBuilder | undefined = undefined;
   #slowStore: FunctionBuilder | undefined = undefined;
   #productInexact: FunctionBuilder | undefined = undefined;
@@ -51,10 +53,12 @@ export class Runtime {
   constructor(module: ModuleBuilder, isa: Isa, options: RuntimeOptions) {
     this.module = module;
     this.options = options;
-    this.#helpers = Object.keys(isa.helpers);
+    this.#helpers = isa.helpers;
+    this.#helperNames = Object.keys(isa.helpers);
     this.helper = module.importFunction('env', 'helper', [i32], [i32]);
     this.float = module.importFunction('env', 'float', [i32], []);
-    this.#codeWritten = module.importFunction('env', 'codeWritten', [i32, i32], []);
+    this.#codeWritten =
+      options.translated === true ? undefined : module.importFunction('env', 'codeWritten', [i32, i32], []);
     // Behind translation one piece of code serves machines of any size.
     const guest = options.translated === true ? 0 : options.guestSize;
     module.importMemory('env', 'memory', { initial: Math.ceil((GUEST + guest) / WASM_PAGE) });
@@ -66,7 +70,9 @@ export class Runtime {
   }
 
   get slowStore(): FunctionBuilder {
-    return (this.#slowStore ??= slowStore(this.module, this.options, this.#codeWritten));
+    const codeWritten = this.#codeWritten;
+    assert(codeWritten !== undefined, 'stores are checked here where addresses are not translated');
+    return (this.#slowStore ??= slowStore(this.module, this.options, codeWritten));
   }
 
   get productInexact(): FunctionBuilder {
@@ -87,9 +93,14 @@ export class Runtime {
   }
 
   helperIndex(name: string): number {
-    const index = this.#helpers.indexOf(name);
+    const index = this.#helperNames.indexOf(name);
     assert(index >= 0, `the ISA has a helper ${name}`);
     return index;
+  }
+
+  /** Whether instructions may be found elsewhere after calls in `ops`. */
+  fences(ops: readonly Op[]): boolean {
+    return ops.some(({ name, helper }) => name === 'call' && this.#helpers[helper!]!.fences === true);
   }
 
   floatIndex(op: Op): number {

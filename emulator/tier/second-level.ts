@@ -5,6 +5,7 @@ import { Access } from '../memory/regime.ts';
 import type { FunctionBuilder, FunctionIndex } from '../wasm/function.ts';
 import { ModuleBuilder } from '../wasm/module.ts';
 import { ValType } from '../wasm/type.ts';
+import { defineRegionAccess } from './region/shared-access.ts';
 import { SlowAccess } from './runtime.ts';
 import { writeSlotCopy } from './slot-copy.ts';
 import { addEntryOffset } from './tlb-path.ts';
@@ -21,6 +22,9 @@ export interface TlbImports {
   readonly tlbLoad: (low: number, high: number, bytes: number, flags: number) => number;
   /** The same for a store of the low bytes of the argument slots. */
   readonly tlbStore: (low: number, high: number, bytes: number, flags: number) => number;
+  /** What regions call instead (region/shared-access.ts). */
+  readonly regionLoad: WebAssembly.ExportValue;
+  readonly regionStore: WebAssembly.ExportValue;
 }
 
 let compiled: WebAssembly.Module | undefined = undefined;
@@ -29,7 +33,11 @@ let compiled: WebAssembly.Module | undefined = undefined;
  * The same imports, with accesses in one page that the second level serves done in WebAssembly, so that they are but calls from one module to another.
  * All others are left to `slow`.
  */
-export function behindSecondLevel(memory: WebAssembly.Memory, probe: L2Probe, slow: TlbImports): TlbImports {
+export function behindSecondLevel(
+  memory: WebAssembly.Memory,
+  probe: L2Probe,
+  slow: Pick<TlbImports, 'tlbLoad' | 'tlbStore'>,
+): TlbImports {
   compiled ??= compile();
   const { exports } = new WebAssembly.Instance(compiled, { env: { memory, probe, ...slow } });
   return exports as unknown as TlbImports;
@@ -43,8 +51,9 @@ function compile(): WebAssembly.Module {
     load: module.importFunction('env', 'tlbLoad', [i32, i32, i32, i32], [i32]),
     store: module.importFunction('env', 'tlbStore', [i32, i32, i32, i32], [i32]),
   };
-  defineAccess(module, 'load', probe, slow.load);
-  defineAccess(module, 'store', probe, slow.store);
+  const load = defineAccess(module, 'load', probe, slow.load);
+  const store = defineAccess(module, 'store', probe, slow.store);
+  defineRegionAccess(module, { load: load.index, store: store.index });
   return new WebAssembly.Module(module.encode());
 }
 
@@ -53,7 +62,7 @@ function defineAccess(
   direction: 'load' | 'store',
   probe: FunctionIndex,
   slow: FunctionIndex,
-): void {
+): FunctionBuilder {
   const name = direction === 'load' ? 'tlbLoad' : 'tlbStore';
   const fn = module.function(name, [i32, i32, i32, i32], [i32]);
   const access = fn.local(i32);
@@ -109,13 +118,23 @@ function defineAccess(
   fn.op('i32.le_u');
   fn.brIf(refused);
   fn.end(served);
-  writeSlotCopy(fn, linear, direction, () => fn.localGet(BYTES));
+  writeSlotCopy(
+    fn,
+    linear,
+    direction,
+    () => fn.localGet(BYTES),
+    () => {
+      fn.i32Const(0);
+      fn.return();
+    },
+  );
   fn.end(refused);
   fn.localGet(LOW);
   fn.localGet(HIGH);
   fn.localGet(BYTES);
   fn.localGet(FLAGS);
   fn.call(slow);
+  return fn;
 }
 
 /**

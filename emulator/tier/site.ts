@@ -31,6 +31,8 @@ export interface Site {
   writeRegister(slot: Slot, type: Type, push: () => void): void;
   /** Ops whose first argument is not computed: addresses and sums that are known as a register and a constant. */
   readonly forgone?: ReadonlySet<Op> | undefined;
+  /** The WebAssembly local that a register is in as it is, where it is in one: it may be read as often as it is used. */
+  localOf?(slot: Slot, type: Type): number | undefined;
   /** Whether the write of a register needs no code now. */
   moveRegister?(set: Op): boolean;
   /** Code before and after the call of a helper, where any is needed; its status is on the stack behind it. */
@@ -40,6 +42,9 @@ export interface Site {
   nextPc(): void;
   /** Leaves for good with a trap or fault: cause and value are in the state already, pc is this instruction. */
   leave(reason: ExitReason): void;
+  /** The same in two steps, of regions: the number that is for it, and code that pops an i32 and leaves when it is that number and not 0. */
+  exitFor?(reason: ExitReason): number;
+  leaveUnlessZero?(): void;
   /** Pops an i64 guest address and goes there. Ends the code of the instruction. */
   jump(hint: JumpHint): void;
   jumpRelative(displacement: number | Field, hint: JumpHint): void;

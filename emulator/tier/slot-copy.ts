@@ -13,14 +13,15 @@ const COPIES = [
 ] as const;
 
 /**
- * Copies 1, 2, 4, 8 or 16 bytes (`pushBytes`) between the argument slots and a linear address (i32 local), from there for a load, and returns 0 from the
- * function.
+ * Copies 1, 2, 4, 8 or 16 bytes (`pushBytes`) between the argument slots and a linear address (i32 local), from there for a load. Behind that comes
+ * `finish`, once for each width, which returns from the function.
  */
 export function writeSlotCopy(
   fn: FunctionBuilder,
   linear: number,
   direction: 'load' | 'store',
   pushBytes: () => void,
+  finish: () => void,
 ): void {
   const copy = ({ load, store }: (typeof COPIES)[number], offset: number) => {
     if (direction === 'load') {
@@ -43,12 +44,10 @@ export function writeSlotCopy(
   labels.forEach((label, width) => {
     fn.end(label);
     copy(COPIES[width]!, 0);
-    fn.i32Const(0);
-    fn.return();
+    finish();
   });
   fn.end(wide);
   copy(COPIES[3], 0);
   copy(COPIES[3], 8);
-  fn.i32Const(0);
-  fn.return();
+  finish();
 }

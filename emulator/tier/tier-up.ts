@@ -94,6 +94,7 @@ export class TierUp {
       guestSize: options.guestSize,
       translated: !code.contiguous,
       code,
+      decodeExecuted: interpreter.decodeExecuted,
       ...(options.translation
         ? { tlb: tlbImports(memory, options.translation.mmu, this.#guard()), helper: interpreter.callHelper }
         : {}),

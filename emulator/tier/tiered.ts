@@ -52,6 +52,7 @@ export class TieredEngine {
     this.#state = new DataView(buffer, STATE, STATE_SIZE);
     this.#interpreter = new Interpreter(isa, memory, {
       ...options,
+      ...(options.account === undefined ? {} : { stage: options.account.stage }),
       codeChanged: (place, length) => this.#tierUp.codeChanged(place, length),
       codePageAdded: (page) => this.#tierUp.codePageAdded(page),
       codePageReached: (page, pc) => this.#tierUp.codePageReached(page, pc),
@@ -222,6 +223,7 @@ export class TieredEngine {
       const counted = this.#dispatcher.takeInterpreted();
       const interpreted = (status & Status.interpreted) === 0 ? counted : counted - withheld;
       counters.regionInstructions -= interpreted;
+      this.#interpreter.noteInterpreted(interpreted);
       const retired = this.#interpreter.endSlice();
       if ((status & Status.interpreted) !== 0) {
         this.#retire(retired);

@@ -69,12 +69,17 @@ export function compareTag(
   fn: FunctionBuilder,
   address: number,
   entry: number,
-  { tag, bytes, natural }: Probe,
+  probe: Probe,
   pushTable: () => void,
 ): void {
   pushTable();
   addEntryOffset(fn, address);
   fn.localTee(entry);
+  compareEntry(fn, address, probe);
+}
+
+/** Makes the address of an entry, which is on the stack, whether it does not serve the access to an address (i64 local). */
+export function compareEntry(fn: FunctionBuilder, address: number, { tag, bytes, natural }: Probe): void {
   fn.load('i64.load', { offset: tag });
   fn.localGet(address);
   if (!natural && bytes > 1) {

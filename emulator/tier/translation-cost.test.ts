@@ -42,7 +42,8 @@ test('processes of a program count for one another', () => {
   assert.equal(second.mayBegin(1e6), true);
   // V8 has come to know the translator.
   assert.ok(second.of(100) < before);
-  assert.deepEqual({ ...account }, { processes: 2, translated: 5000, retired: 1e12 + AUTO.warmUp });
+  const { processes, translated, retired } = account;
+  assert.deepEqual({ processes, translated, retired }, { processes: 2, translated: 5000, retired: 1e12 + AUTO.warmUp });
 });
 
 test('they are dearer for a process that is not the only one', () => {

@@ -1,3 +1,4 @@
+import { firstStage } from './interpreter/early-stage.ts';
 import type { TierPolicy } from './policy.ts';
 import type { Region } from './region/region.ts';
 import type { TranslationCounters } from './region/translator.ts';
@@ -24,6 +25,8 @@ export class TranslationAccount {
   translated = 0;
   /** Instructions retired. */
   retired = 0;
+  /** Of their interpreters. */
+  readonly stage = firstStage();
 }
 
 /** What translations cost, in interpreted instructions, so that it can be held against what they would save. */

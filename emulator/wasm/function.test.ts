@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { disassemble } from './disassemble.ts';
 import type { FunctionBuilder } from './function.ts';
 import { ModuleBuilder } from './module.ts';
 import type { OpName } from './opcode.ts';
@@ -61,6 +62,41 @@ test('scratch locals are used again by type', () => {
   assert.notEqual(fn.takeLocal(v128), first);
   assert.equal(fn.takeLocal(i64), first);
   assert.equal(fn.localType(second), v128);
+});
+
+test('a local that is read behind its write at once is kept on the stack, unless a block ends between', () => {
+  const module = new ModuleBuilder({ check: true });
+  const fn = module.function('f', [i32], [i32]);
+  const [one, other] = [fn.local(i32), fn.local(i32)];
+  fn.localGet(0);
+  fn.localSet(one);
+  fn.localGet(one);
+  fn.localSet(other);
+  const block = fn.block();
+  fn.localGet(other);
+  fn.localSet(one);
+  fn.end(block);
+  fn.localGet(one);
+  fn.localSet(other);
+  fn.localGet(one);
+  fn.localGet(other);
+  fn.op('i32.add');
+  module.exportFunction('f', fn);
+  const text = disassemble(module.encode());
+  const written = text.split('\n').flatMap((line) => /local\.\w+ \d/.exec(line)?.[0] ?? []);
+  assert.deepEqual(written, [
+    'local.get 0',
+    'local.tee 1',
+    'local.set 2',
+    'local.get 2',
+    'local.set 1',
+    'local.get 1',
+    'local.set 2',
+    'local.get 1',
+    'local.get 2',
+  ]);
+  const { exports } = new WebAssembly.Instance(new WebAssembly.Module(module.encode()));
+  assert.equal((exports['f'] as (value: number) => number)(21), 42);
 });
 
 test('labels name the right depth whatever is opened between', () => {

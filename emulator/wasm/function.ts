@@ -25,6 +25,13 @@ export interface MemoryOperand {
 
 // Hoisted: a lookup in a table of this size takes 10 to 14 ns even by a constant name (34 to 27 ns an instruction emitted).
 const END = opcode.end;
+const BLOCK = opcode.block;
+const LOOP = opcode.loop;
+const IF = opcode.if;
+const BR = opcode.br;
+const BR_IF = opcode.br_if;
+const DROP = opcode.drop;
+const SELECT = opcode.select;
 const ELSE = opcode.else;
 const LOCAL_GET = opcode['local.get'];
 const LOCAL_SET = opcode['local.set'];
@@ -62,6 +69,10 @@ export class FunctionBuilder {
   private readonly openLabels: Label[];
   /** Branch hints: for each, the byte of `code` where its instruction begins, and 1 when the branch is likely, 0 when not. */
   private readonly hints: number[];
+  /** Where the `local.set` written last begins and ends, and its local: followed by a `local.get` of the same it becomes a `local.tee`. */
+  private setStart: number;
+  private setEnd: number;
+  private setLocal: number;
   private finished: boolean;
 
   constructor(
@@ -70,13 +81,14 @@ export class FunctionBuilder {
     typeIndex: number,
     type: FunctionType,
     validator?: FunctionValidator,
+    codeBytes = INITIAL_CODE_BYTES,
   ) {
     this.name = name;
     this.index = index;
     this.typeIndex = typeIndex;
     this.type = type;
     this.operators = 0;
-    this.code = new ByteBuffer(INITIAL_CODE_BYTES);
+    this.code = new ByteBuffer(codeBytes);
     this.validator = validator;
     this.localTypes = [];
     this.freeLocals = [];
@@ -84,6 +96,9 @@ export class FunctionBuilder {
     this.labelDepths = [0];
     this.openLabels = [0];
     this.hints = [];
+    this.setStart = CLOSED;
+    this.setEnd = CLOSED;
+    this.setLocal = CLOSED;
     this.finished = false;
     for (const param of type.params) this.localTypes.push(param);
   }
@@ -157,11 +172,11 @@ export class FunctionBuilder {
   }
 
   drop(): void {
-    this.op('drop');
+    this.plain('drop', DROP);
   }
 
   select(): void {
-    this.op('select');
+    this.plain('select', SELECT);
   }
 
   return(): void {
@@ -181,7 +196,10 @@ export class FunctionBuilder {
   /** A number must be a safe integer; a bigint is taken modulo 2^64. */
   i64Const(value: bigint | number): void {
     if (typeof value === 'bigint') {
-      this.i64ConstHalves(Number(BigInt.asIntN(32, value)), Number(BigInt.asIntN(32, value >> 32n)));
+      const near = Number(value);
+      // Most are small, and operations on bigints are calls.
+      if (near >= 0 && near <= Number.MAX_SAFE_INTEGER) this.i64ConstHalves(near | 0, (near / 0x1_0000_0000) | 0);
+      else this.i64ConstHalves(Number(BigInt.asIntN(32, value)), Number(BigInt.asIntN(32, value >> 32n)));
       return;
     }
     if (!Number.isSafeInteger(value)) fail(`${this.name}: i64.const ${value} is not a safe integer`);
@@ -229,12 +247,22 @@ export class FunctionBuilder {
     this.validator?.plain('v128.const', this.code.length);
   }
 
+  /** Pushes a local. What has just been written to it is kept on the stack instead. */
   localGet(index: number): void {
+    if (this.setLocal === index && this.setEnd === this.code.length) {
+      this.code.bytes[this.setStart] = LOCAL_TEE.code;
+      this.setEnd = CLOSED;
+      this.validator?.local('local.get', this.localTypes[index]!, this.code.length);
+      return;
+    }
     this.local1('local.get', LOCAL_GET, index);
   }
 
   localSet(index: number): void {
+    this.setStart = this.code.length;
     this.local1('local.set', LOCAL_SET, index);
+    this.setEnd = this.code.length;
+    this.setLocal = index;
   }
 
   localTee(index: number): void {
@@ -294,16 +322,16 @@ export class FunctionBuilder {
 
   /** `type`: nothing, one result, or the index of a function type (`ModuleBuilder.type`). */
   block(type?: BlockType): Label {
-    return this.open('block', type);
+    return this.open('block', BLOCK, type);
   }
 
   loop(type?: BlockType): Label {
-    return this.open('loop', type);
+    return this.open('loop', LOOP, type);
   }
 
   if(type?: BlockType, hint?: BranchHint): Label {
     if (hint !== undefined) this.hints.push(this.code.length, hint);
-    return this.open('if', type);
+    return this.open('if', IF, type);
   }
 
   else(): void {
@@ -323,12 +351,12 @@ export class FunctionBuilder {
   }
 
   br(label: Label): void {
-    this.branch('br', label);
+    this.branch('br', BR, label);
   }
 
   brIf(label: Label, hint?: BranchHint): void {
     if (hint !== undefined) this.hints.push(this.code.length, hint);
-    this.branch('br_if', label);
+    this.branch('br_if', BR_IF, label);
   }
 
   /** Jumps to `labels[operand]`, or to `otherwise` when the operand is out of range. */
@@ -489,8 +517,8 @@ export class FunctionBuilder {
     this.code.u32(offset);
   }
 
-  private open(name: 'block' | 'loop' | 'if', type: BlockType | undefined): Label {
-    this.put(opcode[name]);
+  private open(name: 'block' | 'loop' | 'if', row: Opcode, type: BlockType | undefined): Label {
+    this.put(row);
     if (type === undefined) this.code.byte(VOID_BLOCK);
     else if (typeof type === 'number') this.code.byte(type);
     else this.code.s32(type.type);
@@ -500,9 +528,9 @@ export class FunctionBuilder {
     return label;
   }
 
-  private branch(name: 'br' | 'br_if', label: Label): void {
+  private branch(name: 'br' | 'br_if', row: Opcode, label: Label): void {
     const depth = this.relativeDepth(label);
-    this.put(opcode[name]);
+    this.put(row);
     this.code.u32(depth);
     this.validator?.branch(name, depth, this.code.length);
   }

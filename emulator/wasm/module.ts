@@ -31,7 +31,6 @@ export const BRANCH_HINTS = 'metadata.code.branch_hint';
 /** Builds one WebAssembly module. Entries go straight to section buffers; the order of calls is the order of indices. */
 export class ModuleBuilder {
   private readonly types: FunctionType[] = [];
-  private readonly typeIndices = new Map<string, number>();
   private readonly functionTypes: number[] = [];
   private readonly functionNames: string[] = [];
   private readonly functions: FunctionBuilder[] = [];
@@ -55,12 +54,12 @@ export class ModuleBuilder {
 
   /** The index of a function type, interned. */
   type(params: readonly ValType[], results: readonly ValType[]): number {
-    const key = `${params.join()}>${results.join()}`;
-    const known = this.typeIndices.get(key);
-    if (known !== undefined) return known;
-    const index = this.types.push({ params: [...params], results: [...results] }) - 1;
-    this.typeIndices.set(key, index);
-    return index;
+    // Modules have few.
+    for (let index = 0; index < this.types.length; index++) {
+      const known = this.types[index]!;
+      if (isSame(known.params, params) && isSame(known.results, results)) return index;
+    }
+    return this.types.push({ params: [...params], results: [...results] }) - 1;
   }
 
   importFunction(module: string, name: string, params: readonly ValType[], results: readonly ValType[]): FunctionIndex {
@@ -112,13 +111,13 @@ export class ModuleBuilder {
     return this.globals.push({ type, mutable }) - 1;
   }
 
-  /** Starts a function; its index holds at once, so that functions can call each other in any order. */
-  function(name: string, params: readonly ValType[], results: readonly ValType[]): FunctionBuilder {
+  /** Starts a function; its index holds at once, so that functions can call each other in any order. `codeBytes`: room to begin with. */
+  function(name: string, params: readonly ValType[], results: readonly ValType[], codeBytes?: number): FunctionBuilder {
     const typeIndex = this.type(params, results);
     const index = this.functionTypes.push(typeIndex) - 1;
     const type = this.types[typeIndex]!;
     const validator = this.context === undefined ? undefined : new FunctionValidator(name, type, this.context);
-    const builder = new FunctionBuilder(name, index, typeIndex, type, validator);
+    const builder = new FunctionBuilder(name, index, typeIndex, type, validator, codeBytes);
     this.functionNames.push(name);
     this.functions.push(builder);
     return builder;
@@ -319,6 +318,12 @@ export class ModuleBuilder {
     out.closeSlot(subsection);
     out.closeSlot(slot);
   }
+}
+
+function isSame(a: readonly ValType[], b: readonly ValType[]): boolean {
+  if (a.length !== b.length) return false;
+  for (let index = 0; index < a.length; index++) if (a[index] !== b[index]) return false;
+  return true;
 }
 
 /** The entries of one section, counted. */

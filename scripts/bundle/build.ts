@@ -137,9 +137,10 @@ async function build(cache: string): Promise<void> {
       [...keptModules.generated].map(([key, bytes], index) => [key, write(`interpreter-${index}.wasm`, bytes)]),
     ),
     tables: Object.fromEntries(
-      [...keptModules.tables].map(([isa, { numbering, records }]) => {
-        const bytes = new Uint8Array(records.buffer, records.byteOffset, records.byteLength);
-        return [isa, { numbering, records: write(`records-${isa}`, bytes) }];
+      [...keptModules.tables].map(([isa, tables]) => {
+        const { numbering, templates } = tables();
+        const bytes = new Uint8Array(templates.buffer, templates.byteOffset, templates.byteLength);
+        return [isa, { numbering, templates: write(`templates-${isa}`, bytes) }];
       }),
     ),
   };

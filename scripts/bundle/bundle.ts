@@ -53,7 +53,7 @@ export interface BundleParts {
   /** Interpreters, by key. */
   readonly interpreters: Readonly<Record<string, BundlePart>>;
   /** By ISA. */
-  readonly tables: Readonly<Record<string, { readonly numbering: CaseNumbering; readonly records: BundlePart }>>;
+  readonly tables: Readonly<Record<string, { readonly numbering: CaseNumbering; readonly templates: BundlePart }>>;
 }
 
 export interface BundleManifest {
@@ -125,10 +125,10 @@ export function openBundle(origin: BundleOrigin): BundledCommandLine | undefined
 /** What the interpreters of an ISA begin with. */
 export function readTables({ folder, parts }: BundleOrigin, isa: string): KeptTables | undefined {
   const kept = parts.tables[isa];
-  const bytes = kept && readPart(folder, kept.records);
+  const bytes = kept && readPart(folder, kept.templates);
   if (bytes === undefined) return undefined;
-  const records = new Int32Array(bytes.buffer, bytes.byteOffset, bytes.length / Int32Array.BYTES_PER_ELEMENT);
-  return { numbering: kept!.numbering, records };
+  const templates = new Int32Array(bytes.buffer, bytes.byteOffset, bytes.length / Int32Array.BYTES_PER_ELEMENT);
+  return { numbering: kept!.numbering, templates };
 }
 
 /** Undefined when there is none, or none that can be read. */

@@ -40,7 +40,11 @@ export const arm64: Isa = {
   decode,
   canonical,
   wordAt,
-  decodeExecuted: rememberExecuted(wordAt, (word) => decoder.decode(word), canonical),
+  words: { groups: 2 ** 4, groupOf: (word) => (word >>> 25) & 15 },
+  decodeExecuted: rememberExecuted(wordAt, (word) => {
+    const decoded = decoder.decode(word);
+    return decoded && canonical(decoded);
+  }),
   disassemble: showInstruction,
   assemble: (line, pc) => {
     const result = assembler.assemble(line, pc);

@@ -1,9 +1,10 @@
 import { FixedWidthDecoder } from '../decoder.ts';
 import { rememberExecuted } from '../executed.ts';
-import type { Decoded, Helper, Instruction, Isa } from '../instruction.ts';
+import { type Decoded, type Helper, type Instruction, type Isa, QuickOutcome } from '../instruction.ts';
 import { Assembler, showInstruction } from '../syntax.ts';
 import type { TableRow } from '../table.ts';
 import { accessCsr } from './csr.ts';
+import { CSR_FORMS } from './csr-forms.ts';
 import { PRIVILEGED, PRIVILEGED_HELPERS } from './privileged.ts';
 import { accessCsrQuickly } from './quick-csr.ts';
 import { FILES, FLOAT_OFF, FRM } from './registers.ts';
@@ -72,6 +73,12 @@ function decodeWord(word: number): Decoded | undefined {
   return (word & 3) === 3 ? wide.decode(word) : compressed.decode(word);
 }
 
+const WIDE_GROUPS = 1 << 5;
+/** The major opcode (Unprivileged ISA, "RV32/64G Instruction Set Listings"); of compressed words the quadrant and the three highest bits. */
+function groupOf(word: number): number {
+  return (word & 3) === 3 ? (word >>> 2) & 31 : WIDE_GROUPS | ((word >>> 11) & 0x1c) | (word & 3);
+}
+
 interface Sink {
   readonly name: string;
   readonly sink: number;
@@ -114,13 +121,19 @@ const helpers: Readonly<Record<string, Helper>> = {
     straight: true,
     call: (context, [number, operation, operand]) => accessCsr(context, Number(number), Number(operation), operand!),
     quick: accessCsrQuickly,
+    forms: CSR_FORMS,
   },
   fence_i: {
     doc: 'Makes stores visible to instruction fetches: decoded and translated code is dropped.',
     parameters: 0,
+    straight: true,
     call: ({ flushCode }) => {
       flushCode();
       return { result: 0n };
+    },
+    quick: ({ flushCode }) => {
+      flushCode();
+      return QuickOutcome.done;
     },
   },
   ...PRIVILEGED_HELPERS,
@@ -138,7 +151,11 @@ export const riscv64: Isa = {
   decode,
   canonical,
   wordAt,
-  decodeExecuted: rememberExecuted(wordAt, decodeWord, canonical),
+  words: { groups: 2 * WIDE_GROUPS, groupOf },
+  decodeExecuted: rememberExecuted(wordAt, (word) => {
+    const decoded = decodeWord(word);
+    return decoded && canonical(decoded);
+  }),
   disassemble: showInstruction,
   assemble: (line, pc) => {
     assembler ??= new Assembler(ROWS);

@@ -206,6 +206,8 @@ export const PRIVILEGED_HELPERS: Readonly<Record<string, Helper>> = {
   sfence_vma: {
     doc: 'Forgets address translations: 1 when an address is named plus 2 when an address space is, the address, the ASID.',
     parameters: 3,
+    straight: true,
+    fences: true,
     call: (context, [named, address, asid]) => {
       if (!permitted(context, Status.tvm)) return ILLEGAL;
       context.system?.fence(

@@ -61,10 +61,10 @@ export class RegionCompiler {
   handle(request: CompileRequest): CompileReply {
     this.#learn(request);
     const outcome = this.#make(request);
-    const { counters, passCounters } = this.#translator;
-    const reply = { number: request.number, outcome, counters: { ...counters }, passCounters: { ...passCounters } };
+    const { counters } = this.#translator;
+    const passCounters = this.#translator.takePassCounters();
+    const reply = { number: request.number, outcome, counters: { ...counters }, passCounters };
     for (const name of Object.keys(counters)) counters[name as keyof TranslationCounters] = 0;
-    for (const name of Object.keys(passCounters)) delete passCounters[name];
     return reply;
   }
 

@@ -31,7 +31,10 @@ test('pairs are found by their cases, and begin with the first', () => {
     assert.equal(whole.caseOf(op), first);
   }
   const [{ first }] = whole.pairs as [(typeof whole.pairs)[0]];
-  assert.equal(whole.pairOp(first.op, 0), undefined);
+  assert.equal(whole.pairOp(first.op, 0), 0);
+  const named = new Set(whole.pairs.map((pair) => `${pair.first.key} ${pair.second.key}`));
+  for (const a of whole.all)
+    for (const b of whole.all) if (!named.has(`${a.key} ${b.key}`)) assert.equal(whole.pairOp(a.op, b.op), 0);
 });
 
 test('compressed rows have no cases, all others have', () => {

@@ -3,6 +3,9 @@ import type { Instruction, Isa } from '../../isa/instruction.ts';
 import { casePairs, expansions, RowCases, type Case, type Pair } from './case.ts';
 import { FIRST_CASE } from './record.ts';
 
+/** More than the cases that are first in pairs, or second. */
+const PAIRED = 128;
+
 /** What can be known of an ISA's cases without lifting its rows, for hosts that keep it. */
 export interface CaseNumbering {
   /** By row of the ISA: the lengths it is executed with, and how many cases that gives. */
@@ -27,7 +30,11 @@ export class CaseTable {
   /** By number of a case, from 0: the index of its row. */
   readonly #rowOf: Uint16Array;
   readonly #terminator: Uint8Array;
-  readonly #pairs: ReadonlyMap<number, number>;
+  /** By a case's number: its row among the first of pairs, its column among the second; 0: it is in none. */
+  readonly #pairRow: Uint8Array;
+  readonly #pairColumn: Uint8Array;
+  /** By row and column the `op` of the pair. */
+  readonly #pairOps: Uint16Array;
 
   /** `pairNames`: two cases' keys each; those of which no pair can be made are left out. Without a numbering all is worked out. */
   constructor(isa: Isa, pairNames: readonly string[], numbering?: CaseNumbering) {
@@ -50,7 +57,17 @@ export class CaseTable {
     }
     this.#terminator = new Uint8Array(FIRST_CASE + count);
     for (const op of terminators) this.#terminator[op] = 1;
-    this.#pairs = new Map(pairs.map(([first, second], index) => [pairKey(first, second), FIRST_CASE + count + index]));
+    this.#pairRow = numbered(
+      pairs.map(([first]) => first),
+      FIRST_CASE + count,
+    );
+    this.#pairColumn = numbered(
+      pairs.map(([, second]) => second),
+      FIRST_CASE + count,
+    );
+    this.#pairOps = new Uint16Array(PAIRED * PAIRED);
+    for (const [index, [first, second]] of pairs.entries())
+      this.#pairOps[this.#pairIndex(first, second)] = FIRST_CASE + count + index;
   }
 
   /** Cases and pairs. */
@@ -94,9 +111,13 @@ export class CaseTable {
     return this.#terminator[single] === 1;
   }
 
-  /** The `op` for the first of two neighbours, given by the numbers of their cases, when they are a pair. */
-  pairOp(first: number, second: number): number | undefined {
-    return this.#pairs.get(pairKey(first, second));
+  /** The `op` for the first of two neighbours, given by the numbers of their cases, when they are a pair; else 0. */
+  pairOp(first: number, second: number): number {
+    return this.#pairOps[this.#pairIndex(first, second)]!;
+  }
+
+  #pairIndex(first: number, second: number): number {
+    return this.#pairRow[first]! * PAIRED + this.#pairColumn[second]!;
   }
 
   #rowCases(index: number): RowCases {
@@ -143,6 +164,11 @@ function executedLengths(isa: Isa): ReadonlyMap<Instruction, ReadonlySet<number>
   return lengths;
 }
 
-function pairKey(first: number, second: number): number {
-  return first * 0x1_0000 + second;
+/** Numbers those of the cases that are named, from 1 on. */
+function numbered(cases: readonly number[], end: number): Uint8Array {
+  const numbers = new Uint8Array(end);
+  let next = 1;
+  for (const op of cases) if (numbers[op] === 0) numbers[op] = next++;
+  assert(next <= PAIRED, 'there is room for the cases that are in pairs');
+  return numbers;
 }

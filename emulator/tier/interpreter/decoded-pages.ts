@@ -127,14 +127,14 @@ export class DecodedPages {
    * Keeps the instruction at place `first` at the end of a page, which runs on into the one at `second`, and gives its record. As long as fetches go on from
    * one page to the other the main function finds it by itself.
    */
-  keepCrossing(first: number, second: number, decoded: Decoded): number {
+  keepCrossing(first: number, second: number, decoded: Decoded, word: number | undefined): number {
     const offset = first & PAGE_MASK;
     const page = first - offset;
     const base = this.#bases.get(page);
     assert(base !== undefined && this.isCrossing(first), 'the record of an instruction that crosses pages says so');
     const at = base + this.#layout.crossing;
     // No jump of it is near.
-    this.#write(at, decoded, PAGE_SIZE);
+    this.#write(at, decoded, PAGE_SIZE, word);
     // A page without records is not watched: nobody would notice stores to it.
     const following = this.#bases.get(second) ?? 0;
     this.#view.setInt32(base + (offset << this.#layout.shift) + RecordField.following, following, true);
@@ -185,8 +185,7 @@ export class DecodedPages {
   /** Lets stores to [place, place + length) be seen as if instructions had been decoded from there. */
   guard(place: number, length: number): void {
     for (let page = place - (place & PAGE_MASK); page < place + length; page += PAGE_SIZE) this.#markCode(page);
-    for (let at = place; at < place + length; at += CODE_LINE) markLine(this.#linear, at);
-    markLine(this.#linear, place + length - 1);
+    this.#markLines(place, place + length);
   }
 
   /** The records of the page around a place, which has them from now on; as `recordsOf` says, until others need the room. */
@@ -387,72 +386,97 @@ export class DecodedPages {
   /** Decodes from an offset to the end of the straight-line run. False when not even the first instruction can be fetched. */
   #decodeRun(page: number, base: number, start: number): boolean {
     const { shift } = this.#layout;
-    const { bytes, contiguous, fault } = this.#code;
+    const { bytes } = this.#code;
+    const words = this.#words;
     const { maximumLength, wordAt } = this.#isa;
-    const { table, encoder } = this.#module;
-    const following = page + PAGE_SIZE;
+    const { table, templates } = this.#module;
     let previous = 0;
+    let previousOp = 0;
     let offset = start;
-    for (let count = 0; count < LONGEST_RUN && offset < PAGE_SIZE; count++) {
+    let count = 0;
+    while (count < LONGEST_RUN && offset < PAGE_SIZE) {
       const record = base + (offset << shift);
-      const known = this.#view.getUint16(record, true);
+      const known = words[record >> 2]! & 0xffff;
       if (count > 0 && known !== NOT_DECODED) {
-        if (known >= FIRST_CASE && known < ENTRY_BIT) this.#pair(previous, known);
-        return true;
+        if (known >= FIRST_CASE && known < ENTRY_BIT) this.#pair(previous, previousOp, table.singleOp(known));
+        break;
       }
       const at = page + offset;
-      const crosses = offset + maximumLength > PAGE_SIZE;
-      const word = crosses ? undefined : wordAt?.(bytes, at);
-      let op = word === undefined ? 0 : encoder.cache.copy(word, offset, this.#words, record / 4);
-      let length: number;
-      if (op !== 0) length = this.#view.getUint16(record + RecordField.step, true) >> shift;
-      else {
-        const cut = crosses && (!contiguous || !this.#code.executable(following));
-        const decoded = this.#isa.decodeExecuted(cut ? bytes.subarray(0, following) : bytes, at);
-        // Cut off, as far as can be told: the rest of the bytes cannot be fetched, or lies elsewhere.
-        if (decoded === undefined && cut && !this.#isShort(at)) {
-          if (!contiguous) {
-            markLine(this.#linear, at);
-            this.#words.fill(0, record / 4, (record + RECORD_SIZE) / 4);
-            this.#view.setUint16(record, CROSSING, true);
-            return true;
-          }
-          fault.low = following | 0;
-          fault.high = 0;
-          return count > 0;
-        }
-        length = decoded?.length ?? maximumLength;
-        if (decoded !== undefined) op = this.#write(record, decoded, offset, word);
-        if (op !== 0 && offset + length > PAGE_SIZE) this.#markCode(following);
-      }
-      this.#counters.decoded++;
-      markLine(this.#linear, at);
-      markLine(this.#linear, at + length - 1);
-      if (op === 0) {
-        this.#view.setUint16(record, ILLEGAL, true);
-        return true;
+      const word = offset + maximumLength > PAGE_SIZE ? undefined : wordAt?.(bytes, at);
+      let op = word === undefined ? 0 : templates.write(word, offset, words, record >> 2);
+      if (op === 0) op = this.#decodeOne(page, offset, record);
+      if (op < FIRST_CASE) {
+        if (op === NOT_DECODED && count === 0) return false;
+        if (op === ILLEGAL) count++;
+        // Of an instruction that crosses some bytes are here.
+        if (op !== NOT_DECODED) offset += op === ILLEGAL ? maximumLength : this.#isa.alignment;
+        break;
       }
       if (this.#awaited.size > 0 && this.#awaited.delete(at)) this.markEntry(at, true);
-      if (count > 0) this.#pair(previous, op);
-      if (table.isTerminator(op)) return true;
+      if (count > 0) this.#pair(previous, previousOp, op);
+      offset += words[record >> 2]! >>> (8 * RecordField.step + shift);
+      count++;
+      if (table.isTerminator(op)) break;
       previous = record;
-      offset += length;
+      previousOp = op;
     }
+    this.#counters.decoded += count;
+    this.#markLines(page + start, page + offset);
     return true;
   }
 
-  /** Lets the instruction of a record run on into the next one, whose op is given, if the two are a pair. */
-  #pair(record: number, nextOp: number): void {
-    const { table } = this.#module;
-    const first = this.#view.getUint16(record, true);
-    const op = table.pairOp(table.singleOp(first & ~ENTRY_BIT), table.singleOp(nextOp));
-    if (op !== undefined) this.#view.setUint16(record, op | (first & ENTRY_BIT), true);
+  /** There is code in [begin, end). */
+  #markLines(begin: number, end: number): void {
+    for (let at = begin; at < end; at += CODE_LINE) markLine(this.#linear, at);
+    markLine(this.#linear, end - 1);
   }
 
-  /** Writes the record of an instruction: its op. */
-  #write(record: number, decoded: Decoded, offset: number, word?: number): number {
-    const { which, words } = this.#module.encoder.encode(decoded, offset, word);
+  /**
+   * Decodes one instruction that has no template, or may run on into the next page: its op, or ILLEGAL, or CROSSING; NOT_DECODED when it cannot be
+   * fetched, which is in the code space then.
+   */
+  #decodeOne(page: number, offset: number, record: number): number {
+    const { bytes, contiguous, fault } = this.#code;
+    const at = page + offset;
+    const following = page + PAGE_SIZE;
+    const crosses = offset + this.#isa.maximumLength > PAGE_SIZE;
+    const cut = crosses && (!contiguous || !this.#code.executable(following));
+    const seen = cut ? bytes.subarray(0, following) : bytes;
+    const decoded = this.#module.decodeExecuted(seen, at);
+    // Cut off, as far as can be told: the rest of the bytes cannot be fetched, or lies elsewhere.
+    if (decoded === undefined && cut && !this.#isShort(at)) {
+      if (!contiguous) {
+        this.#words.fill(0, record / 4, (record + RECORD_SIZE) / 4);
+        this.#view.setUint16(record, CROSSING, true);
+        return CROSSING;
+      }
+      fault.low = following | 0;
+      fault.high = 0;
+      return NOT_DECODED;
+    }
+    if (decoded === undefined) {
+      this.#view.setUint16(record, ILLEGAL, true);
+      return ILLEGAL;
+    }
+    if (offset + decoded.length > PAGE_SIZE) this.#markCode(following);
+    return this.#write(record, decoded, offset, this.#isa.wordAt?.(seen, at));
+  }
+
+  /** Lets the instruction of a record, with the number of its case, run on into the next one if the two are a pair. */
+  #pair(record: number, first: number, next: number): void {
+    const op = this.#module.table.pairOp(first, next);
+    if (op === 0) return;
+    const before = this.#view.getUint16(record, true);
+    this.#view.setUint16(record, op | (before & ENTRY_BIT), true);
+  }
+
+  /** Writes the record of an instruction, which may also be given as its word: its op. */
+  #write(record: number, decoded: Decoded, offset: number, word: number | undefined): number {
+    const { encoder, templates } = this.#module;
     const at = record / 4;
+    const op = word === undefined ? 0 : templates.write(word, offset, this.#words, at);
+    if (op !== 0) return op;
+    const { which, words } = encoder.encode(decoded, offset);
     this.#words[at] = words[0]!;
     this.#words[at + 1] = words[1]!;
     this.#words[at + 2] = words[2]!;

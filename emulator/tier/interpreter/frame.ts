@@ -19,4 +19,9 @@ export const Frame = {
   interpreted: STATE + 0xa8,
   /** i32: how often the jump cache did not hold where control went. */
   missed: STATE + 0xac,
+  /** i32: which function the interpreter is to run (early-stage.ts): an `EarlyState`. */
+  early: STATE + 0xb0,
 } as const;
+
+/** `over`: the early function has met an instruction that only the main one has a case for, which has gone on since. */
+export const EarlyState = { main: 0, early: 1, over: 2 } as const;

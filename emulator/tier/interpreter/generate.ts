@@ -1,5 +1,6 @@
 import { assert, CHECK, CheckLevel } from '../../check/assert.ts';
 import type { Op } from '../../ir/block.ts';
+import { rememberExecuted } from '../../isa/executed.ts';
 import type { Isa } from '../../isa/instruction.ts';
 import type { FunctionBuilder } from '../../wasm/function.ts';
 import { ModuleBuilder } from '../../wasm/module.ts';
@@ -12,12 +13,13 @@ import { importTlbSlowPaths, TlbMemoryPath } from '../tlb-path.ts';
 import type { Case } from './case.ts';
 import { CaseTable } from './case-table.ts';
 import { FunctionSite } from './case-site.ts';
+import { EarlyState, Frame } from './frame.ts';
 import { keptModules, type KeptTables } from './kept-modules.ts';
-import { MainFunction } from './main-function.ts';
+import { EARLY_EXIT, MainFunction } from './main-function.ts';
 import { COMMON_PAIRS, COMMON_TWINS } from './pairs.ts';
 import { ENTRY_BIT, FIRST_CASE, PageLayout, RecordField } from './record.ts';
-import { RecordCache } from './record-cache.ts';
 import { RecordEncoder } from './record-encoder.ts';
+import { RecordTemplates } from './record-templates.ts';
 
 const { i32 } = ValType;
 
@@ -28,6 +30,9 @@ export interface InterpreterModule {
   readonly bytes: Uint8Array<ArrayBuffer>;
   readonly table: CaseTable;
   readonly encoder: RecordEncoder;
+  readonly templates: RecordTemplates;
+  /** As the ISA's, by templates. */
+  readonly decodeExecuted: Isa['decodeExecuted'];
   readonly layout: PageLayout;
   /** The own function of the case that records with this `op` begin with. */
   readonly twin: (op: number) => TwinModule;
@@ -66,8 +71,8 @@ export function interpreterModule(isa: Isa, options: RuntimeOptions): Interprete
  * `keptAs` is what the module is called where modules are kept between processes (kept-modules.ts); without it none is looked for.
  */
 export function generateInterpreter(isa: Isa, options: RuntimeOptions, keptAs?: string): InterpreterModule {
-  const layout = new PageLayout(isa);
-  const { table, cache } = keptAs === undefined ? makeTables(isa) : sharedTables(isa);
+  const { layout, table, encoder, templates, decodeExecuted } =
+    keptAs === undefined ? makeTables(isa) : sharedTables(isa);
   assert(FIRST_CASE + table.count < ENTRY_BIT, 'the number of a case leaves the entry bit free');
   const kept = keptAs === undefined || CHECK >= CheckLevel.full ? undefined : keptModules.lookUp(keptAs);
   const bytes = kept ?? writeInterpreter(isa, options, layout, table);
@@ -86,16 +91,20 @@ export function generateInterpreter(isa: Isa, options: RuntimeOptions, keptAs?: 
     module: new WebAssembly.Module(bytes),
     bytes,
     table,
-    encoder: new RecordEncoder(isa, layout, table, cache),
+    encoder,
+    templates,
+    decodeExecuted,
     layout,
     twin,
   };
 }
 
 interface Tables {
+  readonly layout: PageLayout;
   readonly table: CaseTable;
-  /** One for all processes of a run, since forks decode the same code again. */
-  readonly cache: RecordCache;
+  readonly encoder: RecordEncoder;
+  readonly templates: RecordTemplates;
+  readonly decodeExecuted: Isa['decodeExecuted'];
 }
 
 const tables = new WeakMap<Isa, Tables>();
@@ -107,14 +116,28 @@ function sharedTables(isa: Isa): Tables {
     const kept = CHECK >= CheckLevel.full ? undefined : keptModules.lookUpTables(isa.name);
     shared = makeTables(isa, kept);
     tables.set(isa, shared);
-    keptModules.tables.set(isa.name, { numbering: shared.table.numbering, records: shared.cache.slots });
+    const { table, templates } = shared;
+    keptModules.tables.set(isa.name, () => {
+      templates.complete();
+      return { numbering: table.numbering, templates: templates.numbers };
+    });
   }
   return shared;
 }
 
 function makeTables(isa: Isa, kept?: KeptTables): Tables {
   const table = new CaseTable(isa, COMMON_PAIRS[isa.name] ?? [], kept?.numbering);
-  return { table, cache: new RecordCache(kept?.records) };
+  const layout = new PageLayout(isa);
+  const encoder = new RecordEncoder(isa, layout, table);
+  const templates = new RecordTemplates(isa, encoder, kept?.templates);
+  return { layout, table, encoder, templates, decodeExecuted: executedDecoder(isa, templates) };
+}
+
+function executedDecoder(isa: Isa, templates: RecordTemplates): Isa['decodeExecuted'] {
+  const { wordAt, decodeExecuted } = isa;
+  if (wordAt === undefined) return decodeExecuted;
+  const byTemplate = rememberExecuted(wordAt, (word) => templates.executed(word));
+  return (bytes, offset) => byTemplate(bytes, offset) ?? decodeExecuted(bytes, offset);
 }
 
 /** The module's bytes. */
@@ -143,10 +166,41 @@ function writeInterpreter(
   );
   assert(runtime.floatOps.length === 0, 'common twins compute no floating-point numbers exactly');
   module.exportTable('twins', table);
-  const main = module.function('run', [], [i32]);
-  new MainFunction(main, isa, all, pairs, layout, memory, runtime, table, options.translated === true).write(twinType);
-  module.exportFunction('run', main);
+  const write = (fn: FunctionBuilder, isEarly: boolean) => {
+    const { translated = false } = options;
+    new MainFunction(fn, isa, all, pairs, layout, memory, runtime, table, translated, isEarly).write(twinType);
+  };
+  const main = module.function('main', [], [i32]);
+  write(main, false);
+  const early = module.function('early', [], [i32]);
+  write(early, true);
+  module.exportFunction('run', eitherOf(module, early, main));
   return module.encode({ names: true });
+}
+
+/** Goes on in the function that the frame says, and from the early one in the main one as soon as that is needed. */
+function eitherOf(module: ModuleBuilder, early: FunctionBuilder, main: FunctionBuilder): FunctionBuilder {
+  const fn = module.function('run', [], [i32]);
+  const reason = fn.local(i32);
+  fn.i32Const(0);
+  fn.load('i32.load', { offset: Frame.early });
+  fn.i32Const(EarlyState.early);
+  fn.op('i32.eq');
+  const isEarly = fn.if();
+  fn.call(early);
+  fn.localTee(reason);
+  fn.i32Const(EARLY_EXIT);
+  fn.op('i32.ne');
+  const isDone = fn.if();
+  fn.localGet(reason);
+  fn.return();
+  fn.end(isDone);
+  fn.i32Const(0);
+  fn.i32Const(EarlyState.over);
+  fn.store('i32.store', { offset: Frame.early });
+  fn.end(isEarly);
+  fn.call(main);
+  return fn;
 }
 
 /** What stands in the table for every twin that has not been called yet: has it made and goes on there. */

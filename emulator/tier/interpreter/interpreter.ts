@@ -5,11 +5,13 @@ import { GUEST, PAGE_SIZE, STATE, STATE_SIZE } from '../../layout/memory-map.ts'
 import { ExitReason, StateOffset } from '../../layout/state.ts';
 import type { Mmu } from '../../memory/mmu.ts';
 import { FlatCode, hasCodeLine, markLine, NOWHERE, TranslatedCode, type CodeSpace } from '../code-space.ts';
+import { withForms } from '../helper-forms.ts';
 import { exactFloat, helperCaller } from '../host-imports.ts';
 import { tlbImports } from '../tlb-imports.ts';
 import { DecodedPages, type RecordSpace } from './decoded-pages.ts';
-import { Frame } from './frame.ts';
+import { EarlyState, Frame } from './frame.ts';
 import { interpreterModule } from './generate.ts';
+import { type EarlyStage, firstStage } from './early-stage.ts';
 import { CROSSING_EXIT, ILLEGAL_EXIT } from './main-function.ts';
 import { FIRST_CASE } from './record.ts';
 
@@ -26,6 +28,8 @@ export interface InterpreterOptions {
   readonly guestSize: number;
   /** Guest memory is behind this MMU; flat unless given. */
   readonly translation?: TranslationOptions;
+  /** Shared by the processes of a run; one of its own unless given. */
+  readonly stage?: EarlyStage;
   /** Nanoseconds of guest time; one for each retired instruction unless given. */
   readonly time?: () => bigint;
   /** Told of every change of decoded code: bytes [place, place + length). */
@@ -44,7 +48,7 @@ export interface InterpreterCounters {
   misses: number;
   /** Instructions decoded to records. */
   decoded: number;
-  /** Calls of ISA helpers. */
+  /** Calls of ISA helpers but for what their forms do. */
   helperCalls: number;
   /** Floating-point operations computed by the exact slow path. */
   floatCalls: number;
@@ -79,6 +83,8 @@ export class Interpreter {
     pagesDropped: 0,
   };
   readonly code: CodeSpace;
+  /** As the ISA's, but faster for instructions that have templates. */
+  readonly decodeExecuted: Isa['decodeExecuted'];
   /** Calls helper `index` of the ISA for generated code. */
   readonly callHelper: (index: number) => number;
   readonly #isa: Isa;
@@ -89,6 +95,7 @@ export class Interpreter {
   readonly #enter: () => number;
   readonly #illegalInstruction: number;
   readonly #recordShift: number;
+  readonly #stage: EarlyStage;
   readonly #codeChanged: (place: number, length: number) => void;
   /** Stores to pages with code that were not to their code, by page. */
   readonly #dataWrites = new Map<number, number>();
@@ -135,10 +142,12 @@ export class Interpreter {
       },
       translation === undefined ? undefined : () => this.requestStop(),
     );
-    this.callHelper = (index) => {
+    const countedHelper = (index: number) => {
       counters.helperCalls++;
       return callHelper(index);
     };
+    // Without translation regions hold no calls of helpers, and starting is to be short.
+    this.callHelper = translation === undefined ? countedHelper : withForms(isa, memory, countedHelper);
     const imports = {
       memory,
       helper: this.callHelper,
@@ -172,6 +181,10 @@ export class Interpreter {
     this.#frame = frame;
     this.#illegalInstruction = isa.illegalInstruction;
     this.#recordShift = made.layout.shift;
+    this.#stage = options.stage ?? firstStage();
+    frame.setInt32(Frame.early, EarlyState.main, true);
+    this.#chooseFunction();
+    this.decodeExecuted = made.decodeExecuted;
   }
 
   /**
@@ -246,6 +259,12 @@ export class Interpreter {
 
   get #sliceRetired(): number {
     return this.#slice - this.#frame.getInt32(Frame.budget, true) - this.#withheld;
+  }
+
+  /** So many instructions have been interpreted by those who enter the main function from WebAssembly. */
+  noteInterpreted(instructions: number): void {
+    this.#stage.add(instructions);
+    this.#chooseFunction();
   }
 
   /** Instructions that a stop has withheld from the slice. */
@@ -398,10 +417,20 @@ export class Interpreter {
   }
 
   #runSlice(slice: number): number {
+    this.#chooseFunction();
     this.beginSlice(slice);
     const reason = this.#enter();
-    this.counters.instructions += this.endSlice();
+    const retired = this.endSlice();
+    this.counters.instructions += retired;
+    this.#stage.add(retired);
     return reason;
+  }
+
+  /** The end of a slice must not depend on it: whether an instruction is decoded there or elsewhere is counted. */
+  #chooseFunction(): void {
+    const frame = this.#frame;
+    if (frame.getInt32(Frame.early, true) === EarlyState.over) this.#stage.end();
+    frame.setInt32(Frame.early, this.#stage.isEarly ? EarlyState.early : EarlyState.main, true);
   }
 
   /** Runs the instruction at pc, which lies in two pages, and keeps it for the next time. */
@@ -420,9 +449,9 @@ export class Interpreter {
     const whole = Uint8Array.from({ length: maximumLength }, (_, at) =>
       at < inFirst ? bytes[first + at]! : bytes[second + at - inFirst]!,
     );
-    const decoded = this.#isa.decodeExecuted(whole, 0);
+    const decoded = this.decodeExecuted(whole, 0);
     if (decoded === undefined) return this.#illegal(whole.reduceRight((bits, byte) => (bits << 8n) | BigInt(byte), 0n));
-    const record = this.#pages.keepCrossing(first, second, decoded);
+    const record = this.#pages.keepCrossing(first, second, decoded, this.#isa.wordAt?.(whole, 0));
     this.#pages.pointAt(record, low, high, record >>> this.#recordShift);
     return this.#runSlice(1);
   }

@@ -1,3 +1,4 @@
+import { FLOAT_OPS } from '../../ir/op/float.ts';
 import type { Isa } from '../../isa/instruction.ts';
 import {
   JUMP_CACHE,
@@ -17,6 +18,7 @@ import { type Case, type Pair } from './case.ts';
 import { FirstOfPairSite, InlineSite, JUMP_STATUS, type MainFrame } from './case-site.ts';
 import { addEntryOffset } from '../tlb-path.ts';
 import { Frame } from './frame.ts';
+import { EARLY_FLOATS } from './pairs.ts';
 import {
   CROSSING,
   ENTRY_BIT,
@@ -35,6 +37,8 @@ const { i32, i64 } = ValType;
 export const ILLEGAL_EXIT = 32;
 /** Another: the instruction has to be put together from two pages. */
 export const CROSSING_EXIT = 33;
+/** Another, of the early function alone: the main function has a case for the instruction, and can go on from the frame. */
+export const EARLY_EXIT = 34;
 
 /**
  * The loop that dispatches: one `br_table` on the record's op. Cases are laid out one behind the other inside nested blocks. No call is in
@@ -51,7 +55,9 @@ export class MainFunction {
   readonly #runtime: Runtime;
   readonly #table: number;
   readonly #translated: boolean;
+  readonly #isEarly: boolean;
 
+  /** `isEarly`: without cases for pairs, and for rare floating-point arithmetic (early-stage.ts). */
   constructor(
     fn: FunctionBuilder,
     isa: Isa,
@@ -62,8 +68,10 @@ export class MainFunction {
     runtime: Runtime,
     table: number,
     translated: boolean,
+    isEarly: boolean,
   ) {
     this.#translated = translated;
+    this.#isEarly = isEarly;
     this.#fn = fn;
     this.#isa = isa;
     this.#cases = cases;
@@ -199,9 +207,14 @@ export class MainFunction {
     },
   ): void {
     const fn = this.#fn;
-    const inline = this.#cases.filter((which) => which.inline);
-    const pairLabels = this.#pairs.map(() => fn.block());
+    const common = new Set(EARLY_FLOATS[this.#isa.name]);
+    for (const { first, second } of this.#pairs) common.add(first.key).add(second.key);
+    const isHeld = (which: Case) => !this.#isEarly || common.has(which.key) || !isFloat(which);
+    const inline = this.#cases.filter((which) => which.inline && isHeld(which));
+    const pairs = this.#isEarly ? [] : this.#pairs;
+    const pairLabels = pairs.map(() => fn.block());
     const caseLabels = inline.map(() => fn.block());
+    const early = fn.block();
     const illegal = fn.block();
     const pageEnd = fn.block();
     const crossing = fn.block();
@@ -211,11 +224,14 @@ export class MainFunction {
     labels[NOT_DECODED] = notDecoded;
     labels[PAGE_END] = pageEnd;
     labels[ILLEGAL] = illegal;
-    for (const which of this.#cases) {
+    const labelOf = (which: Case): number => {
+      if (!which.inline) return frame.twin;
       const position = inline.indexOf(which);
-      labels.push(position < 0 ? frame.twin : caseLabels[position]!);
-    }
-    labels.push(...pairLabels);
+      return position < 0 ? early : caseLabels[position]!;
+    };
+    labels.push(...this.#cases.map(labelOf));
+    if (this.#isEarly) labels.push(...this.#pairs.map(({ first }) => labelOf(first)));
+    else labels.push(...pairLabels);
     fn.localGet(frame.record);
     fn.load('i32.load16_u', { offset: RecordField.op });
     fn.brTable(labels, notDecoded);
@@ -229,13 +245,19 @@ export class MainFunction {
     special.pageEnd();
     fn.end(illegal);
     special.outside(ILLEGAL_EXIT);
+    fn.end(early);
+    if (this.#isEarly) {
+      this.#storeFrame('i32.store', Frame.record, frame.record);
+      this.#storeFrame('i64.store', Frame.pcDelta, frame.pcDelta);
+      special.outside(EARLY_EXIT);
+    } else fn.unreachable();
     const { shift } = this.#layout;
     const lower = (which: Case, site: InlineSite) => new Lowering(which.block, site, this.#memory, this.#runtime).run();
     for (const [position, which] of [...inline.entries()].reverse()) {
       fn.end(caseLabels[position]!);
       lower(which, new InlineSite(fn, which, shift, frame));
     }
-    for (const [position, { first, second }] of [...this.#pairs.entries()].reverse()) {
+    for (const [position, { first, second }] of [...pairs.entries()].reverse()) {
       fn.end(pairLabels[position]!);
       lower(first, new FirstOfPairSite(fn, first, shift, frame, special.spend));
       lower(second, new InlineSite(fn, second, shift, frame));
@@ -382,4 +404,8 @@ export class MainFunction {
     this.#fn.localGet(local);
     this.#fn.store(name, { offset: address });
   }
+}
+
+function isFloat({ block }: Case): boolean {
+  return block.ops.some(({ name }) => name in FLOAT_OPS);
 }

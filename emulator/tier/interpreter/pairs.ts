@@ -184,3 +184,20 @@ export const COMMON_TWINS: Readonly<Partial<Record<Isa['name'], readonly string[
     'amomaxu.d.aq.4',
   ],
 };
+
+/** Cases for floating-point arithmetic that programs with any are likely to need before they have translated it, beside those in pairs, by `Case.key`. */
+export const EARLY_FLOATS: Readonly<Partial<Record<Isa['name'], readonly string[]>>> = {
+  riscv64: [
+    'feq.d.4',
+    'fle.d.4',
+    'fsgnj.d.4',
+    'fsgnjn.d.4',
+    'fsgnjx.d.4',
+    'fcvt.d.l.4.rm7',
+    'fcvt.d.lu.4.rm7',
+    'fcvt.d.w.4.rmExact0',
+    'fcvt.d.w.4.rmExact7',
+    'fcvt.l.d.4.rm1',
+    'fcvt.w.d.4.rm1',
+  ],
+};

@@ -1,10 +1,9 @@
 import { assert } from '../../check/assert.ts';
-import type { Decoded, Isa } from '../../isa/instruction.ts';
+import type { Decoded, Instruction, Isa } from '../../isa/instruction.ts';
 import { PAGE_SIZE } from '../../layout/memory-map.ts';
 import type { Case, RowCases } from './case.ts';
 import type { CaseTable } from './case-table.ts';
 import { type PageLayout, RecordField } from './record.ts';
-import type { RecordCache } from './record-cache.ts';
 
 /** The record of an instruction, wherever it stands: 32 bits each. */
 export interface EncodedRecord {
@@ -14,33 +13,33 @@ export interface EncodedRecord {
 
 /** Makes records of instructions. */
 export class RecordEncoder {
-  /** What has been made of encodings. */
-  readonly cache: RecordCache;
   readonly #isa: Isa;
   readonly #layout: PageLayout;
   readonly #table: CaseTable;
 
-  constructor(isa: Isa, layout: PageLayout, table: CaseTable, cache: RecordCache) {
-    this.cache = cache;
+  constructor(isa: Isa, layout: PageLayout, table: CaseTable) {
     this.#isa = isa;
     this.#layout = layout;
     this.#table = table;
   }
 
-  /** The record of an instruction at an offset of its page; an offset of PAGE_SIZE means that no jump of it is near. It is remembered for `word`. */
-  encode(decoded: Decoded, offset: number, word?: number): EncodedRecord {
-    const cases = this.#table.casesOf(decoded.row);
-    assert(cases !== undefined, 'the interpreter has cases for every row');
-    const displacement = cases.displacement === undefined ? undefined : decoded.operands[cases.displacement]!;
-    const mayBeNear = displacement !== undefined && displacement % this.#isa.alignment === 0;
-    const near = mayBeNear && offset < PAGE_SIZE && offset + displacement >= 0 && offset + displacement < PAGE_SIZE;
-    const record = this.#make(decoded, cases, near);
-    if (word !== undefined) this.cache.remember(word, mayBeNear ? displacement : undefined, near, record.words);
-    return record;
+  /** The record of an instruction at an offset of its page; an offset of PAGE_SIZE means that no jump of it is near. */
+  encode(decoded: Decoded, offset: number): EncodedRecord {
+    const displacement = this.displacementOf(decoded);
+    const target = displacement === undefined ? -1 : offset + displacement;
+    return this.record(decoded, offset < PAGE_SIZE && target >= 0 && target < PAGE_SIZE);
   }
 
-  #make({ row, length, operands }: Decoded, cases: RowCases, near: boolean): EncodedRecord {
-    const which = cases.find(operands, length, near);
+  /** How far an instruction jumps, if it has another record where it stays in its page. */
+  displacementOf({ row, operands }: Decoded): number | undefined {
+    const name = this.#casesOf(row).displacement;
+    const displacement = name === undefined ? undefined : operands[name]!;
+    return displacement === undefined || displacement % this.#isa.alignment !== 0 ? undefined : displacement;
+  }
+
+  /** `near`: of a jump that stays in its page. */
+  record({ row, length, operands }: Decoded, near: boolean): EncodedRecord {
+    const which = this.#casesOf(row).find(operands, length, near);
     const { shift } = this.#layout;
     const words = [which.op | (length << (shift + 8 * (RecordField.step - RecordField.op))), 0, 0, 0];
     // By index: a program's first few thousand instructions come here before V8 has compiled any of it.
@@ -72,5 +71,11 @@ export class RecordEncoder {
       }
     }
     return { which, words };
+  }
+
+  #casesOf(row: Instruction): RowCases {
+    const cases = this.#table.casesOf(row);
+    assert(cases !== undefined, 'the interpreter has cases for every row');
+    return cases;
   }
 }

@@ -83,7 +83,7 @@ export function planAccesses(
   guarded?: ReadonlyMap<Op, number>,
 ): AccessPlan {
   const plan = new Map<Op, Check>();
-  if (!block.ops.some(isPlainAccess)) return plan;
+  if (!hasPlainAccess(block)) return plan;
   for (const members of accessGroups(block)) {
     const planned = members.filter(({ op }) => isInline(op));
     const open = guarded === undefined ? planned : planned.filter(({ op }) => !guarded.has(op));
@@ -150,7 +150,13 @@ function entryAddress({ root, offset }: Member): EntryAddress | undefined {
   return root === undefined ? undefined : { register: root, offset };
 }
 
-function isPlainAccess({ name, alignment }: Op): boolean {
+/** Whether a block has accesses that can be planned. */
+function hasPlainAccess({ ops }: Block): boolean {
+  for (let index = 0; index < ops.length; index++) if (isPlainAccess(ops[index]!)) return true;
+  return false;
+}
+
+export function isPlainAccess({ name, alignment }: Op): boolean {
   return (name === 'load' || name === 'store') && alignment !== 'natural';
 }
 

@@ -7,7 +7,7 @@ import type { StoredCode } from './code-store.ts';
 import type { CompiledRegion, Exit } from './translate.ts';
 
 /** The layout of the file; another one is not read. */
-const FORMAT = 2;
+const FORMAT = 3;
 /** "DYNOCODE", format, length of the head. */
 const MAGIC = 'DYNOCODE';
 const FIXED = MAGIC.length + 8;

@@ -1,12 +1,11 @@
-import { rowOf } from '../../ir/op.ts';
 import { TLB } from '../../layout/memory-map.ts';
+import { Effect, effects } from '../../pass/effects.ts';
 import { StateOffset } from '../../layout/state.ts';
 import { BranchHint, type FunctionBuilder, type Label } from '../../wasm/function.ts';
 import { ValType } from '../../wasm/type.ts';
 import { Frame } from '../interpreter/frame.ts';
 import { Lowering } from '../lower.ts';
 import type { Runtime } from '../runtime.ts';
-import type { TlbSlowPaths } from '../tlb-path.ts';
 import { RegionTlbPath } from './region-tlb-path.ts';
 import type { FlowGraph } from './flow-graph.ts';
 import { inlineOps } from './mode.ts';
@@ -23,11 +22,16 @@ import { planAccesses, type AccessKnowledge, type AccessPlan, type Assumption } 
 import { type Moves, movesOf } from './block-values.ts';
 import { copiesOf, plannedChecks } from './byte-copies.ts';
 import { RegionMemoryPath } from './region-memory-path.ts';
+import type { RegionAccess } from './shared-access.ts';
 import { Status } from './status.ts';
 import type { Circumstances, Exit, Present, Refused } from './translate.ts';
 
 function usesFloat(nodes: readonly RegionNode[]): boolean {
-  return nodes.some(({ block }) => block.ops.some((op) => rowOf(op).effect === 'flags'));
+  for (const { block } of nodes) {
+    const { ops } = block;
+    for (let index = 0; index < ops.length; index++) if ((effects(ops[index]!) & Effect.flags) !== 0) return true;
+  }
+  return false;
 }
 
 const NO_MOVES: Moves = new Map();
@@ -42,6 +46,8 @@ export interface RegionPlans {
   readonly byteCopies: boolean;
   /** The region is little more than a loop. */
   readonly isSmall: boolean;
+  /** Guest addresses of the pages that its code is in, behind address translation. */
+  readonly pages: readonly number[];
 }
 
 /**
@@ -57,12 +63,14 @@ export class RegionEmitter {
   readonly #graph: FlowGraph;
   readonly #memory: RegionMemoryPath | RegionTlbPath;
   readonly #slowPaths: boolean;
-  readonly #pages: readonly PageCheck[];
+  readonly #pageChecks: readonly PageCheck[];
   readonly #knowledge: AccessKnowledge;
   readonly #runtime: Runtime;
   readonly #registers: RegisterLocals;
   readonly #refused: Refused;
   readonly #resume: number;
+  /** Whether a dispatch may look at the entry wished for again, behind the first one. */
+  readonly #isResumed: boolean;
   readonly #budget: number;
   readonly #status: number;
   /** The most instructions that run between two looks at the budget. */
@@ -82,19 +90,19 @@ export class RegionEmitter {
     fn: FunctionBuilder,
     nodes: readonly RegionNode[],
     graph: FlowGraph,
-    memory: RegionMemoryPath | TlbSlowPaths,
+    memory: RegionMemoryPath | RegionAccess,
     knowledge: AccessKnowledge,
     runtime: Runtime,
     refused: Refused,
     circumstances: Present,
-    pages: readonly PageCheck[],
-    { guards, floatWindows, byteCopies, isSmall }: RegionPlans,
+    pageChecks: readonly PageCheck[],
+    { guards, floatWindows, byteCopies, isSmall, pages }: RegionPlans,
   ) {
     this.#floatWindows = floatWindows;
     this.#byteCopies = byteCopies;
     // Slow paths behind translation may reach devices, and these the clock, which counts what has been paid for.
     this.#charges = memory instanceof RegionMemoryPath ? chargeTurns(nodes, graph) : chargeNodes(nodes);
-    this.#pages = pages;
+    this.#pageChecks = pageChecks;
     this.#outer = new Set(graph.parent.values());
     const { pageCaches } = circumstances;
     this.circumstances = {
@@ -114,6 +122,7 @@ export class RegionEmitter {
     this.#runtime = runtime;
     this.#refused = refused;
     this.#resume = 0;
+    this.#isResumed = graph.dispatched.size > 0 || graph.hops.size > 1;
     this.#status = fn.local(ValType.i32);
     const target = fn.local(ValType.i64);
     this.#registers = new RegisterLocals(fn, nodes, isSmall);
@@ -122,7 +131,7 @@ export class RegionEmitter {
       budget: this.#budget,
       guestSize: runtime.options.guestSize,
       longest: this.longest,
-      leaveWhenSpent: (header) => this.#leaveWhenSpent(() => fn.i32Const(graph.entryOf[header]!)),
+      leaveWhenSpent: (header) => this.#leaveWhenSpent(graph.entryOf[header]!),
       refuseIf: (header) => {
         fn.i32Const(this.#newExit({ pc: nodes[header]!.pc, refund: 0, kind: 'interpret' }));
         fn.localSet(this.#status);
@@ -160,9 +169,10 @@ export class RegionEmitter {
       exitOf: (index) => this.#exitOf(index),
       newExit: (exit) => this.#newExit(exit),
       writeNode: (index) => this.#writeNode(index),
-      leaveWhenChanged: ({ end }) => {
+      leaveWhenChanged: ({ block, end }) => {
         const places = { budget: this.#budget, status: this.#status, exit: this.#exit };
-        leaveWhenChanged(fn, this.circumstances, end, places);
+        const fenced = runtime.fences(block.ops) ? pages : [];
+        leaveWhenChanged(fn, this.circumstances, fenced, end, places);
       },
     });
     for (const { pointers } of guards.values())
@@ -172,16 +182,33 @@ export class RegionEmitter {
   write(): void {
     const { fn } = this;
     const { root } = this.#graph;
-    writeEntryCheck(fn, this.circumstances, this.#pages, this.#status);
+    writeEntryCheck(fn, this.circumstances, this.#pageChecks, this.#status);
     this.#registers.load();
     fn.i32Const(0);
     fn.load('i32.load', { offset: Frame.budget });
     fn.localSet(this.#budget);
     if (this.#memory instanceof RegionTlbPath) this.#memory.begin(fn);
     this.#exit = fn.block();
-    const loop = fn.loop();
-    this.#loops.set(root, loop);
-    this.#leaveWhenSpent(() => fn.localGet(this.#resume));
+    // Whoever goes by way of the root comes back to it.
+    const loop = this.#isResumed ? fn.loop() : undefined;
+    if (loop !== undefined) this.#loops.set(root, loop);
+    const first = this.#graph.children[root]!;
+    // A loop that begins the region, and is its only entry, looks at the budget itself.
+    const looksItself = !this.#isResumed && first.length === 1 && this.#graph.loopHeaders[first[0]!] === 1;
+    if (!looksItself) this.#leaveWhenSpent(undefined);
+    if (first.length === 1) this.#writeNode(first[0]!);
+    else this.#writeRoot(root);
+    this.#memory.end(fn);
+    if (loop !== undefined) fn.end(loop);
+    fn.end(this.#exit);
+    this.#registers.store();
+    this.#storeBudget();
+    fn.localGet(this.#status);
+  }
+
+  /** Goes to where the entry wished for is. */
+  #writeRoot(root: number): void {
+    const { fn } = this;
     const labels = this.#openMerges(root);
     const hops = this.#graph.hops.get(root)!;
     const table = this.#graph.entries.map((_, position) => this.#labels.get(hops.get(position + 1)!)!);
@@ -190,24 +217,22 @@ export class RegionEmitter {
     fn.op('i32.sub');
     fn.brTable(table, table[0]!);
     this.#closeMerges(labels);
-    this.#memory.end(fn);
-    fn.end(loop);
-    fn.end(this.#exit);
-    this.#registers.store();
-    this.#storeBudget();
-    fn.localGet(this.#status);
   }
 
-  /** Leaves with the entry that `push` pushes when the budget may not last to the next look. */
-  #leaveWhenSpent(push: () => void): void {
+  /** Leaves for an entry, that wished for unless given, when the budget may not last to the next look. */
+  #leaveWhenSpent(entry: number | undefined): void {
     const { fn } = this;
     fn.localGet(this.#budget);
     fn.i32Const(this.longest);
     fn.op('i32.lt_s');
     const spent = fn.if(undefined, BranchHint.unlikely);
-    push();
-    fn.i32Const(Status.spent);
-    fn.op('i32.or');
+    if (entry === undefined) {
+      fn.localGet(this.#resume);
+      fn.i32Const(Status.spent);
+      fn.op('i32.or');
+    } else {
+      fn.i32Const(Status.spent | entry);
+    }
     fn.localSet(this.#status);
     fn.br(this.#exit);
     fn.end(spent);
@@ -271,8 +296,8 @@ export class RegionEmitter {
     const table = hops.get(index);
     if (table !== undefined) this.#dispatch(table, entryOf[index]!);
     if (guard !== undefined) this.#guarded.check(guard);
-    else if (isLoop) this.#leaveWhenSpent(() => fn.i32Const(entryOf[index]!));
-    if (entryOf[index] !== 0) {
+    else if (isLoop) this.#leaveWhenSpent(entryOf[index]!);
+    if (entryOf[index] !== 0 && this.#isResumed) {
       fn.i32Const(0);
       fn.localSet(this.#resume);
     }

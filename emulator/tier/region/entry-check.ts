@@ -33,7 +33,7 @@ export function writeEntryCheck(
     fn.i32Const(0);
     fn.load('i32.load', { offset: STATE + StateOffset.fetchTlb });
     fn.localTee(scratch);
-    const entry = ((pc / PAGE_SIZE) & (TLB_ENTRIES - 1)) * TLB_ENTRY_SIZE;
+    const entry = entryOf(pc);
     fn.load('i64.load', { offset: entry + TlbEntry.execute });
     fn.i64Const(pc);
     fn.op('i64.ne');
@@ -55,11 +55,12 @@ export function writeEntryCheck(
 
 /**
  * Leaves behind the helper call that ends a node, for the guest address `end`, when the helper wants that (it withholds the budget), or modes and flags
- * are no longer those of the region.
+ * are no longer those of the region, or one of the pages `fenced` is no longer in the first level of the TLB: then a fence may have named it.
  */
 export function leaveWhenChanged(
   fn: FunctionBuilder,
   { modes, inexactAccrued }: Circumstances,
+  fenced: readonly number[],
   end: number,
   { budget, status, exit }: { readonly budget: number; readonly status: number; readonly exit: Label },
 ): void {
@@ -80,6 +81,14 @@ export function leaveWhenChanged(
     fn.op('i32.eqz');
     fn.op('i32.or');
   }
+  for (const pc of fenced) {
+    fn.i32Const(0);
+    fn.load('i32.load', { offset: STATE + StateOffset.fetchTlb });
+    fn.load('i64.load', { offset: entryOf(pc) + TlbEntry.execute });
+    fn.i64Const(pc);
+    fn.op('i64.ne');
+    fn.op('i32.or');
+  }
   const changed = fn.if(undefined, BranchHint.unlikely);
   fn.i32Const(0);
   fn.i64Const(end);
@@ -88,6 +97,11 @@ export function leaveWhenChanged(
   fn.localSet(status);
   fn.br(exit);
   fn.end(changed);
+}
+
+/** Byte offset of a page's entry in its table of the first level. */
+function entryOf(pc: number): number {
+  return ((pc / PAGE_SIZE) & (TLB_ENTRIES - 1)) * TLB_ENTRY_SIZE;
 }
 
 /** Pops a condition and, when it holds, returns before anything is done. */

@@ -55,13 +55,15 @@ export function analyseFlow(nodes: readonly RegionNode[], wanted: readonly numbe
   const root = count;
   const entries = new Set(wanted);
   const dispatched = new Set<number>();
-  const direct = nodes.map((node) => [...new Set(successors(node))]);
+  const direct = nodes.map((node) => distinct(successors(node)));
 
   const returned = new Set(
     nodes.flatMap(({ ending }) => (ending.kind === 'jump' && ending.isReturn ? ending.known : [])),
   );
   // Calls without a return count as going on at their continuation, so that loops with calls in them are loops.
   const analysed = withRoot(nodes, direct, entries, returned);
+  const tree = dominatorsOf(analysed);
+  if (isReducible(analysed, tree)) return withEntries(nodes, direct, entries, dispatched, analysed, tree);
   const { cut, headers } = sideEntries(nodes, analysed);
   for (const edge of cut) {
     dispatched.add(edge);
@@ -73,14 +75,38 @@ export function analyseFlow(nodes: readonly RegionNode[], wanted: readonly numbe
   };
   // Headers first: what is in their loops hangs on them.
   hangUnreached(reducible, [...headers, ...ascending(entries)]);
-  const dominance = dominatorsOf(reducible);
+  return withEntries(nodes, direct, entries, dispatched, reducible, dominatorsOf(reducible));
+}
 
-  const loopOf = innermostLoops(count, reducible, dominance);
+/** The shape of a reducible graph, all of whose nodes are reached. */
+function withEntries(
+  nodes: readonly RegionNode[],
+  direct: readonly (readonly number[])[],
+  entries: Set<number>,
+  dispatched: ReadonlySet<number>,
+  reducible: Graph,
+  dominance: Dominance,
+): FlowGraph {
+  const loopOf = innermostLoops(nodes.length, reducible, dominance);
   for (const header of loopOf.headers) entries.add(header);
   // Where a call whose callee's return is not in the region goes on.
   for (const { continuation } of nodes) if (continuation !== undefined) entries.add(continuation);
 
   return shape(direct, ascending(entries), dispatched, loopOf) ?? dispatchAll(direct);
+}
+
+function distinct(targets: readonly number[]): readonly number[] {
+  if (targets.length < 2 || (targets.length === 2 && targets[0] !== targets[1])) return targets;
+  return [...new Set(targets)];
+}
+
+/** Whether all nodes are reached, and each edge back goes to a node that dominates where it comes from: as nearly always, no edge is to be cut. */
+function isReducible({ successors: edges }: Graph, dominance: Dominance): boolean {
+  const { sequence, order } = dominance;
+  if (sequence.length < edges.length) return false;
+  for (let from = 0; from < edges.length; from++)
+    for (const to of edges[from]!) if (order[to]! <= order[from]! && !dominates(dominance, to, from)) return false;
+  return true;
 }
 
 /** Every edge by way of the root: slow, and possible for any graph. */

@@ -18,7 +18,7 @@ export function regionMode(
 ): RegionMode {
   let effects = false;
   let mode: RegionMode = 'inline';
-  const constant = (value: Value) => (ops[value]!.name === 'const' ? ops[value]!.bits : undefined);
+  let constant: ((value: Value) => bigint | undefined) | undefined;
   for (let index = first; index < end; index++) {
     const op = ops[index]!;
     const { effect } = rowOf(op);
@@ -34,7 +34,10 @@ export function regionMode(
     }
     const refuses = (effect === 'memory' && op.name !== 'fence') || effect === 'flags' || op.name === 'trap_if';
     if ((refuses && effects) || needsSlowPath(op)) mode = 'full';
-    else if (effect === 'flags' && !floatInlinable(op, constant, inexactAccrued)) mode = 'full';
+    else if (effect === 'flags') {
+      constant ??= (value) => (ops[value]!.name === 'const' ? ops[value]!.bits : undefined);
+      if (!floatInlinable(op, constant, inexactAccrued)) mode = 'full';
+    }
     if (effect === 'writes' || op.name === 'store') effects = true;
   }
   return mode;
@@ -52,7 +55,7 @@ function fullOps(ops: readonly Op[], refused: ReadonlySet<number>, inexactAccrue
     let end = first + 1;
     while (end < ops.length && ops[end]!.name !== 'insn') end++;
     const { pc } = ops[first]!;
-    const isRefused = pc !== undefined && refused.has(Number(BigInt.asIntN(64, pc)));
+    const isRefused = refused.size > 0 && pc !== undefined && refused.has(Number(BigInt.asIntN(64, pc)));
     if (isRefused || regionMode(ops, first, end, inexactAccrued) !== 'inline')
       for (let at = first; at < end; at++) full.add(ops[at]!);
     first = end;

@@ -102,11 +102,17 @@ export class RegionMemoryPath implements MemoryPath {
     const folds = displacement !== 0 && check.base >= displacement;
     const distance = folds ? displacement : 0;
     const address = folds ? base : op.args[0]!;
-    const isOwnSum = lowering.isOwnSum(address);
-    lowering.push(address);
     let offset = distance;
-    if (check.kind === 'range' && check.sure && isOwnSum) offset = this.#within(lowering, check, distance);
-    else this.#checked(lowering, check, distance);
+    if (check.kind === 'covered') lowering.push(address);
+    else if (check.kind === 'range' && check.sure && lowering.isOwnSum(address)) {
+      lowering.push(address);
+      offset = this.#within(lowering, check, distance);
+    } else {
+      lowering.inLocal(address, 'i64', (local) => {
+        this.#checked(lowering, check, distance, local);
+        fn.localGet(local);
+      });
+    }
     fn.op('i32.wrap_i64');
     return offset;
   }
@@ -128,81 +134,82 @@ export class RegionMemoryPath implements MemoryPath {
     return range.low - low;
   }
 
-  /** Checks the guest address that is on the stack, less `distance`, and leaves that there. */
-  #checked(lowering: Lowering, check: Check, distance: number): void {
-    if (check.kind === 'covered') return;
+  /** Checks a guest address: `distance` more than an i64 local. */
+  #checked(
+    lowering: Lowering,
+    check: Exclude<Check, { readonly kind: 'covered' }>,
+    distance: number,
+    address: number,
+  ): void {
     const { fn, site } = lowering;
-    lowering.scratch(['i64'], (address) => {
-      fn.localTee(address);
-      // address + low >= range.low and address + high <= range.high, as one unsigned comparison.
-      const bytes = check.high - check.low;
-      const within = (from: number, to: number) => {
-        fn.localGet(address);
-        this.#add(lowering, check.low + distance - from);
-        fn.i64Const(to - from - bytes);
-        fn.op('i64.gt_u');
-      };
-      if (check.kind === 'range' && check.sure) {
-        within(check.range.low, check.range.high);
-        site.bailIf();
-        return;
-      }
-      const byCall = () => {
-        fn.localGet(address);
-        this.#add(lowering, check.low + distance);
-        fn.i32Const(bytes);
-        fn.call(lowering.runtime.pageCheck(check.kind === 'range' ? check.range.write : check.write));
-        site.bailIf();
-      };
-      if (check.kind === 'range') {
-        // Memory of another kind than was seen is looked up like that of which nothing is known.
-        within(check.range.low, check.range.high);
-        const elsewhere = fn.if(undefined, BranchHint.unlikely);
-        byCall();
-        fn.end(elsewhere);
-        return;
-      }
-      if (!check.inline) return byCall();
-      within(0, this.#guestSize);
+    // address + low >= range.low and address + high <= range.high, as one unsigned comparison.
+    const bytes = check.high - check.low;
+    const within = (from: number, to: number) => {
+      fn.localGet(address);
+      this.#add(lowering, check.low + distance - from);
+      fn.i64Const(to - from - bytes);
+      fn.op('i64.gt_u');
+    };
+    if (check.kind === 'range' && check.sure) {
+      within(check.range.low, check.range.high);
       site.bailIf();
-      const { write } = check;
-      const { mask, need } = pageNeeds(write);
-      const at = (offset: number) => {
-        fn.localGet(address);
-        this.#add(lowering, offset + distance);
-        fn.op('i32.wrap_i64');
-      };
-      const page = (offset: number) => {
-        lowering.scratch(['i32'], (permission) => {
-          at(offset);
-          fn.i32Const(Math.log2(PAGE_SIZE));
-          fn.op('i32.shr_u');
-          fn.load('i32.load8_u', { offset: PERMISSION });
-          fn.i32Const(mask);
-          fn.op('i32.and');
-          fn.localTee(permission);
-          fn.i32Const(need);
-          fn.op('i32.ne');
-          if (!write || bytes > CODE_LINE) {
-            site.bailIf();
-            return;
-          }
-          // Perhaps there is code in the page, but not in these lines.
-          const other = fn.if(undefined, BranchHint.unlikely);
-          fn.localGet(permission);
-          fn.i32Const(need | Permission.code);
-          fn.op('i32.ne');
-          codeLine(fn, () => at(check.low));
-          fn.op('i32.or');
-          codeLine(fn, () => at(check.high - 1));
-          fn.op('i32.or');
+      return;
+    }
+    const byCall = () => {
+      fn.localGet(address);
+      this.#add(lowering, check.low + distance);
+      fn.i32Const(bytes);
+      fn.call(lowering.runtime.pageCheck(check.kind === 'range' ? check.range.write : check.write));
+      site.bailIf();
+    };
+    if (check.kind === 'range') {
+      // Memory of another kind than was seen is looked up like that of which nothing is known.
+      within(check.range.low, check.range.high);
+      const elsewhere = fn.if(undefined, BranchHint.unlikely);
+      byCall();
+      fn.end(elsewhere);
+      return;
+    }
+    if (!check.inline) return byCall();
+    within(0, this.#guestSize);
+    site.bailIf();
+    const { write } = check;
+    const { mask, need } = pageNeeds(write);
+    const at = (offset: number) => {
+      fn.localGet(address);
+      this.#add(lowering, offset + distance);
+      fn.op('i32.wrap_i64');
+    };
+    const page = (offset: number) => {
+      lowering.scratch(['i32'], (permission) => {
+        at(offset);
+        fn.i32Const(Math.log2(PAGE_SIZE));
+        fn.op('i32.shr_u');
+        fn.load('i32.load8_u', { offset: PERMISSION });
+        fn.i32Const(mask);
+        fn.op('i32.and');
+        fn.localTee(permission);
+        fn.i32Const(need);
+        fn.op('i32.ne');
+        if (!write || bytes > CODE_LINE) {
           site.bailIf();
-          fn.end(other);
-        });
-      };
-      page(check.low);
-      if (bytes > 1) page(check.high - 1);
-    });
+          return;
+        }
+        // Perhaps there is code in the page, but not in these lines.
+        const other = fn.if(undefined, BranchHint.unlikely);
+        fn.localGet(permission);
+        fn.i32Const(need | Permission.code);
+        fn.op('i32.ne');
+        codeLine(fn, () => at(check.low));
+        fn.op('i32.or');
+        codeLine(fn, () => at(check.high - 1));
+        fn.op('i32.or');
+        site.bailIf();
+        fn.end(other);
+      });
+    };
+    page(check.low);
+    if (bytes > 1) page(check.high - 1);
   }
 
   #add({ fn }: Lowering, amount: number): void {

@@ -6,8 +6,8 @@ const IMPORTS: Readonly<Record<string, WebAssembly.ImportExportKind>> = {
   helper: 'function',
   float: 'function',
   codeWritten: 'function',
-  tlbLoad: 'function',
-  tlbStore: 'function',
+  regionLoad: 'function',
+  regionStore: 'function',
   ...Object.fromEntries(Array.from({ length: MOST_CODE_PAGES }, (_, at) => [recordsImport(at), 'global'])),
 };
 

@@ -68,11 +68,10 @@ export class RegionSite implements Site {
     this.#refused = refused;
     this.#frame = frame;
     this.inexactAccrued = frame.inexactAccrued;
+    const { ops } = node.block;
     const starts: number[] = [];
-    node.block.ops.forEach(({ name }, index) => {
-      if (name === 'insn') starts.push(index);
-    });
-    starts.push(node.block.ops.length);
+    for (let index = 0; index < ops.length; index++) if (ops[index]!.name === 'insn') starts.push(index);
+    starts.push(ops.length);
     this.#starts = starts;
     this.#moves = frame.moves.size === 0 ? frame.moves : this.#planMoves(frame.moves);
     this.forgone = this.#forgone();
@@ -94,9 +93,9 @@ export class RegionSite implements Site {
 
   bailIf(): void {
     const { fn } = this;
-    const { exit, status, newExit } = this.#frame;
+    const { exit, status } = this.#frame;
     if (this.#open !== undefined) return this.#open.undoIf();
-    const number = newExit({ pc: this.#pc, refund: this.#unretired, kind: 'interpret' });
+    const number = this.#interpret();
     if (!this.#registers.isSettled) {
       const leaves = fn.if(undefined, BranchHint.unlikely);
       this.#registers.settle();
@@ -115,11 +114,10 @@ export class RegionSite implements Site {
     const { ops } = this.#node.block;
     const first = this.#starts[instruction]!;
     const end = this.#starts[instruction + 1]!;
-    return (
-      !this.#isRefused(instruction) &&
-      regionMode(ops, first, end, this.inexactAccrued) === 'inline' &&
-      !(this.#frame.slowPaths && ops.slice(first, end).some((op) => this.#hasSlowPath(op)))
-    );
+    if (this.#isRefused(instruction)) return false;
+    if (this.#frame.slowPaths)
+      for (let index = first; index < end; index++) if (this.#hasSlowPath(ops[index]!)) return false;
+    return regionMode(ops, first, end, this.inexactAccrued) === 'inline';
   }
 
   #hasSlowPath(op: Op): boolean {
@@ -127,6 +125,7 @@ export class RegionSite implements Site {
   }
 
   #isRefused(instruction: number): boolean {
+    if (this.#refused.size === 0) return false;
     const { pc } = this.#node.block.ops[this.#starts[instruction]!]!;
     return this.#refused.has(Number(BigInt.asIntN(64, pc!)));
   }
@@ -173,8 +172,8 @@ export class RegionSite implements Site {
 
   #openWindow(window: FloatWindow): void {
     const { fn } = this;
-    const { newExit, exit, status } = this.#frame;
-    const number = newExit({ pc: this.#pc, refund: this.#unretired, kind: 'interpret' });
+    const { exit, status } = this.#frame;
+    const number = this.#interpret();
     const { deferred } = this.#registers;
     this.#open = new FloatWindowCode(fn, window, () => {
       this.#registers.settle(deferred);
@@ -196,6 +195,10 @@ export class RegionSite implements Site {
 
   readRegister(slot: Slot, type: Type): void {
     if (this.#open?.read(slot, type) !== true) this.#registers.read(slot, type);
+  }
+
+  localOf(slot: Slot, type: Type): number | undefined {
+    return this.#open === undefined ? this.#registers.localOf(slot, type) : undefined;
   }
 
   moveRegister(set: Op): boolean {
@@ -224,14 +227,30 @@ export class RegionSite implements Site {
     this.fn.i64Const(this.#pc + this.#length);
   }
 
+  exitFor(reason: ExitReason): number {
+    return this.#interpret() | (reason << Status.reasonShift);
+  }
+
+  leaveUnlessZero(): void {
+    const { fn } = this;
+    const { exit, status } = this.#frame;
+    assert(this.#registers.isSettled, 'nothing is put off where a call may leave');
+    fn.localTee(status);
+    fn.brIf(exit, BranchHint.unlikely);
+  }
+
   leave(reason: ExitReason): void {
     const { fn } = this;
-    const { exit, status, newExit } = this.#frame;
-    const number = newExit({ pc: this.#pc, refund: this.#unretired, kind: 'interpret' });
+    const { exit, status } = this.#frame;
     this.#registers.settle();
-    fn.i32Const(number | (reason << Status.reasonShift));
+    fn.i32Const(this.exitFor(reason));
     fn.localSet(status);
     fn.br(exit);
+  }
+
+  /** An exit for the interpreter to do the instruction. */
+  #interpret(): number {
+    return this.#frame.newExit({ pc: this.#pc, refund: this.#unretired, kind: 'interpret' });
   }
 
   jump(): void {

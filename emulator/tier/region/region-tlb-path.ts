@@ -1,26 +1,27 @@
 import type { Block, Op } from '../../ir/block.ts';
+import type { Type } from '../../ir/type.ts';
 import { PAGE_SIZE, STATE, TlbEntry } from '../../layout/memory-map.ts';
 import { ExitReason, StateOffset } from '../../layout/state.ts';
 import { BranchHint, type FunctionBuilder } from '../../wasm/function.ts';
 import type { ModuleBuilder } from '../../wasm/module.ts';
 import { ValType } from '../../wasm/type.ts';
-import { Frame } from '../interpreter/frame.ts';
 import type { Lowering } from '../lower.ts';
-import { accessOf, loadInstruction, type MemoryPath, storeInstruction } from '../memory-path.ts';
+import { loadInstruction, type MemoryPath, storeInstruction } from '../memory-path.ts';
 import { SlowAccess } from '../runtime.ts';
 import {
   type AccessKind,
+  addEntryOffset,
+  compareEntry,
   compareTag,
   loadKindForUpdate,
   type Probe,
   storeKindForUpdate,
-  type TlbSlowPaths,
 } from '../tlb-path.ts';
 import { loadGuarded, storeGuarded } from './guarded-access.ts';
-import { FLAGS_SHIFT, outlineSlow } from './outlined-access.ts';
 import { type PageCachePlaces, PageCaches } from './page-cache.ts';
 import { ByteCopyCode } from './byte-copy-code.ts';
 import { copiesOf } from './byte-copies.ts';
+import { FLAGS_SHIFT, type RegionAccess } from './shared-access.ts';
 import { type AccessGroup, groupAccesses } from './tlb-groups.ts';
 
 const { i32 } = ValType;
@@ -50,14 +51,12 @@ export interface TlbFrame {
 
 /**
  * Guest memory behind address translation, for regions. The table is looked for once, accesses at known distances from each other are probed for
- * at once, regions of user mode look first where the same instruction went before, and what the TLB does not serve is done by a function of the
- * module that calls out.
+ * at once, regions of user mode look first where the same instruction went before, and what the TLB does not serve is done by functions that all
+ * regions share (shared-access.ts).
  */
 export class RegionTlbPath implements MemoryPath {
-  readonly #module: ModuleBuilder;
-  readonly #slow: TlbSlowPaths;
+  readonly #slow: RegionAccess;
   readonly #frame: TlbFrame;
-  readonly #outlined = new Map<string, FunctionBuilder>();
   readonly #caches: PageCaches | undefined;
   readonly #wanders: (pc: number) => boolean;
   #members: ReadonlyMap<Op, Member> = new Map();
@@ -70,14 +69,13 @@ export class RegionTlbPath implements MemoryPath {
    */
   constructor(
     module: ModuleBuilder,
-    slow: TlbSlowPaths,
+    slow: RegionAccess,
     frame: TlbFrame,
     places: PageCachePlaces | undefined,
     wanders: (pc: number) => boolean,
   ) {
     this.#wanders = wanders;
     this.#caches = places && new PageCaches(module, places);
-    this.#module = module;
     this.#slow = slow;
     this.#frame = frame;
   }
@@ -115,9 +113,7 @@ export class RegionTlbPath implements MemoryPath {
     if (addend !== undefined) return loadGuarded(lowering, op, kind, addend, this.#copies);
     const member = this.#members.get(op);
     if (member !== undefined && !isAlone(member)) return this.#grouped(lowering, op, kind, member, undefined);
-    lowering.scratch(['i64'], (address) => {
-      lowering.push(op.args[0]!);
-      lowering.fn.localSet(address);
+    lowering.inLocal(op.args[0]!, 'i64', (address) => {
       const caches = member && this.#cachesFor(member.shared);
       if (caches === undefined) this.#load(lowering, address, kind);
       else this.#cached(caches, lowering, address, kind, member!, undefined);
@@ -129,20 +125,19 @@ export class RegionTlbPath implements MemoryPath {
     const addend = this.#addendOf(op);
     if (addend !== undefined) return storeGuarded(lowering, op, kind, addend, this.#copies);
     const member = this.#members.get(op);
-    lowering.scratch(['i64', kind.type], (address, value) => {
-      if (member === undefined || member.shared.group.first === op) {
-        lowering.push(op.args[0]!);
-        lowering.fn.localSet(address);
-      }
-      lowering.push(op.args[1]!);
-      lowering.fn.localSet(value);
-      if (member !== undefined && !isAlone(member)) this.#grouped(lowering, op, kind, member, value, address);
-      else {
+    const isGrouped = member !== undefined && !isAlone(member);
+    if (isGrouped && member.shared.group.first !== op) {
+      lowering.inLocal(op.args[1]!, kind.type, (value) => this.#grouped(lowering, op, kind, member, value));
+      return;
+    }
+    lowering.inLocal(op.args[0]!, 'i64', (address) =>
+      lowering.inLocal(op.args[1]!, kind.type, (value) => {
+        if (isGrouped) return this.#grouped(lowering, op, kind, member, value, address);
         const caches = member && this.#cachesFor(member.shared);
         if (caches === undefined) this.#store(lowering, address, kind, value);
         else this.#cached(caches, lowering, address, kind, member!, value);
-      }
-    });
+      }),
+    );
   }
 
   loadForUpdate(lowering: Lowering, address: number, width: number, access: 'update' | 'reserve'): void {
@@ -242,21 +237,19 @@ export class RegionTlbPath implements MemoryPath {
       if (value === undefined) {
         loadInstruction(lowering, kind, offset);
         fn.else();
-        this.#slowLoad(lowering, pushAddress, kind, true);
+        this.#slowLoad(lowering, pushAddress, kind);
       } else {
         fn.localGet(value);
         storeInstruction(lowering, kind, offset);
         fn.else();
-        this.#slowStore(lowering, pushAddress, kind, value, true);
+        this.#slowStore(lowering, pushAddress, kind, value);
       }
       fn.end(served);
     };
     if (group.first !== op) {
       access(() => lowering.push(op.args[0]!));
     } else if (address === undefined) {
-      lowering.scratch(['i64'], (own) => {
-        lowering.push(op.args[0]!);
-        fn.localSet(own);
+      lowering.inLocal(op.args[0]!, 'i64', (own) => {
         this.#findGroup(lowering, shared, own);
         access(() => fn.localGet(own));
       });
@@ -275,13 +268,17 @@ export class RegionTlbPath implements MemoryPath {
     const caches = this.#cachesFor(shared);
     const bytes = group.high - group.low;
     shared.local = fn.takeLocal(i32);
-    lowering.scratch(['i64'], (lowest) => {
-      fn.localGet(address);
-      if (group.low !== 0) {
+    const withLowest = (find: (lowest: number) => void): void => {
+      if (group.low === 0) return find(address);
+      lowering.scratch(['i64'], (lowest) => {
+        fn.localGet(address);
         fn.i64Const(group.low);
         fn.op('i64.add');
-      }
-      fn.localSet(lowest);
+        fn.localSet(lowest);
+        find(lowest);
+      });
+    };
+    withLowest((lowest) => {
       if (caches === undefined) return this.#probeGroup(lowering, shared, lowest);
       const cache = caches.take(write);
       const done = fn.block();
@@ -319,13 +316,15 @@ export class RegionTlbPath implements MemoryPath {
 
   #probeGroup(lowering: Lowering, { group, local }: Shared, lowest: number): void {
     const { fn } = lowering;
-    lowering.scratch(['i32', 'i32'], (entry, isRefused) => {
+    lowering.scratch(['i32'], (entry) => {
       fn.i32Const(0);
       // The operands of select are computed first, and a refused entry's sum does no harm.
-      compareTag(fn, lowest, entry, probeOfGroup(group), () => fn.localGet(this.#frame.table));
-      fn.localSet(isRefused);
+      fn.localGet(this.#frame.table);
+      addEntryOffset(fn, lowest);
+      fn.localSet(entry);
       this.#pushLinear(fn, lowest, entry);
-      fn.localGet(isRefused);
+      fn.localGet(entry);
+      compareEntry(fn, lowest, probeOfGroup(group));
       fn.select();
       fn.localSet(local);
     });
@@ -344,45 +343,71 @@ export class RegionTlbPath implements MemoryPath {
     fn.op('i32.add');
   }
 
-  /** `probes`: the access has not been looked up alone. */
-  #slowLoad(lowering: Lowering, pushAddress: () => void, kind: AccessKind, probes = false): void {
-    this.#callSlow(lowering, this.#outlineFor('load', probes), pushAddress, kind);
-    lowering.fn.i32Const(0);
-    loadInstruction(lowering, kind, STATE + StateOffset.arguments);
+  /** Calls out for a load; what the budget has become is the callee's to say: a device may want an interrupt to be taken. */
+  #slowLoad(lowering: Lowering, pushAddress: () => void, kind: AccessKind): void {
+    const { fn, site } = lowering;
+    this.#pushRequest(lowering, pushAddress, kind);
+    fn.call(this.#slow.load);
+    this.#frame.setBudget();
+    site.leaveUnlessZero!();
+    takeLoaded(lowering, kind);
   }
 
-  #slowStore(lowering: Lowering, pushAddress: () => void, kind: AccessKind, value: number, probes = false): void {
-    const { fn } = lowering;
-    fn.i32Const(0);
-    fn.localGet(value);
-    storeInstruction(lowering, kind, STATE + StateOffset.arguments);
-    this.#callSlow(lowering, this.#outlineFor('store', probes), pushAddress, kind);
+  #slowStore(lowering: Lowering, pushAddress: () => void, kind: AccessKind, value: number): void {
+    const { fn, site } = lowering;
+    this.#pushRequest(lowering, pushAddress, kind);
+    pushStored(lowering, kind, value);
+    fn.call(this.#slow.store);
+    this.#frame.setBudget();
+    site.leaveUnlessZero!();
   }
 
-  /** Calls out; leaves when there was a fault. What the budget has become is the callee's to say: a device may want an interrupt to be taken. */
-  #callSlow({ fn, site }: Lowering, callee: FunctionBuilder, pushAddress: () => void, kind: AccessKind): void {
+  /** Pushes what loads and stores are called with. */
+  #pushRequest({ fn, site }: Lowering, pushAddress: () => void, kind: AccessKind): void {
     pushAddress();
     fn.i32Const((kind.width / 8) | (kind.flags << FLAGS_SHIFT));
     this.#frame.pushBudget();
-    fn.call(callee);
-    fn.i32Const(0);
-    fn.load('i32.load', { offset: Frame.budget });
-    this.#frame.setBudget();
-    const faulted = fn.if(undefined, BranchHint.unlikely);
-    site.leave(ExitReason.fault);
-    fn.end(faulted);
-  }
-
-  #outlineFor(direction: 'load' | 'store', probes: boolean): FunctionBuilder {
-    const name = `${probes ? 'probing ' : ''}${direction}`;
-    let fn = this.#outlined.get(name);
-    if (fn === undefined) this.#outlined.set(name, (fn = outlineSlow(this.#module, this.#slow, direction, probes)));
-    return fn;
+    fn.i32Const(site.exitFor!(ExitReason.fault));
   }
 }
 
+/** Makes what was loaded, an i64 with zeros above that is in the argument slots too, what the access gives. */
+function takeLoaded(lowering: Lowering, kind: AccessKind): void {
+  const { fn } = lowering;
+  const { type, width, signed } = kind;
+  if (type === 'v128') {
+    fn.drop();
+    fn.i32Const(0);
+    loadInstruction(lowering, kind, STATE + StateOffset.arguments);
+    return;
+  }
+  if (signed && width < 64) fn.op(width === 8 ? 'i64.extend8_s' : width === 16 ? 'i64.extend16_s' : 'i64.extend32_s');
+  if (type === 'f64') fn.op('f64.reinterpret_i64');
+  else if (type !== 'i64') fn.op('i32.wrap_i64');
+  if (type === 'f32') fn.op('f32.reinterpret_i32');
+}
+
+/** Pushes the value of a store, a local, as an i64; what does not fit it goes to the argument slots. */
+function pushStored(lowering: Lowering, kind: AccessKind, value: number): void {
+  const { fn } = lowering;
+  const { type } = kind;
+  if (type === 'v128') {
+    fn.i32Const(0);
+    fn.localGet(value);
+    storeInstruction(lowering, kind, STATE + StateOffset.arguments);
+    fn.i32Const(0);
+    fn.load('i64.load', { offset: STATE + StateOffset.arguments });
+    return;
+  }
+  fn.localGet(value);
+  if (type === 'f64') fn.op('i64.reinterpret_f64');
+  if (type === 'f32') fn.op('i32.reinterpret_f32');
+  if (type === 'i32' || type === 'f32') fn.op('i64.extend_i32_u');
+}
+
 function kindOf(op: Op, tag: number): AccessKind {
-  return { ...accessOf(op), flags: op.alignment === 'natural' ? SlowAccess.natural : 0, tag };
+  const flags = op.alignment === 'natural' ? SlowAccess.natural : 0;
+  return { type: op.type as Type, width: op.width!, signed: op.signed === true, flags, tag };
 }
 
 function probeOfGroup({ low, high, write }: AccessGroup): Probe {

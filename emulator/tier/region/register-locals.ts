@@ -17,6 +17,9 @@ export interface Deferred {
 /** Nothing is put off: every register is in its place. */
 export const SETTLED: Deferred = { moved: new Map(), aside: new Set() };
 
+/** Registers of 64 bits lie at multiples of this. */
+const UNIT = 4;
+
 interface Kept {
   readonly local: number;
   readonly type: 'i64' | 'f64';
@@ -25,7 +28,7 @@ interface Kept {
 }
 
 interface Usage {
-  readonly slot: Slot;
+  readonly offset: number;
   asFloat: boolean;
   read: boolean;
   written: boolean;
@@ -37,7 +40,10 @@ interface Usage {
  */
 export class RegisterLocals {
   readonly #fn: FunctionBuilder;
-  readonly #kept = new Map<number, Kept>();
+  /** In the order of their locals. */
+  readonly #all: Kept[] = [];
+  /** By state offset, in units of four bytes. */
+  readonly #kept: (Kept | undefined)[] = [];
   /** Whether writes may be put off: where control goes from node to node without a label, so that it is known here what was. */
   deferring = false;
   #deferred: { readonly moved: Map<number, number>; readonly aside: Set<number> } = {
@@ -50,30 +56,41 @@ export class RegisterLocals {
   /** `isSmall`: the region is little more than a loop. */
   constructor(fn: FunctionBuilder, nodes: readonly RegionNode[], isSmall: boolean) {
     this.#fn = fn;
-    const usages = new Map<number, Usage>();
+    const usages: (Usage | undefined)[] = [];
+    const found: Usage[] = [];
     for (const { block } of nodes) {
-      for (const { name, type, slot } of block.ops) {
-        if (slot === undefined || !keepsLocals(slot.file) || isSink(slot)) continue;
+      const { ops } = block;
+      for (let index = 0; index < ops.length; index++) {
+        const op = ops[index]!;
+        if (op.name !== 'get' && op.name !== 'set') continue;
+        const slot = op.slot!;
+        if (!keepsLocals(slot.file) || isSink(slot)) continue;
         const offset = offsetOf(slot);
-        let usage = usages.get(offset);
-        if (usage === undefined) usages.set(offset, (usage = { slot, asFloat: false, read: false, written: false }));
-        if (type === 'f64') usage.asFloat = true;
-        if (name === 'set') usage.written = true;
+        let usage = usages[offset / UNIT];
+        if (usage === undefined) {
+          usage = { offset, asFloat: false, read: false, written: false };
+          usages[offset / UNIT] = usage;
+          found.push(usage);
+        }
+        if (op.type === 'f64') usage.asFloat = true;
+        if (op.name === 'set') usage.written = true;
         else usage.read = true;
       }
     }
-    for (const [offset, { asFloat, read, written }] of usages) {
+    for (const { offset, asFloat, read, written } of found) {
       // What blocks only leave behind for others goes to the state at once: a local would be kept alive around every loop for the exits.
       // In a small loop V8 has registers for that, and when it unrolls the loop one write does for several rounds.
       if (!read && !isSmall) continue;
       const type = asFloat ? 'f64' : 'i64';
-      this.#kept.set(offset, { local: fn.local(ValType[type]), type, offset, written });
+      const kept: Kept = { local: fn.local(ValType[type]), type, offset, written };
+      this.#all.push(kept);
+      this.#kept[offset / UNIT] = kept;
     }
   }
 
   /** Code that brings the registers in. */
   load(): void {
-    for (const { local, type, offset } of this.#kept.values()) {
+    for (const { local, type, offset } of this.#all) {
       this.#fn.i32Const(0);
       loadRegister(this.#fn, type, STATE + offset);
       this.#fn.localSet(local);
@@ -82,7 +99,7 @@ export class RegisterLocals {
 
   /** Code that writes back those the region writes. */
   store(): void {
-    for (const { local, type, offset, written } of this.#kept.values()) {
+    for (const { local, type, offset, written } of this.#all) {
       if (!written) continue;
       this.#fn.i32Const(0);
       this.#fn.localGet(local);
@@ -110,7 +127,7 @@ export class RegisterLocals {
   settle({ moved, aside }: Deferred = this.#deferred): void {
     const fn = this.#fn;
     for (const [offset, by] of moved) {
-      const { local } = this.#kept.get(offset)!;
+      const { local } = this.#kept[offset / UNIT]!;
       fn.localGet(local);
       fn.i64Const(by);
       fn.op('i64.add');
@@ -147,7 +164,8 @@ export class RegisterLocals {
     for (const { block } of nodes) {
       for (const { name, type, slot } of block.ops) {
         if (name !== 'set' || !keepsLocals(slot!.file) || isSink(slot!)) continue;
-        if ((type === 'i64' || type === 'f64') && !this.#kept.has(offsetOf(slot!))) offsets.add(offsetOf(slot!));
+        if ((type === 'i64' || type === 'f64') && this.#kept[offsetOf(slot!) / UNIT] === undefined)
+          offsets.add(offsetOf(slot!));
       }
     }
     return offsets;
@@ -170,7 +188,7 @@ export class RegisterLocals {
 
   /** Whether it can be put off to make a register `by` more than its local. */
   canMove(offset: number, by: number): boolean {
-    return this.deferring && this.#kept.get(offset)?.type === 'i64' && Math.abs(by) < 2 ** 31;
+    return this.deferring && this.#kept[offset / UNIT]?.type === 'i64' && Math.abs(by) < 2 ** 31;
   }
 
   /** Makes a register `by` more than its local. */
@@ -195,7 +213,7 @@ export class RegisterLocals {
   }
 
   #push(offset: number, by: number): void {
-    const kept = this.#kept.get(offset);
+    const kept = this.#kept[offset / UNIT];
     if (kept === undefined) {
       this.#fn.i32Const(0);
       loadRegister(this.#fn, 'i64', STATE + offset);
@@ -212,10 +230,17 @@ export class RegisterLocals {
     this.#fn.op('i64.add');
   }
 
+  /** The local that holds a register as it is; undefined where there is none, or writes of it may be put off. */
+  localOf(slot: Slot, type: Type): number | undefined {
+    if (this.deferring) return undefined;
+    const kept = this.#kept[offsetOf(slot) / UNIT];
+    return kept !== undefined && kept.type === type ? kept.local : undefined;
+  }
+
   /** Pushes a register, or its low part. */
   read(slot: Slot, type: Type): void {
     const fn = this.#fn;
-    const kept = this.#kept.get(offsetOf(slot));
+    const kept = this.#kept[offsetOf(slot) / UNIT];
     if (kept === undefined) {
       fn.i32Const(0);
       loadRegister(fn, type, STATE + offsetOf(slot));
@@ -240,7 +265,7 @@ export class RegisterLocals {
       return;
     }
     const offset = offsetOf(slot);
-    const kept = this.#kept.get(offset);
+    const kept = this.#kept[offset / UNIT];
     if (kept === undefined && this.deferring && (type === 'i64' || type === 'f64') && keepsLocals(slot.file)) {
       this.#putAside(offset, type, push);
       return;

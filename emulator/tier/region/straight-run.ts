@@ -1,5 +1,5 @@
 import { Builder } from '../../ir/builder.ts';
-import type { Block } from '../../ir/block.ts';
+import type { Block, Op } from '../../ir/block.ts';
 import { opRow } from '../../ir/op.ts';
 import type { Decoded, Instruction, Isa } from '../../isa/instruction.ts';
 import { regionMode } from './mode.ts';
@@ -43,6 +43,8 @@ export type Terminator =
 interface RowShape {
   readonly held: boolean;
   readonly terminates: boolean;
+  /** It ends by a jump to the instruction behind it, which is fetched anew: a fence. */
+  readonly continues: boolean;
   /** Helpers that it calls. */
   readonly calls: readonly string[];
 }
@@ -51,10 +53,10 @@ interface RowShape {
 const LONGEST_BLOCK = 256;
 const NONE: Terminator = { kind: 'none' };
 const STOP: Terminator = { kind: 'stop' };
-const NOT_HELD: RowShape = { held: false, terminates: false, calls: [] };
+const NOT_HELD: RowShape = { held: false, terminates: false, continues: false, calls: [] };
 
 /** Caches, by row, what can be told of an instruction without its operands. */
-const shapes = new WeakMap<Instruction, RowShape>();
+const shapes = new Map<Instruction, RowShape>();
 /** Caches what instructions do as terminators; targets are relative to their addresses. */
 const terminators = new WeakMap<Decoded, Terminator>();
 
@@ -72,7 +74,8 @@ export function scan(pc: number, code: CodeView): Run {
     instructions.push(decoded);
     const start = at;
     at += decoded.length;
-    if (shape.terminates) return { pc, end: at, instructions, terminator: terminatorAt(start, decoded) };
+    if (shape.terminates && !shape.continues)
+      return { pc, end: at, instructions, terminator: terminatorAt(start, decoded) };
     // What it did may have changed what the rest is made for.
     if (shape.calls.length > 0) return { pc, end: at, instructions, terminator: NONE };
   }
@@ -106,6 +109,9 @@ export function lift(isa: Isa, run: Run): Block {
     row.lift(builder, operands);
     pc += length;
   }
+  const { ops } = builder.block;
+  // Where a region goes on behind a helper, the node's ending says.
+  if (jumpsTo(ops, pc)) ops.pop();
   return builder.block;
 }
 
@@ -133,16 +139,26 @@ function rowShape(decoded: Decoded, code: CodeView): RowShape {
   let shape = shapes.get(decoded.row);
   if (shape === undefined) {
     const { ops } = liftOne(decoded);
+    const continues = jumpsTo(ops, decoded.length);
     const calls = ops.flatMap(({ name, helper }) => (name === 'call' ? [helper!] : []));
     shape = {
       held: regionMode(ops, 0, ops.length, false, () => true) !== 'none',
       terminates: opRow(ops.at(-1)!.name).terminator === true,
+      continues,
       calls,
     };
     shapes.set(decoded.row, shape);
   }
   if (shape.calls.length === 0) return shape;
   return shape.calls.every((helper) => code.holdsCall(helper)) ? shape : NOT_HELD;
+}
+
+/** Whether a block ends by a jump to a known address. */
+function jumpsTo(ops: readonly Op[], pc: number): boolean {
+  const last = ops.at(-1);
+  if (last?.name !== 'jump') return false;
+  const target = ops[last.args[0]!]!;
+  return target.name === 'const' && Number(BigInt.asIntN(64, target.bits!)) === pc;
 }
 
 function terminatorAt(pc: number, decoded: Decoded): Terminator {

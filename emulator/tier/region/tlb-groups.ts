@@ -1,6 +1,6 @@
 import type { Block, Op } from '../../ir/block.ts';
 import { PAGE_SIZE } from '../../layout/memory-map.ts';
-import { accessGroups } from './access-plan.ts';
+import { accessGroups, isPlainAccess } from './access-plan.ts';
 
 /** Accesses of a block at known distances from each other, all within a page's length; often it is one alone. */
 export interface AccessGroup {
@@ -27,6 +27,9 @@ const LONGEST_GROUP = PAGE_SIZE / 8;
 /** The plain loads and stores of a block, in groups, without those that need no look at a page. */
 export function groupAccesses(block: Block, isGuarded: (op: Op) => boolean): readonly AccessGroup[] {
   const groups: AccessGroup[] = [];
+  const alone = onlyAccess(block);
+  if (alone === null) return groups;
+  if (alone !== undefined) return isGuarded(alone.first) ? groups : [alone];
   for (const all of accessGroups(block)) {
     const accesses = all.filter(({ op }) => !isGuarded(op));
     for (let start = 0; start < accesses.length;) {
@@ -56,4 +59,21 @@ export function groupAccesses(block: Block, isGuarded: (op: Op) => boolean): rea
     }
   }
   return groups;
+}
+
+/** The group of the one access of a block, whose address does not matter; null when there is none, undefined when there are several. */
+function onlyAccess({ ops }: Block): AccessGroup | null | undefined {
+  let only: Op | undefined;
+  let pc = 0;
+  for (let index = 0; index < ops.length; index++) {
+    const op = ops[index]!;
+    if (op.name === 'insn' && only === undefined) pc = Number(op.pc);
+    else if (isPlainAccess(op)) {
+      if (only !== undefined) return undefined;
+      only = op;
+    }
+  }
+  if (only === undefined) return null;
+  const write = only.name === 'store';
+  return { first: only, last: only, low: 0, high: only.width! / 8, write, pc, members: [{ op: only, offset: 0 }] };
 }

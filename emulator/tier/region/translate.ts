@@ -4,7 +4,6 @@ import type { Op } from '../../ir/block.ts';
 import { ModuleBuilder } from '../../wasm/module.ts';
 import { ValType } from '../../wasm/type.ts';
 import { Runtime, type RuntimeOptions } from '../runtime.ts';
-import { importTlbSlowPaths } from '../tlb-path.ts';
 import { RegionEmitter } from './emitter.ts';
 import { analyseFlow, type FlowGraph } from './flow-graph.ts';
 import { peelLoops } from './peeled-loops.ts';
@@ -16,6 +15,7 @@ import type { PageCachePlaces } from './page-cache.ts';
 import type { AccessKnowledge, Assumption } from './access-plan.ts';
 import { type LoopKnowledge, planGuards } from './loop-guard.ts';
 import { RegionMemoryPath } from './region-memory-path.ts';
+import { importRegionAccess } from './shared-access.ts';
 
 /**
  * Why a region is left at a place, and what to put right. `interpret`: the instruction meets what the region does not do; `unheld`: it
@@ -88,6 +88,9 @@ export interface TranslationOptions extends RuntimeOptions {
   readonly unrolling?: boolean;
 }
 
+/** Room for the code of most regions: more than that is made where it is needed. */
+const FIXED_BYTES = 256;
+const BYTES_OF_INSTRUCTION = 48;
 /** Regions of so many nodes are small loops. */
 const FEW_NODES = 4;
 
@@ -104,8 +107,9 @@ export function translateRegion(
   const module = new ModuleBuilder({ check: CHECK >= CheckLevel.full });
   const pageChecks = importRecords(module, pages);
   const runtime = new Runtime(module, isa, options);
-  const slowPaths = options.translated === true ? importTlbSlowPaths(module) : undefined;
-  const fn = module.function('run', [ValType.i32], [ValType.i32]);
+  const slowPaths = options.translated === true ? importRegionAccess(module) : undefined;
+  const instructions = found.reduce((sum, node) => sum + node.instructions, 0);
+  const fn = module.function('run', [ValType.i32], [ValType.i32], FIXED_BYTES + instructions * BYTES_OF_INSTRUCTION);
   const seen = analyseFlow(found, [0]);
   const peeled = options.unrolling === false ? undefined : peelLoops(found, seen, knowledge);
   const whole = peeled ?? found;
@@ -132,6 +136,7 @@ export function translateRegion(
       floatWindows: options.floatWindows !== false,
       byteCopies: options.byteCopies !== false,
       isSmall: found.length <= FEW_NODES,
+      pages,
     },
   );
   emitter.write();
@@ -150,7 +155,7 @@ export function translateRegion(
     assumptions: [...emitter.assumptions],
     counters: {
       nodes: found.length,
-      instructions: found.reduce((sum, { instructions }) => sum + instructions, 0),
+      instructions,
       irOps: found.reduce((sum, { block }) => sum + block.ops.length, 0),
       wasmOps: fn.operators,
       wasmBytes: bytes.length,
@@ -169,12 +174,16 @@ function importRecords(module: ModuleBuilder, pages: readonly number[]): PageChe
 
 /** The guest bytes of nodes as [start, end) pairs in ascending order without overlap. */
 export function rangesOf(nodes: readonly RegionNode[]): (readonly [number, number])[] {
-  const sorted = nodes.map(({ pc, end }) => [pc, end] as const).sort((a, b) => a[0] - b[0]);
-  const ranges: (readonly [number, number])[] = [];
-  for (const [start, end] of sorted) {
-    const last = ranges.at(-1);
-    if (last !== undefined && start <= last[1]) ranges[ranges.length - 1] = [last[0], Math.max(last[1], end)];
-    else ranges.push([start, end]);
+  const sorted = nodes.toSorted((a, b) => a.pc - b.pc);
+  const ranges: [number, number][] = [];
+  let last: [number, number] | undefined;
+  for (let index = 0; index < sorted.length; index++) {
+    const { pc, end } = sorted[index]!;
+    if (last !== undefined && pc <= last[1]) {
+      if (end > last[1]) last[1] = end;
+    } else {
+      ranges.push((last = [pc, end]));
+    }
   }
   return ranges;
 }

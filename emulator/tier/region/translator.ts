@@ -4,7 +4,14 @@ import type { Block } from '../../ir/block.ts';
 import type { Decoded, Isa } from '../../isa/instruction.ts';
 import { PAGE_SIZE, STATE, STATE_SIZE, TLB } from '../../layout/memory-map.ts';
 import { StateOffset } from '../../layout/state.ts';
-import { optimize, slotName, type PassCounters } from '../../pass/pipeline.ts';
+import {
+  optimize,
+  type OptimizeOptions,
+  slotName,
+  type PassContext,
+  type PassCounters,
+  PassTally,
+} from '../../pass/pipeline.ts';
 import { type CodeSource, NOWHERE } from '../code-space.ts';
 import { exactFloat } from '../host-imports.ts';
 import type { RuntimeOptions } from '../runtime.ts';
@@ -17,11 +24,13 @@ import type { RegionNode } from './node.ts';
 import { PageCachePlaces } from './page-cache.ts';
 import { type PlacedRegion, type RegionSites, sitesOf } from './region.ts';
 import type { LiftedBlock } from './straight-run.ts';
-import { type CompiledRegion, type Present, rangesOf, translateRegion } from './translate.ts';
+import { type CompiledRegion, type Present, rangesOf, type TranslationOptions, translateRegion } from './translate.ts';
 
 /** What translation looks at and reports to. */
 export interface TranslatorOptions extends RuntimeOptions {
   readonly code: CodeSource;
+  /** As the ISA's `decodeExecuted`, which is called unless given. */
+  readonly decodeExecuted?: Isa['decodeExecuted'];
   /** The slow paths behind address translation. */
   readonly tlb?: TlbImports;
   /** Calls helper `index` of the ISA; regions leave such instructions to the interpreter unless given. */
@@ -72,8 +81,7 @@ export interface TranslationCounters {
 /** What the mode registers hold. */
 interface ModeValues {
   readonly key: string;
-  /** By `slotName`. */
-  readonly known: ReadonlyMap<string, bigint>;
+  readonly context: PassContext;
 }
 
 /** Instructions and blocks remembered; then they are forgotten and begun anew. */
@@ -101,7 +109,6 @@ export class Translator {
     outdated: 0,
     compilersLost: 0,
   };
-  readonly passCounters: PassCounters = {};
   readonly #isa: Isa;
   readonly #options: TranslatorOptions;
   readonly #addresses: AddressSampler;
@@ -110,9 +117,13 @@ export class Translator {
   readonly #state: DataView<ArrayBuffer>;
   /** What regions import. */
   readonly #env: WebAssembly.ModuleImports;
+  readonly #decodeExecuted: Isa['decodeExecuted'];
   readonly #decoded = new Map<number, Decoded>();
   readonly #blocks = new Map<number, LiftedBlock & { readonly end: number; readonly modes: string }>();
   readonly #pageCaches: PageCachePlaces;
+  #lastModes: ModeValues | undefined = undefined;
+  #passes: OptimizeOptions & { readonly tally: PassTally };
+  readonly #translation: TranslationOptions;
   /** Instructions whose common course is refused too often. */
   readonly #refused = new Set<number>();
 
@@ -128,10 +139,20 @@ export class Translator {
     this.#addresses = addresses;
     this.#store = store;
     this.#options = options;
+    this.#decodeExecuted = options.decodeExecuted ?? isa.decodeExecuted;
     this.#code = options.code;
     this.#pageCaches = new PageCachePlaces(options.firstPageCache);
     this.#state = new DataView(buffer, STATE, STATE_SIZE);
-    const { codeWritten, helper = noHelper, tlb } = options;
+    const { codeWritten, helper = noHelper, tlb, passes, disabledPasses, guestSize, translated } = options;
+    this.#passes = { tally: new PassTally(), disabled: disabledPasses, now: options.now };
+    this.#translation = {
+      guestSize,
+      ...(translated === undefined ? {} : { translated }),
+      guardGain: disabledPasses?.has(LOOP_GUARDS) === true ? Infinity : options.guardGain,
+      unrolling: passes && disabledPasses?.has(UNROLLING) !== true,
+      floatWindows: disabledPasses?.has(FLOAT_WINDOWS) !== true,
+      byteCopies: passes && disabledPasses?.has(BYTE_COPIES) !== true,
+    };
     this.#env = { memory, helper, float: noFloat, codeWritten, ...tlb };
   }
 
@@ -143,7 +164,7 @@ export class Translator {
     if (known !== undefined) return known;
     const runsOn = !this.#code.contiguous && (place % PAGE_SIZE) + this.#isa.maximumLength > PAGE_SIZE;
     if (runsOn) return this.#decodeAtEnd(pc, place);
-    const decoded = this.#isa.decodeExecuted(this.#code.bytes, place);
+    const decoded = this.#decodeExecuted(this.#code.bytes, place);
     if (decoded === undefined) return undefined;
     if (this.#decoded.size >= MOST_DECODED) this.#decoded.clear();
     this.#decoded.set(place, decoded);
@@ -238,19 +259,13 @@ export class Translator {
 
   /** Emits the code of a region. */
   translate(nodes: readonly RegionNode[]): PlacedRegion {
-    const { now, passes, disabledPasses } = this.#options;
+    const { now } = this.#options;
     const begin = now?.() ?? 0;
     const pages = this.#pagesOf(nodes);
     const code = translateRegion(
       this.#isa,
       nodes,
-      {
-        ...this.#options,
-        ...(disabledPasses?.has(LOOP_GUARDS) === true ? { guardGain: Infinity } : {}),
-        unrolling: passes && disabledPasses?.has(UNROLLING) !== true,
-        floatWindows: disabledPasses?.has(FLOAT_WINDOWS) !== true,
-        byteCopies: passes && disabledPasses?.has(BYTE_COPIES) !== true,
-      },
+      this.#translation,
       this.#refused,
       this.#addresses,
       this.#circumstances(),
@@ -280,16 +295,21 @@ export class Translator {
     return true;
   }
 
+  get passCounters(): PassCounters {
+    return this.#passes.tally.byName();
+  }
+
+  /** What passes have done since this was asked last. */
+  takePassCounters(): PassCounters {
+    const { passCounters } = this;
+    this.#passes = { ...this.#passes, tally: new PassTally() };
+    return passCounters;
+  }
+
   /** Counts what was done elsewhere. */
   count(counters: TranslationCounters, passCounters: PassCounters): void {
     for (const [name, value] of Object.entries(counters)) this.counters[name as keyof TranslationCounters] += value;
-    for (const [name, { runs, opsBefore, opsAfter, nanoseconds }] of Object.entries(passCounters)) {
-      const sum = (this.passCounters[name] ??= { runs: 0, opsBefore: 0, opsAfter: 0, nanoseconds: 0 });
-      sum.runs += runs;
-      sum.opsBefore += opsBefore;
-      sum.opsAfter += opsAfter;
-      sum.nanoseconds += nanoseconds;
-    }
+    this.#passes.tally.add(passCounters);
   }
 
   /** The `run` of emitted code, which may have been compiled already. */
@@ -332,12 +352,20 @@ export class Translator {
     const known = this.#code.contiguous ? this.#blocks.get(pc) : undefined;
     if (known !== undefined && known.end === end && known.modes === modes.key) return known;
     const lifted = lift();
-    const files = this.#isa.modes ?? [];
-    const usesModes = lifted.ops.some(({ name, slot }) => name === 'get' && files.includes(slot!.file));
-    const made = { end, modes: modes.key, usesModes, block: this.#optimize(lifted, modes) };
+    const made = { end, modes: modes.key, usesModes: this.#readsModes(lifted), block: this.#optimize(lifted, modes) };
+    if (!this.#code.contiguous) return made;
     if (this.#blocks.size >= MOST_BLOCKS) this.#blocks.clear();
     this.#blocks.set(pc, made);
     return made;
+  }
+
+  #readsModes({ ops }: Block): boolean {
+    const files = this.#isa.modes ?? [];
+    for (let index = 0; index < ops.length; index++) {
+      const op = ops[index]!;
+      if (op.name === 'get' && files.includes(op.slot!.file)) return true;
+    }
+    return false;
   }
 
   /** The pages that nodes are in, the first node's first; none where addresses are not translated. */
@@ -361,20 +389,18 @@ export class Translator {
   #modeValues(): ModeValues {
     const files = this.#isa.modes ?? [];
     const held = files.map(({ offset }) => this.#mode(offset));
+    const key = held.join();
+    // They seldom change from one region to the next.
+    if (key === this.#lastModes?.key) return this.#lastModes;
     const known = files.map((file, at) => [slotName({ file, index: 0 }), BigInt(held[at]! >>> 0)] as const);
-    return { key: held.join(), known: new Map(known) };
+    const ordinaryMemory = this.#code.contiguous;
+    const context = { knownIn: new Map(known), modes: files, ordinaryMemory, writableIsReadable: ordinaryMemory };
+    this.#lastModes = { key, context };
+    return this.#lastModes;
   }
 
   #optimize(block: Block, modes: ModeValues): Block {
-    const { passes, disabledPasses, now } = this.#options;
-    if (!passes) return block;
-    const ordinaryMemory = this.#code.contiguous;
-    const context = { knownIn: modes.known, ordinaryMemory, writableIsReadable: ordinaryMemory };
-    return optimize(block, context, {
-      counters: this.passCounters,
-      ...(disabledPasses ? { disabled: disabledPasses } : {}),
-      ...(now ? { now } : {}),
-    });
+    return this.#options.passes ? optimize(block, modes.context, this.#passes) : block;
   }
 
   #mode(offset: number): number {
@@ -409,6 +435,7 @@ function recordsOf(pages: readonly CodePage[]): WebAssembly.ModuleImports {
 class PageLimit {
   readonly #most: number;
   readonly #pages = new Set<number>();
+  #last = -1;
 
   constructor(most: number) {
     this.#most = most;
@@ -416,9 +443,13 @@ class PageLimit {
 
   admit(pc: number): boolean {
     const page = Math.floor(pc / PAGE_SIZE);
-    if (this.#pages.has(page)) return true;
-    if (this.#pages.size >= this.#most) return false;
-    this.#pages.add(page);
+    // Mostly that of the instruction before.
+    if (page === this.#last) return true;
+    if (!this.#pages.has(page)) {
+      if (this.#pages.size >= this.#most) return false;
+      this.#pages.add(page);
+    }
+    this.#last = page;
     return true;
   }
 }

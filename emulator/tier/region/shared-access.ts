@@ -1,0 +1,150 @@
+import { STATE, TlbEntry } from '../../layout/memory-map.ts';
+import { StateOffset } from '../../layout/state.ts';
+import type { FunctionBuilder, FunctionIndex } from '../../wasm/function.ts';
+import type { ModuleBuilder } from '../../wasm/module.ts';
+import { ValType } from '../../wasm/type.ts';
+import { Frame } from '../interpreter/frame.ts';
+import { writeSlotCopy } from '../slot-copy.ts';
+import { addEntryOffset } from '../tlb-path.ts';
+
+const { i32, i64 } = ValType;
+/** In the second parameter, the SlowAccess bits are above the width in bytes. */
+export const FLAGS_SHIFT = 8;
+const PAGE_MASK = -4096;
+const SLOT = STATE + StateOffset.arguments;
+const [ADDRESS, ACCESS, BUDGET, EXIT, VALUE] = [0, 1, 2, 3, 4];
+
+const LOAD = { name: 'regionLoad', params: [i64, i32, i32, i32], results: [i64, i32, i32] } as const;
+const STORE = { name: 'regionStore', params: [i64, i32, i32, i32, i64], results: [i32, i32] } as const;
+
+/** What regions call for accesses that their code does not do in line, by its place in a module. */
+export interface RegionAccess {
+  readonly load: FunctionIndex;
+  readonly store: FunctionIndex;
+}
+
+/** Declares their imports: before the module has a function of its own. */
+export function importRegionAccess(module: ModuleBuilder): RegionAccess {
+  return {
+    load: module.importFunction('env', LOAD.name, LOAD.params, LOAD.results),
+    store: module.importFunction('env', STORE.name, STORE.params, STORE.results),
+  };
+}
+
+/**
+ * Defines and exports what all regions call for accesses that they do not do in line; written into each of them, it was an eighth of their code.
+ *
+ * - `regionLoad: (address, bytes | flags << FLAGS_SHIFT, budget, exit) -> (value, status, budget)`. The value has zeros above; of 16 bytes it is the
+ *   lower half. All of it is in the argument slots too.
+ * - `regionStore: (address, bytes | flags << FLAGS_SHIFT, budget, exit, value) -> (status, budget)`. Of 16 bytes, the upper half is in the
+ *   argument slots.
+ *
+ * The status is 0 or, after a fault, `exit`; the budget is what has become of it. `slow`: TlbImports. Before they call that they look into the first level
+ * of the TLB, for accesses that were looked up with others: at the end of a page most of them lie in one of the two.
+ */
+export function defineRegionAccess(module: ModuleBuilder, slow: RegionAccess): void {
+  defineLoad(module, slow.load);
+  defineStore(module, slow.store);
+}
+
+function defineLoad(module: ModuleBuilder, slow: FunctionIndex): void {
+  const fn = module.function(LOAD.name, LOAD.params, LOAD.results);
+  module.exportFunction(LOAD.name, fn);
+  writeProbe(fn, 'load', () => {
+    pushLoaded(fn);
+    fn.i32Const(0);
+    fn.localGet(BUDGET);
+    fn.return();
+  });
+  const status = fn.local(i32);
+  callSlow(fn, slow);
+  fn.localSet(status);
+  pushLoaded(fn);
+  fn.localGet(EXIT);
+  fn.i32Const(0);
+  fn.localGet(status);
+  fn.select();
+  pushBudget(fn);
+}
+
+function defineStore(module: ModuleBuilder, slow: FunctionIndex): void {
+  const fn = module.function(STORE.name, STORE.params, STORE.results);
+  module.exportFunction(STORE.name, fn);
+  fn.i32Const(0);
+  fn.localGet(VALUE);
+  fn.store('i64.store', { offset: SLOT });
+  writeProbe(fn, 'store', () => {
+    fn.i32Const(0);
+    fn.localGet(BUDGET);
+    fn.return();
+  });
+  fn.localGet(EXIT);
+  fn.i32Const(0);
+  callSlow(fn, slow);
+  fn.select();
+  pushBudget(fn);
+}
+
+/** Does the access when the TLB serves it, and then writes `finish`, which returns. Those with flags are not looked at. */
+function writeProbe(fn: FunctionBuilder, direction: 'load' | 'store', finish: () => void): void {
+  const entry = fn.local(i32);
+  const refused = fn.block();
+  fn.localGet(ACCESS);
+  fn.i32Const(1 << FLAGS_SHIFT);
+  fn.op('i32.ge_u');
+  fn.brIf(refused);
+  fn.i32Const(0);
+  fn.load('i32.load', { offset: STATE + StateOffset.dataTlb });
+  addEntryOffset(fn, ADDRESS);
+  fn.localTee(entry);
+  fn.load('i64.load', { offset: direction === 'load' ? TlbEntry.read : TlbEntry.write });
+  fn.localGet(ADDRESS);
+  fn.localGet(ACCESS);
+  fn.op('i64.extend_i32_u');
+  fn.op('i64.add');
+  fn.i64Const(1);
+  fn.op('i64.sub');
+  fn.i64Const(PAGE_MASK);
+  fn.op('i64.and');
+  fn.op('i64.ne');
+  fn.brIf(refused);
+  fn.localGet(entry);
+  fn.load('i32.load', { offset: TlbEntry.addend });
+  fn.localGet(ADDRESS);
+  fn.op('i32.wrap_i64');
+  fn.op('i32.add');
+  fn.localSet(entry);
+  writeSlotCopy(fn, entry, direction, () => fn.localGet(ACCESS), finish);
+  fn.end(refused);
+}
+
+/** Pushes the status of the slow path, which may look at the budget. */
+function callSlow(fn: FunctionBuilder, slow: FunctionIndex): void {
+  fn.i32Const(0);
+  fn.localGet(BUDGET);
+  fn.store('i32.store', { offset: Frame.budget });
+  fn.localGet(ADDRESS);
+  fn.op('i32.wrap_i64');
+  fn.localGet(ADDRESS);
+  fn.i64Const(32);
+  fn.op('i64.shr_u');
+  fn.op('i32.wrap_i64');
+  fn.localGet(ACCESS);
+  fn.i32Const((1 << FLAGS_SHIFT) - 1);
+  fn.op('i32.and');
+  fn.localGet(ACCESS);
+  fn.i32Const(FLAGS_SHIFT);
+  fn.op('i32.shr_u');
+  fn.call(slow);
+}
+
+function pushLoaded(fn: FunctionBuilder): void {
+  fn.i32Const(0);
+  fn.load('i64.load', { offset: SLOT });
+}
+
+/** A device may want an interrupt to be taken, and have withheld the rest. */
+function pushBudget(fn: FunctionBuilder): void {
+  fn.i32Const(0);
+  fn.load('i32.load', { offset: Frame.budget });
+}
