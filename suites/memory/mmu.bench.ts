@@ -5,6 +5,16 @@ import { ACCESSES, accessLoad, ALIGNMENTS, CONTROLS, type Load, READS, WRITES } 
 /** 1 GiB/s. */
 const TARGET = { value: 1024, from: 'issue 4' };
 
+const common = {
+  unit: 'MiB/s',
+  kind: 'throughput',
+  direction: 'higher',
+  engine: 'mitata',
+  waits: false,
+  inputs: ['mapped.ts', 'mmu-load.ts'],
+  work: (load: Load) => load(),
+} as const;
+
 for (const [direction, runs, control] of [
   ['read', READS, 'arithmetic'],
   ['write', WRITES, 'array'],
@@ -14,33 +24,21 @@ for (const [direction, runs, control] of [
     for (const alignment of Object.keys(ALIGNMENTS)) {
       if (bytes === 1 && alignment !== 'aligned') continue;
       defineBench<Load>({
+        ...common,
         id: `memory/mmu/${direction}/${bytes}-bytes/${alignment}`,
         title: `${direction} ${bytes} bytes at virtual addresses, ${alignment.replace('-', ' ')}`,
-        unit: 'MiB/s',
-        kind: 'throughput',
-        direction: 'higher',
-        engine: 'mitata',
-        waits: false,
-        inputs: ['mapped.ts', 'mmu-load.ts'],
         ...(bytes === 8 && alignment === 'aligned' ? { target: TARGET } : {}),
         setup: () => accessLoad(run, bytes, alignment),
-        work: (load) => load(),
         items: () => ACCESSES * bytes,
         check: (_, faults) => assert.equal(faults, 0),
       });
     }
   }
   defineBench<Load>({
+    ...common,
     id: `memory/mmu/control/${control}`,
     title: `${control} without emulator, among the accesses: the outliers that the machine makes`,
-    unit: 'MiB/s',
-    kind: 'throughput',
-    direction: 'higher',
-    engine: 'mitata',
-    waits: false,
-    inputs: ['mapped.ts', 'mmu-load.ts'],
     setup: CONTROLS[control]!,
-    work: (load) => load(),
     items: () => ACCESSES * 8,
     check: (_, result) => assert.notEqual(result, 0),
   });

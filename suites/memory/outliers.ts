@@ -59,7 +59,12 @@ function describe(samples: readonly number[]): string {
   return `${flagged} of ${rows.length} | ${share} % | ${(p95 / median).toFixed(2)} | ${(p99 / median).toFixed(2)}`;
 }
 
-const samples = Math.max(1, Math.round(Number(process.argv[2] ?? 1200) / ROW)) * ROW;
+const asked = Number(process.argv[2] ?? 1200);
+if (!(asked > 0 && asked <= 1e6)) {
+  console.error(`outliers: ${process.argv[2]} is no number of samples; give one from 1 to 1000000`);
+  process.exit(2);
+}
+const samples = Math.max(1, Math.round(asked / ROW)) * ROW;
 const subjects = [
   subject('MMU, read 8 bytes, aligned', accessLoad(READS[8]!, 8, 'aligned')),
   subject('MMU, read 8 bytes, misaligned', accessLoad(READS[8]!, 8, 'misaligned')),

@@ -3,9 +3,9 @@ import { riscv64 } from '../../emulator/isa/riscv/index.ts';
 import { PAGE_SIZE } from '../../emulator/layout/memory-map.ts';
 import { generateInterpreter, type InterpreterModule } from '../../emulator/tier/interpreter/generate.ts';
 import { defineBench } from '../harness/define-bench.ts';
-import { programInstructions, programText } from '../isa/program-text.ts';
+import { PROGRAM_INPUT, programInstructions, programText } from '../isa/program-text.ts';
 
-const inputs = ['../isa/program-text.ts', '../guests/riscv64/libc'];
+const inputs = ['../isa/program-text.ts', PROGRAM_INPUT];
 
 interface Text {
   readonly bytes: Uint8Array;

@@ -13,6 +13,15 @@ test('the early function runs first, the main one for an entry and then for good
   assert.equal(stage.isEarly, false);
 });
 
+test('an entry in which nothing was interpreted is none', () => {
+  const stage = new EarlyStage(100, 500);
+  stage.add(100);
+  stage.add(0);
+  assert.equal(stage.isEarly, false);
+  stage.add(1);
+  assert.equal(stage.isEarly, true);
+});
+
 test('where the main function is needed the early one is done', () => {
   const stage = new EarlyStage();
   assert.equal(stage.isEarly, true);

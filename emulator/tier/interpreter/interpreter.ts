@@ -228,7 +228,7 @@ export class Interpreter {
     return this.#stopRequested;
   }
 
-  /** The main function, for those who enter it from WebAssembly between `beginSlice` and `conclude`. */
+  /** What runs records, for those who enter it from WebAssembly between `beginSlice` and `conclude`. */
   get main(): () => number {
     return this.#enter;
   }
@@ -261,7 +261,7 @@ export class Interpreter {
     return this.#slice - this.#frame.getInt32(Frame.budget, true) - this.#withheld;
   }
 
-  /** So many instructions have been interpreted by those who enter the main function from WebAssembly. */
+  /** So many instructions have been interpreted by those who enter `main` from WebAssembly. */
   noteInterpreted(instructions: number): void {
     this.#stage.add(instructions);
     this.#chooseFunction();

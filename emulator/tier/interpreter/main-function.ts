@@ -1,3 +1,4 @@
+import { assert } from '../../check/assert.ts';
 import { FLOAT_OPS } from '../../ir/op/float.ts';
 import type { Isa } from '../../isa/instruction.ts';
 import {
@@ -214,7 +215,7 @@ export class MainFunction {
     const pairs = this.#isEarly ? [] : this.#pairs;
     const pairLabels = pairs.map(() => fn.block());
     const caseLabels = inline.map(() => fn.block());
-    const early = fn.block();
+    const early = this.#isEarly ? fn.block() : undefined;
     const illegal = fn.block();
     const pageEnd = fn.block();
     const crossing = fn.block();
@@ -227,7 +228,9 @@ export class MainFunction {
     const labelOf = (which: Case): number => {
       if (!which.inline) return frame.twin;
       const position = inline.indexOf(which);
-      return position < 0 ? early : caseLabels[position]!;
+      const label = position < 0 ? early : caseLabels[position];
+      assert(label !== undefined, `${which.key} has neither a case nor the main function's`);
+      return label;
     };
     labels.push(...this.#cases.map(labelOf));
     if (this.#isEarly) labels.push(...this.#pairs.map(({ first }) => labelOf(first)));
@@ -245,12 +248,12 @@ export class MainFunction {
     special.pageEnd();
     fn.end(illegal);
     special.outside(ILLEGAL_EXIT);
-    fn.end(early);
-    if (this.#isEarly) {
+    if (early !== undefined) {
+      fn.end(early);
       this.#storeFrame('i32.store', Frame.record, frame.record);
       this.#storeFrame('i64.store', Frame.pcDelta, frame.pcDelta);
       special.outside(EARLY_EXIT);
-    } else fn.unreachable();
+    }
     const { shift } = this.#layout;
     const lower = (which: Case, site: InlineSite) => new Lowering(which.block, site, this.#memory, this.#runtime).run();
     for (const [position, which] of [...inline.entries()].reverse()) {
