@@ -15,6 +15,8 @@ import {
   TLB_ENTRY_SIZE,
   TLB_WRITTEN,
   TLB_WRITTEN_MOST,
+  TLB_WRITTEN_PAGE,
+  TLB_WRITTEN_SHIFT,
   TlbControl,
   TlbEntry,
 } from '../layout/memory-map.ts';
@@ -255,11 +257,11 @@ function writeFill(fn: FunctionBuilder, locals: Locals): void {
   fn.localGet(entry);
   fn.localGet(addend);
   fn.store('i32.store', { offset: TlbEntry.addend });
-  writeNote(fn, locals, entry);
+  writeNote(fn, locals);
 }
 
 /** Adds an entry to the list of those written in its table, which is no longer kept once it is full. */
-function writeNote(fn: FunctionBuilder, { context }: Locals, entry: number): void {
+function writeNote(fn: FunctionBuilder, { context, low, direct }: Locals): void {
   const counts = { offset: TLB_CONTROL + TlbControl.writtenCounts };
   const count = fn.local(i32);
   pushShifted(fn, context, 'i32.shl', 2);
@@ -271,7 +273,13 @@ function writeNote(fn: FunctionBuilder, { context }: Locals, entry: number): voi
   pushShifted(fn, context, 'i32.shl', Math.log2(4 * TLB_WRITTEN_MOST));
   pushShifted(fn, count, 'i32.shl', 2);
   fn.op('i32.add');
-  fn.localGet(entry);
+  pushShifted(fn, low, 'i32.shr_u', PAGE_SHIFT);
+  fn.i32Const(TLB_ENTRIES - 1);
+  fn.op('i32.and');
+  pushShifted(fn, direct, 'i32.shl', TLB_WRITTEN_SHIFT);
+  fn.i32Const(TLB_WRITTEN_PAGE);
+  fn.op('i32.and');
+  fn.op('i32.or');
   fn.store('i32.store', { offset: TLB_WRITTEN });
   pushShifted(fn, context, 'i32.shl', 2);
   fn.localGet(count);

@@ -3,6 +3,9 @@ import { PAGE_SIZE } from '../layout/memory-map.ts';
 /** A guest's kernel has one for each 2 MiB of RAM; when there are more, nothing is told apart. */
 const MOST = 4096;
 
+/** Of pages of 2^n bytes, how many make up 4 GiB: `**` is a call of the C library. */
+const PER_HIGH = Array.from({ length: 32 }, (_, shift) => 2 ** (32 - shift));
+
 /** Which large pages there is something of in a table that knows pages of 4 KiB only. */
 export class LargePages {
   /** Binary logarithms of the sizes, in bytes, that there are pages of. */
@@ -40,5 +43,5 @@ export class LargePages {
 }
 
 function numberOf(low: number, high: number, shift: number): number {
-  return shift < 32 ? high * 2 ** (32 - shift) + (low >>> shift) : high >> (shift - 32);
+  return shift < 32 ? high * PER_HIGH[shift]! + (low >>> shift) : high >> (shift - 32);
 }
