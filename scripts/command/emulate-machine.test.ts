@@ -4,6 +4,7 @@ import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { after, test } from 'node:test';
+import { setTimeout } from 'node:timers/promises';
 import { riscv64 } from '../../emulator/isa/riscv/index.ts';
 
 const dyno = path.join(import.meta.dirname, '..', 'dyno');
@@ -45,6 +46,20 @@ const ECHO = firmware('echo', [
   'addi t2, t2, 1',
   'sb t2, 0(t0)',
   'jal zero, 0x80000004',
+]);
+/** Prints `!` 2^20 times and powers off. */
+const LOUD = firmware('loud', [
+  'lui t0, 0x10000',
+  'lui t2, 0x100',
+  'addi t1, zero, 33',
+  'sb t1, 0(t0)',
+  'addi t2, t2, -1',
+  'bne t2, zero, 0x8000000c',
+  'lui t0, 0x100',
+  'lui t1, 0x5',
+  'addiw t1, t1, 0x555',
+  'sw t1, 0(t0)',
+  'wfi',
 ]);
 const WAITING = firmware('waiting', ['wfi', 'jal zero, 0x80000000']);
 
@@ -99,6 +114,18 @@ test('limits end the guest with 124, and so does waiting for nothing', () => {
 test('what a pipe holds is typed, Ctrl-A and all', () => {
   const { output } = machine(['--bios', ECHO, '--deterministic', '--max-insns', '1e5'], 'HAL\x01x');
   assert.equal(output, 'IBM\x02y');
+});
+
+test('the process does not end before all is written, however late that is read', async () => {
+  const child = spawn(dyno, ['emulate', '--machine', 'virt', '--memory', '8M', '--bios', LOUD], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  const closed = new Promise((resolve) => child.once('close', resolve));
+  let length = 0;
+  // More than the pipe holds, and the guest has long powered off.
+  await setTimeout(1500);
+  child.stdout.on('data', (chunk: Buffer) => (length += chunk.length));
+  assert.deepEqual([await closed, length], [0, 2 ** 20]);
 });
 
 test('a signal ends the machine in order', async () => {

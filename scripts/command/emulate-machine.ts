@@ -9,6 +9,7 @@ import { parseNetwork } from '../../emulator/machine/network-option.ts';
 import type { InstructionTrace } from '../../emulator/machine/instruction-trace.ts';
 import { VirtMachine, type MachineOutcome } from '../../emulator/machine/riscv-virt/machine.ts';
 import { parseShare } from '../../emulator/machine/share-option.ts';
+import { preferGuest } from '../../emulator/machine/thread-priority.ts';
 import type { Tier } from '../../emulator/machine/tier.ts';
 import { EXIT } from '../exit.ts';
 import { note } from '../output.ts';
@@ -37,6 +38,7 @@ export interface MachineRun {
 
 /** Runs the machine with the terminal as its console. Throws ConfigError, ImageError and HostError before the first instruction. */
 export async function emulateMachine(flags: MachineFlags, run: RunFlags): Promise<MachineRun> {
+  preferGuest();
   const output = new GatheredOutput((bytes) => void process.stdout.write(bytes));
   const machine = new VirtMachine({
     ...files(flags),
