@@ -30,6 +30,28 @@ export interface RuntimeOptions {
   readonly translated?: boolean;
 }
 
+/** Functions that generated modules import. */
+export interface RuntimeFunctions {
+  readonly helper: FunctionIndex;
+  readonly float: FunctionIndex;
+  /** Behind address translation it is the MMU that knows where code is. */
+  readonly codeWritten: FunctionIndex | undefined;
+}
+
+/** Declares what generated modules import, the memory included. */
+export function importRuntime(module: ModuleBuilder, options: RuntimeOptions): RuntimeFunctions {
+  const translated = options.translated === true;
+  const functions = {
+    helper: module.importFunction('env', 'helper', [i32], [i32]),
+    float: module.importFunction('env', 'float', [i32], []),
+    codeWritten: translated ? undefined : module.importFunction('env', 'codeWritten', [i32, i32], []),
+  };
+  // Behind translation one piece of code serves machines of any size.
+  const guest = translated ? 0 : options.guestSize;
+  module.importMemory('env', 'memory', { initial: Math.ceil((GUEST + guest) / WASM_PAGE) });
+  return functions;
+}
+
 /** The functions that generated code calls: imports, and the slow paths of memory accesses. Made before anything else in a module, for imports come first. */
 export class Runtime {
   readonly module: ModuleBuilder;
@@ -39,29 +61,23 @@ export class Runtime {
   /** The floating-point operations that code may ask for; the index is `float`'s argument. */
   readonly floatOps: Op[] = [];
   readonly #helpers: Isa['helpers'];
-  readonly #helperNames: readonly string[];
-  /** Behind address translation it is the MMU that knows where code is. */
   readonly #codeWritten: FunctionIndex | undefined;
   #slowLoad: FunctionBuilder | undefined = undefined;
   #slowStore: FunctionBuilder | undefined = undefined;
   #productInexact: FunctionBuilder | undefined = undefined;
   #fusedMultiplyAdd64: FunctionBuilder | undefined = undefined;
-  readonly #pageChecks: (FunctionBuilder | undefined)[] = [];
+  #pageChecks: (FunctionBuilder | undefined)[] | undefined = undefined;
   #fusedMultiplyAdd32: FunctionBuilder | undefined = undefined;
-  readonly #floatIndices = new Map<string, number>();
+  #floatIndices: Map<string, number> | undefined = undefined;
 
-  constructor(module: ModuleBuilder, isa: Isa, options: RuntimeOptions) {
+  /** `imported`: given where the module has a model with these imports. */
+  constructor(module: ModuleBuilder, isa: Isa, options: RuntimeOptions, imported = importRuntime(module, options)) {
     this.module = module;
     this.options = options;
     this.#helpers = isa.helpers;
-    this.#helperNames = Object.keys(isa.helpers);
-    this.helper = module.importFunction('env', 'helper', [i32], [i32]);
-    this.float = module.importFunction('env', 'float', [i32], []);
-    this.#codeWritten =
-      options.translated === true ? undefined : module.importFunction('env', 'codeWritten', [i32, i32], []);
-    // Behind translation one piece of code serves machines of any size.
-    const guest = options.translated === true ? 0 : options.guestSize;
-    module.importMemory('env', 'memory', { initial: Math.ceil((GUEST + guest) / WASM_PAGE) });
+    this.helper = imported.helper;
+    this.float = imported.float;
+    this.#codeWritten = imported.codeWritten;
   }
 
   /** Functions made when first asked for: any load that the fast path refuses. */
@@ -89,11 +105,12 @@ export class Runtime {
 
   /** Whether bytes may not be accessed, by their pages: see `pageCheckFunction`. */
   pageCheck(write: boolean): FunctionBuilder {
+    this.#pageChecks ??= [];
     return (this.#pageChecks[Number(write)] ??= pageCheckFunction(this.module, this.options.guestSize, write));
   }
 
   helperIndex(name: string): number {
-    const index = this.#helperNames.indexOf(name);
+    const index = Object.keys(this.#helpers).indexOf(name);
     assert(index >= 0, `the ISA has a helper ${name}`);
     return index;
   }
@@ -105,6 +122,7 @@ export class Runtime {
 
   floatIndex(op: Op): number {
     const key = [op.name, op.type, op.from, op.signed].join();
+    this.#floatIndices ??= new Map();
     let index = this.#floatIndices.get(key);
     if (index === undefined) {
       index = this.floatOps.push(op) - 1;

@@ -1,6 +1,6 @@
 // hot: the translator calls one method here for every WebAssembly instruction it emits.
 import { fail } from './error.ts';
-import { ByteBuffer, u32Length } from './leb128.ts';
+import { type ByteBuffer, u32Length } from './leb128.ts';
 import { opcode } from './opcode.ts';
 import type { OpName } from './opcode.ts';
 import type { Opcode } from './opcode-row.ts';
@@ -46,8 +46,6 @@ const BR_TABLE = opcode['br_table'];
 const REF_NULL = opcode['ref.null'];
 const SELECT_TYPED = opcode['select_t'];
 const VOID_BLOCK = 0x40;
-/** Most blocks of guest code fit; doubling from less costs more than the room. */
-const INITIAL_CODE_BYTES = 1024;
 const CLOSED = -1;
 const AT_ZERO: MemoryOperand = {};
 
@@ -59,11 +57,13 @@ export class FunctionBuilder {
   readonly type: FunctionType;
   /** Instructions written so far, block ends included: an exact counter. */
   operators: number;
-  private readonly code: ByteBuffer;
+  readonly code: ByteBuffer;
   private readonly validator: FunctionValidator | undefined;
   private readonly localTypes: ValType[];
+  /** Runs of declared locals of one type: the type, and how many. */
+  private readonly localRuns: number[];
   private readonly freeLocals: number[];
-  private readonly takenLocals: Set<number>;
+  private readonly takenLocals: number[];
   /** Nesting depth of each label ever opened, CLOSED once it is shut. */
   private readonly labelDepths: number[];
   private readonly openLabels: Label[];
@@ -80,19 +80,20 @@ export class FunctionBuilder {
     index: FunctionIndex,
     typeIndex: number,
     type: FunctionType,
-    validator?: FunctionValidator,
-    codeBytes = INITIAL_CODE_BYTES,
+    validator: FunctionValidator | undefined,
+    code: ByteBuffer,
   ) {
     this.name = name;
     this.index = index;
     this.typeIndex = typeIndex;
     this.type = type;
     this.operators = 0;
-    this.code = new ByteBuffer(codeBytes);
+    this.code = code;
     this.validator = validator;
-    this.localTypes = [];
+    this.localTypes = type.params.slice();
+    this.localRuns = [];
     this.freeLocals = [];
-    this.takenLocals = new Set();
+    this.takenLocals = [];
     this.labelDepths = [0];
     this.openLabels = [0];
     this.hints = [];
@@ -100,7 +101,6 @@ export class FunctionBuilder {
     this.setEnd = CLOSED;
     this.setLocal = CLOSED;
     this.finished = false;
-    for (const param of type.params) this.localTypes.push(param);
   }
 
   /** Bytes of code so far, local declarations excluded. */
@@ -115,6 +115,10 @@ export class FunctionBuilder {
 
   /** Declares a local and returns its index; parameters come first. Runs of one type share a declaration. */
   local(type: ValType): number {
+    const { localRuns } = this;
+    const last = localRuns.length - 2;
+    if (last >= 0 && localRuns[last] === type) localRuns[last + 1]!++;
+    else localRuns.push(type, 1);
     return this.localTypes.push(type) - 1;
   }
 
@@ -130,16 +134,21 @@ export class FunctionBuilder {
       if (this.localTypes[index] !== type) continue;
       this.freeLocals[position] = this.freeLocals[this.freeLocals.length - 1]!;
       this.freeLocals.pop();
-      this.takenLocals.add(index);
+      this.takenLocals.push(index);
       return index;
     }
     const index = this.local(type);
-    this.takenLocals.add(index);
+    this.takenLocals.push(index);
     return index;
   }
 
   freeLocal(index: number): void {
-    if (!this.takenLocals.delete(index)) fail(`${this.name}: local ${index} is not a taken scratch local`);
+    const { takenLocals } = this;
+    // Most are freed in the reverse order.
+    const at = takenLocals.lastIndexOf(index);
+    if (at < 0) fail(`${this.name}: local ${index} is not a taken scratch local`);
+    takenLocals[at] = takenLocals[takenLocals.length - 1]!;
+    takenLocals.pop();
     this.freeLocals.push(index);
   }
 
@@ -423,7 +432,7 @@ export class FunctionBuilder {
   finish(): void {
     if (this.finished) return;
     if (this.openLabels.length !== 1) fail(`${this.name}: ${this.openLabels.length - 1} blocks left open`);
-    if (this.takenLocals.size !== 0) fail(`${this.name}: scratch locals ${[...this.takenLocals].join(', ')} not freed`);
+    if (this.takenLocals.length !== 0) fail(`${this.name}: scratch locals ${this.takenLocals.join(', ')} not freed`);
     this.put(END);
     this.validator?.end(this.code.length);
     this.finished = true;
@@ -453,30 +462,18 @@ export class FunctionBuilder {
   }
 
   private declarationBytes(): number {
-    const { localTypes } = this;
-    let bytes = 0;
-    let runs = 0;
-    for (let start = this.type.params.length, end = start; start < localTypes.length; start = end) {
-      while (end < localTypes.length && localTypes[end] === localTypes[start]) end++;
-      bytes += u32Length(end - start) + 1;
-      runs++;
-    }
-    return u32Length(runs) + bytes;
+    const { localRuns } = this;
+    let bytes = u32Length(localRuns.length / 2);
+    for (let at = 1; at < localRuns.length; at += 2) bytes += u32Length(localRuns[at]!) + 1;
+    return bytes;
   }
 
   private encodeDeclarationsTo(target: ByteBuffer): void {
-    const params = this.type.params.length;
-    let runs = 0;
-    for (let index = params; index < this.localTypes.length; index++) {
-      if (index === params || this.localTypes[index] !== this.localTypes[index - 1]) runs++;
-    }
-    target.u32(runs);
-    let start = params;
-    for (let index = params + 1; index <= this.localTypes.length; index++) {
-      if (this.localTypes[index] === this.localTypes[start]) continue;
-      target.u32(index - start);
-      target.byte(this.localTypes[start]!);
-      start = index;
+    const { localRuns } = this;
+    target.u32(localRuns.length / 2);
+    for (let at = 0; at < localRuns.length; at += 2) {
+      target.u32(localRuns[at + 1]!);
+      target.byte(localRuns[at]!);
     }
   }
 

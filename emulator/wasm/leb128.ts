@@ -4,6 +4,7 @@ const INITIAL_CAPACITY = 256;
 const SLOT_BYTES = 5;
 /** V8 makes typed arrays of so many bytes within its heap, which takes a tenth of what others take. */
 const LEAST_CAPACITY = 64;
+const EMPTY = new Uint8Array(0);
 
 const encoder = new TextEncoder();
 
@@ -14,7 +15,7 @@ export class ByteBuffer {
   length: number;
 
   constructor(capacity: number = INITIAL_CAPACITY) {
-    this.bytes = new Uint8Array(capacity);
+    this.bytes = capacity === 0 ? EMPTY : new Uint8Array(capacity);
     this.length = 0;
   }
 

@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import { BranchHint, type FunctionBuilder } from './function.ts';
 import { BRANCH_HINTS, ModuleBuilder } from './module.ts';
 import type { ModuleOptions } from './module.ts';
+import type { ModuleModel } from './module-model.ts';
 import { ValType } from './type.ts';
 
 const { i32, i64, f32, f64, v128 } = ValType;
@@ -330,4 +331,49 @@ test('counters tell instructions and bytes exactly', () => {
   assert.deepEqual([fn.operators, fn.byteLength], [2, 4]);
   fn.finish();
   assert.deepEqual([fn.operators, module.operators], [3, 3]);
+});
+
+/** A module that imports a memory and a function, with its imports from a model or declared by itself. */
+function importing(model: ModuleModel | undefined, types: readonly (readonly ValType[])[]): ModuleBuilder {
+  const module = new ModuleBuilder(model === undefined ? CHECKED : { ...CHECKED, model });
+  if (model === undefined) declareImports(module);
+  for (const params of types) {
+    const fn = module.function('f', params, [i32]);
+    const scratch = fn.takeLocal(i32);
+    fn.i32Const(8);
+    fn.localTee(scratch);
+    fn.load('i32.load', { offset: 4 });
+    fn.call(0);
+    fn.localGet(scratch);
+    fn.freeLocal(scratch);
+    fn.op('i32.add');
+    if (module.operators < 8) module.exportFunction('f', fn);
+  }
+  return module;
+}
+
+function declareImports(module: ModuleBuilder): ModuleBuilder {
+  module.importFunction('env', 'twice', [i32], [i32]);
+  module.importMemory('env', 'memory', { initial: 1 });
+  return module;
+}
+
+test('modules with a model are as they would be without it', () => {
+  const model = declareImports(new ModuleBuilder(CHECKED)).asModel();
+  // One has no types but the model's; two are being built at the same time, and a model serves on after that.
+  const cases = [[[i32]], [[i64]], [[i32], [i64, f64]], [], [[i32]]];
+  const open = cases.slice(0, 2).map((types) => importing(model, types));
+  for (const [at, types] of cases.entries())
+    assert.deepEqual((open[at] ?? importing(model, types)).encode(), importing(undefined, types).encode());
+});
+
+test('a module with a model imports nothing else, and is encoded once', () => {
+  const model = declareImports(new ModuleBuilder()).asModel();
+  const module = importing(model, [[i32]]);
+  assert.throws(() => new ModuleBuilder({ model }).importFunction('env', 'other', [], []), /is not the model's/);
+  module.encode();
+  assert.throws(() => module.encode(), /encoded twice/);
+  const withFunction = new ModuleBuilder();
+  withFunction.function('f', [], []);
+  assert.throws(() => withFunction.asModel(), /has the function f/);
 });

@@ -2,16 +2,28 @@ import { ExternalKind, Section } from './binary-format.ts';
 import { fail } from './error.ts';
 import { FunctionBuilder, functionIndex } from './function.ts';
 import type { Callee, FunctionIndex } from './function.ts';
-import { ByteBuffer, u32Length } from './leb128.ts';
-import { opcode } from './opcode.ts';
-import { ValType, valTypeName } from './type.ts';
-import type { FunctionType, Limits, MemoryType, TableType } from './type.ts';
+import { ByteBuffer } from './leb128.ts';
+import { type IndexSpaces, ModuleModel } from './module-model.ts';
+import {
+  Entries,
+  type GlobalInit,
+  openSection,
+  writeInit,
+  writeMemoryType,
+  writeSection,
+  writeTableType,
+  writeValTypes,
+} from './section.ts';
+import { ValType } from './type.ts';
+import type { FunctionType, GlobalType, MemoryType, TableType } from './type.ts';
 import { FunctionValidator } from './validate.ts';
 import type { ModuleContext } from './validate.ts';
 
 export interface ModuleOptions {
   /** Type-check every instruction as it is written (CHECK full): the first error is thrown with its op and offset. */
   readonly check?: boolean;
+  /** What the module begins with; nothing is imported beyond that. */
+  readonly model?: ModuleModel;
 }
 
 export interface EncodeOptions {
@@ -19,37 +31,63 @@ export interface EncodeOptions {
   readonly names?: boolean;
 }
 
-/** A global's initial value: an f64 or f32 number, an i32 number, an i64 bigint or number, or an imported global to copy. */
-export type GlobalInit = number | bigint | { readonly global: number };
-
 const MAGIC_AND_VERSION = Uint8Array.of(0, 0x61, 0x73, 0x6d, 1, 0, 0, 0);
 const FUNCTION_TYPE = 0x60;
 const NAME_SUBSECTION_FUNCTIONS = 1;
 /** The custom section of branch hints (Branch Hinting proposal). */
 export const BRANCH_HINTS = 'metadata.code.branch_hint';
+const NO_SPACES: IndexSpaces = {
+  types: [],
+  functionTypes: [],
+  functionNames: [],
+  tables: [],
+  memories: [],
+  globals: [],
+};
+/** Most blocks of guest code fit; doubling from less costs more than the room. */
+const INITIAL_CODE_BYTES = 1024;
+const HINTS_NAME = encodedName(BRANCH_HINTS);
 
 /** Builds one WebAssembly module. Entries go straight to section buffers; the order of calls is the order of indices. */
 export class ModuleBuilder {
-  private readonly types: FunctionType[] = [];
-  private readonly functionTypes: number[] = [];
-  private readonly functionNames: string[] = [];
+  private readonly types: FunctionType[];
+  private readonly functionTypes: number[];
+  private readonly functionNames: string[];
   private readonly functions: FunctionBuilder[] = [];
-  private readonly tables: TableType[] = [];
-  private readonly memories: MemoryType[] = [];
-  private readonly globals: { type: ValType; mutable: boolean }[] = [];
-  private readonly exportNames = new Set<string>();
-  private readonly importSection = new Entries();
-  private readonly tableSection = new Entries();
-  private readonly memorySection = new Entries();
-  private readonly globalSection = new Entries();
-  private readonly exportSection = new Entries();
-  private readonly elementSection = new Entries();
-  private readonly dataSection = new Entries();
+  private readonly tables: TableType[];
+  private readonly memories: MemoryType[];
+  private readonly globals: GlobalType[];
+  private readonly exportNames: string[] = [];
+  /** By their identifiers; most modules have few. */
+  private readonly sections: (Entries | undefined)[] = [];
   private startFunction: FunctionIndex | undefined = undefined;
   private readonly context: ModuleContext | undefined;
+  private readonly model: ModuleModel | undefined;
+  private isSpent = false;
 
   constructor(options: ModuleOptions = {}) {
+    const { model } = options;
     this.context = options.check === true ? this : undefined;
+    this.model = model;
+    const { types, functionTypes, functionNames, tables, memories, globals } = model?.spaces ?? NO_SPACES;
+    this.types = types.slice();
+    this.functionTypes = functionTypes.slice();
+    this.functionNames = functionNames.slice();
+    this.tables = tables.slice();
+    this.memories = memories.slice();
+    this.globals = globals.slice();
+  }
+
+  /** What is imported so far, for other modules to begin with. */
+  asModel(): ModuleModel {
+    if (this.functions.length > 0) fail(`a model has the function ${this.functions[0]!.name}`);
+    const imports = new ByteBuffer();
+    writeSection(imports, Section.import, this.sections[Section.import]);
+    const types = new ByteBuffer();
+    this.encodeTypes(types);
+    const { functionTypes, functionNames, tables, memories, globals } = this;
+    const spaces = { types: this.types, functionTypes, functionNames, tables, memories, globals };
+    return new ModuleModel(spaces, types.toBytes(), imports.toBytes());
   }
 
   /** The index of a function type, interned. */
@@ -71,19 +109,21 @@ export class ModuleBuilder {
   }
 
   importMemory(module: string, name: string, type: MemoryType): number {
-    if (this.memorySection.count > 0) fail(`import ${module}.${name} comes after a memory of the module`);
+    if (this.sections[Section.memory] !== undefined)
+      fail(`import ${module}.${name} comes after a memory of the module`);
     writeMemoryType(this.importEntry(module, name, ExternalKind.memory), type);
     return this.memories.push(type) - 1;
   }
 
   importTable(module: string, name: string, type: TableType): number {
-    if (this.tableSection.count > 0) fail(`import ${module}.${name} comes after a table of the module`);
+    if (this.sections[Section.table] !== undefined) fail(`import ${module}.${name} comes after a table of the module`);
     writeTableType(this.importEntry(module, name, ExternalKind.table), type);
     return this.tables.push(type) - 1;
   }
 
   importGlobal(module: string, name: string, type: ValType, mutable: boolean): number {
-    if (this.globalSection.count > 0) fail(`import ${module}.${name} comes after a global of the module`);
+    if (this.sections[Section.global] !== undefined)
+      fail(`import ${module}.${name} comes after a global of the module`);
     const entry = this.importEntry(module, name, ExternalKind.global);
     entry.byte(type);
     entry.byte(mutable ? 1 : 0);
@@ -91,33 +131,31 @@ export class ModuleBuilder {
   }
 
   memory(type: MemoryType): number {
-    this.memorySection.count++;
-    writeMemoryType(this.memorySection, type);
+    writeMemoryType(this.entry(Section.memory), type);
     return this.memories.push(type) - 1;
   }
 
   table(type: TableType): number {
-    this.tableSection.count++;
-    writeTableType(this.tableSection, type);
+    writeTableType(this.entry(Section.table), type);
     return this.tables.push(type) - 1;
   }
 
   global(type: ValType, mutable: boolean, init: GlobalInit): number {
-    const section = this.globalSection;
-    section.count++;
+    const section = this.entry(Section.global);
     section.byte(type);
     section.byte(mutable ? 1 : 0);
     writeInit(section, type, init);
     return this.globals.push({ type, mutable }) - 1;
   }
 
-  /** Starts a function; its index holds at once, so that functions can call each other in any order. `codeBytes`: room to begin with. */
-  function(name: string, params: readonly ValType[], results: readonly ValType[], codeBytes?: number): FunctionBuilder {
+  /** Starts a function; its index holds at once, so that functions can call each other in any order. */
+  function(name: string, params: readonly ValType[], results: readonly ValType[]): FunctionBuilder {
     const typeIndex = this.type(params, results);
     const index = this.functionTypes.push(typeIndex) - 1;
     const type = this.types[typeIndex]!;
     const validator = this.context === undefined ? undefined : new FunctionValidator(name, type, this.context);
-    const builder = new FunctionBuilder(name, index, typeIndex, type, validator, codeBytes);
+    const code = this.model?.lendCode() ?? new ByteBuffer(INITIAL_CODE_BYTES);
+    const builder = new FunctionBuilder(name, index, typeIndex, type, validator, code);
     this.functionNames.push(name);
     this.functions.push(builder);
     return builder;
@@ -147,7 +185,7 @@ export class ModuleBuilder {
   /** Puts functions into a table from `offset` on at instantiation. Returns the segment's index. */
   elementSegment(table: number, offset: number, functions: readonly Callee[]): number {
     if (table >>> 0 >= this.tables.length) fail(`element segment for table ${table}, which is not there`);
-    const section = this.elementSection;
+    const section = this.entry(Section.element);
     // Flag 2 names the table; flag 0 is the shorter form for table 0.
     section.u32(table === 0 ? 0 : 2);
     if (table !== 0) section.u32(table);
@@ -155,26 +193,26 @@ export class ModuleBuilder {
     if (table !== 0) section.byte(0);
     section.u32(functions.length);
     for (const fn of functions) section.u32(functionIndex(fn));
-    return section.count++;
+    return this.sections[Section.element]!.count - 1;
   }
 
   /** Declares functions that `ref.func` may name without placing them anywhere; also usable by `table.init`. */
   passiveElementSegment(functions: readonly Callee[]): number {
-    const section = this.elementSection;
+    const section = this.entry(Section.element);
     section.u32(1);
     section.byte(0);
     section.u32(functions.length);
     for (const fn of functions) section.u32(functionIndex(fn));
-    return section.count++;
+    return this.sections[Section.element]!.count - 1;
   }
 
   /** Copies bytes to memory 0 at instantiation, at `offset`; without one, keeps them for `memory.init`. */
   dataSegment(bytes: Uint8Array, offset?: number): number {
-    const section = this.dataSection;
+    const section = this.entry(Section.data);
     section.u32(offset === undefined ? 1 : 0);
     if (offset !== undefined) writeInit(section, ValType.i32, offset);
     section.vector(bytes);
-    return section.count++;
+    return this.sections[Section.data]!.count - 1;
   }
 
   /** Instructions of all functions so far: an exact counter. */
@@ -184,33 +222,41 @@ export class ModuleBuilder {
     return sum;
   }
 
-  /** Finishes every function and returns the binary. */
+  /** Finishes every function and returns the binary; once only where there is a model, which then lends its room to others. */
   encode(options: EncodeOptions = {}): Uint8Array<ArrayBuffer> {
-    for (const fn of this.functions) fn.finish();
-    const out = new ByteBuffer(this.sizeEstimate());
+    if (this.isSpent) fail('a module with a model is encoded twice');
+    for (let index = 0; index < this.functions.length; index++) this.functions[index]!.finish();
+    const out = this.model === undefined ? new ByteBuffer(this.sizeEstimate()) : this.model.out;
+    out.length = 0;
     out.append(MAGIC_AND_VERSION);
     this.encodeTypes(out);
-    writeSection(out, Section.import, this.importSection);
+    if (this.model === undefined) this.encodeSection(out, Section.import);
+    else out.append(this.model.imports);
     if (this.functions.length > 0) this.encodeFunctions(out);
-    writeSection(out, Section.table, this.tableSection);
-    writeSection(out, Section.memory, this.memorySection);
-    writeSection(out, Section.global, this.globalSection);
-    writeSection(out, Section.export, this.exportSection);
+    this.encodeSection(out, Section.table);
+    this.encodeSection(out, Section.memory);
+    this.encodeSection(out, Section.global);
+    this.encodeSection(out, Section.export);
     if (this.startFunction !== undefined) {
       const slot = openSection(out, Section.start);
       out.u32(this.startFunction);
       out.closeSlot(slot);
     }
-    writeSection(out, Section.element, this.elementSection);
-    if (this.dataSection.count > 0) {
+    this.encodeSection(out, Section.element);
+    const data = this.sections[Section.data];
+    if (data !== undefined) {
       const slot = openSection(out, Section.dataCount);
-      out.u32(this.dataSection.count);
+      out.u32(data.count);
       out.closeSlot(slot);
     }
     this.encodeHints(out);
     if (this.functions.length > 0) this.encodeCode(out);
-    writeSection(out, Section.data, this.dataSection);
+    this.encodeSection(out, Section.data);
     if (options.names === true) this.encodeNames(out);
+    if (this.model !== undefined) {
+      this.isSpent = true;
+      if (this.functions.length > 0) this.model.takeCode(this.functions[0]!.code);
+    }
     return out.toBytes();
   }
 
@@ -224,7 +270,7 @@ export class ModuleBuilder {
     return type === undefined ? undefined : this.types[type];
   }
 
-  globalAt(index: number): { readonly type: ValType; readonly mutable: boolean } | undefined {
+  globalAt(index: number): GlobalType | undefined {
     return this.globals[index];
   }
 
@@ -237,8 +283,8 @@ export class ModuleBuilder {
   }
 
   private importEntry(module: string, name: string, kind: number): ByteBuffer {
-    const section = this.importSection;
-    section.count++;
+    if (this.model !== undefined) fail(`import ${module}.${name} is not the model's`);
+    const section = this.entry(Section.import);
     section.name(module);
     section.name(name);
     section.byte(kind);
@@ -247,24 +293,37 @@ export class ModuleBuilder {
 
   private exportEntry(name: string, kind: number, index: number, count: number): void {
     if (index >>> 0 >= count) fail(`export ${name}: index ${index} is not there`);
-    if (this.exportNames.has(name)) fail(`export ${name} given twice`);
-    this.exportNames.add(name);
-    const section = this.exportSection;
-    section.count++;
+    if (this.exportNames.includes(name)) fail(`export ${name} given twice`);
+    this.exportNames.push(name);
+    const section = this.entry(Section.export);
     section.name(name);
     section.byte(kind);
     section.u32(index);
   }
 
+  /** Where one more entry of a section comes to. */
+  private entry(id: number): ByteBuffer {
+    const section = (this.sections[id] ??= new Entries());
+    section.count++;
+    return section.bytes;
+  }
+
+  private encodeSection(out: ByteBuffer, id: number): void {
+    writeSection(out, id, this.sections[id]);
+  }
+
   private sizeEstimate(): number {
-    let size = 256 + this.importSection.length + this.exportSection.length + this.elementSection.length;
-    size += this.dataSection.length;
+    let size = 256;
+    for (const section of this.sections) size += section?.bytes.length ?? 0;
     for (const fn of this.functions) size += fn.byteLength + 32;
     return size;
   }
 
   private encodeTypes(out: ByteBuffer): void {
     if (this.types.length === 0) return;
+    // A model's types come first.
+    const { model } = this;
+    if (model !== undefined && this.types.length === model.spaces.types.length) return out.append(model.types);
     const slot = openSection(out, Section.type);
     out.u32(this.types.length);
     for (const type of this.types) {
@@ -284,12 +343,16 @@ export class ModuleBuilder {
 
   /** Branch Hinting proposal, "Binary Format": before the code. */
   private encodeHints(out: ByteBuffer): void {
-    const hinted = this.functions.filter(({ hasHints }) => hasHints);
-    if (hinted.length === 0) return;
+    let hinted = 0;
+    for (let index = 0; index < this.functions.length; index++) if (this.functions[index]!.hasHints) hinted++;
+    if (hinted === 0) return;
     const slot = openSection(out, Section.custom);
-    out.name(BRANCH_HINTS);
-    out.u32(hinted.length);
-    for (const fn of hinted) fn.encodeHintsTo(out);
+    out.append(HINTS_NAME);
+    out.u32(hinted);
+    for (let index = 0; index < this.functions.length; index++) {
+      const fn = this.functions[index]!;
+      if (fn.hasHints) fn.encodeHintsTo(out);
+    }
     out.closeSlot(slot);
   }
 
@@ -320,87 +383,14 @@ export class ModuleBuilder {
   }
 }
 
+function encodedName(name: string): Uint8Array {
+  const bytes = new ByteBuffer();
+  bytes.name(name);
+  return bytes.toBytes();
+}
+
 function isSame(a: readonly ValType[], b: readonly ValType[]): boolean {
   if (a.length !== b.length) return false;
   for (let index = 0; index < a.length; index++) if (a[index] !== b[index]) return false;
   return true;
-}
-
-/** The entries of one section, counted. */
-class Entries extends ByteBuffer {
-  count = 0;
-
-  constructor() {
-    super(0);
-  }
-}
-
-function openSection(out: ByteBuffer, id: number): number {
-  out.byte(id);
-  return out.slot();
-}
-
-function writeSection(out: ByteBuffer, id: number, entries: Entries): void {
-  if (entries.count === 0) return;
-  out.byte(id);
-  out.u32(u32Length(entries.count) + entries.length);
-  out.u32(entries.count);
-  out.appendBuffer(entries);
-}
-
-function writeValTypes(out: ByteBuffer, types: readonly ValType[]): void {
-  out.u32(types.length);
-  for (const type of types) out.byte(type);
-}
-
-function writeMemoryType(out: ByteBuffer, type: MemoryType): void {
-  const shared = type.shared === true;
-  if (shared && type.maximum === undefined) fail('a shared memory must state its maximum');
-  writeLimits(out, type, shared ? 2 : 0);
-}
-
-function writeTableType(out: ByteBuffer, type: TableType): void {
-  out.byte(type.element ?? ValType.funcref);
-  writeLimits(out, type, 0);
-}
-
-function writeLimits(out: ByteBuffer, limits: Limits, flags: number): void {
-  const { initial, maximum } = limits;
-  if (maximum !== undefined && maximum < initial) fail(`limits: maximum ${maximum} is below initial ${initial}`);
-  out.byte(flags | (maximum === undefined ? 0 : 1));
-  out.u32(initial);
-  if (maximum !== undefined) out.u32(maximum);
-}
-
-function writeInit(out: ByteBuffer, type: ValType, init: GlobalInit): void {
-  if (typeof init === 'object') {
-    out.byte(opcode['global.get'].code);
-    out.u32(init.global);
-  } else {
-    writeConstant(out, type, init);
-  }
-  out.byte(opcode.end.code);
-}
-
-function writeConstant(out: ByteBuffer, type: ValType, value: number | bigint): void {
-  switch (type) {
-    case ValType.i32:
-      out.byte(opcode['i32.const'].code);
-      out.s32(Number(value));
-      break;
-    case ValType.i64:
-      out.byte(opcode['i64.const'].code);
-      out.s64(BigInt(value));
-      break;
-    case ValType.f32:
-      out.byte(opcode['f32.const'].code);
-      out.f32(Number(value));
-      break;
-    case ValType.f64:
-      out.byte(opcode['f64.const'].code);
-      out.f64(Number(value));
-      break;
-    default:
-      fail(`a global of type ${valTypeName(type)} takes no initial number`);
-  }
 }

@@ -47,5 +47,10 @@ export interface TableType extends Limits {
   readonly element?: RefType | undefined;
 }
 
+export interface GlobalType {
+  readonly type: ValType;
+  readonly mutable: boolean;
+}
+
 /** What a block takes and gives: nothing, one result, or a function type by its index. */
 export type BlockType = ValType | { readonly type: number };

@@ -2,13 +2,13 @@ import { fail } from './error.ts';
 import { opcode } from './opcode.ts';
 import type { OpName } from './opcode.ts';
 import { ValType, valTypeName } from './type.ts';
-import type { BlockType, FunctionType, MemoryType, TableType } from './type.ts';
+import type { BlockType, FunctionType, GlobalType, MemoryType, TableType } from './type.ts';
 
 /** What a function body may refer to. */
 export interface ModuleContext {
   typeAt(index: number): FunctionType | undefined;
   functionTypeAt(index: number): FunctionType | undefined;
-  globalAt(index: number): { readonly type: ValType; readonly mutable: boolean } | undefined;
+  globalAt(index: number): GlobalType | undefined;
   tableAt(index: number): TableType | undefined;
   memoryAt(index: number): MemoryType | undefined;
 }

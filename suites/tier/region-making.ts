@@ -17,6 +17,7 @@ const KNOWLEDGE: AccessKnowledge & LoopKnowledge = {
   turns: () => undefined,
   wanders: () => false,
 };
+const OPTIONS = { guestSize: GUEST_SIZE, guardGain: 1 };
 const CIRCUMSTANCES = { modes: [], inexactAccrued: true };
 
 /** Loops of ten instructions one after the other, in a loop around all of them. */
@@ -70,7 +71,7 @@ export function discover({ guest, end, limit }: Prepared, passes: boolean): Regi
 }
 
 export function emit(nodes: readonly RegionNode[]): CompiledRegion {
-  return translateRegion(riscv64, nodes, { guestSize: GUEST_SIZE, guardGain: 1 }, new Set(), KNOWLEDGE, CIRCUMSTANCES);
+  return translateRegion(riscv64, nodes, OPTIONS, new Set(), KNOWLEDGE, CIRCUMSTANCES);
 }
 
 /** A module with a custom section that differs from one use to the next: V8 keeps modules by their bytes. */

@@ -8,14 +8,12 @@ import { RegionEmitter } from './emitter.ts';
 import { analyseFlow, type FlowGraph } from './flow-graph.ts';
 import { peelLoops } from './peeled-loops.ts';
 import { unrollLoops } from './unrolled-loops.ts';
-import type { PageCheck } from './entry-check.ts';
 import type { RegionNode } from './node.ts';
-import { recordsImport } from './code-page.ts';
 import type { PageCachePlaces } from './page-cache.ts';
 import type { AccessKnowledge, Assumption } from './access-plan.ts';
 import { type LoopKnowledge, planGuards } from './loop-guard.ts';
 import { RegionMemoryPath } from './region-memory-path.ts';
-import { importRegionAccess } from './shared-access.ts';
+import { importsOf } from './region-imports.ts';
 
 /**
  * Why a region is left at a place, and what to put right. `interpret`: the instruction meets what the region does not do; `unheld`: it
@@ -88,9 +86,6 @@ export interface TranslationOptions extends RuntimeOptions {
   readonly unrolling?: boolean;
 }
 
-/** Room for the code of most regions: more than that is made where it is needed. */
-const FIXED_BYTES = 256;
-const BYTES_OF_INSTRUCTION = 48;
 /** Regions of so many nodes are small loops. */
 const FEW_NODES = 4;
 
@@ -104,12 +99,11 @@ export function translateRegion(
   circumstances: Present,
   pages: readonly number[] = [],
 ): CompiledRegion {
-  const module = new ModuleBuilder({ check: CHECK >= CheckLevel.full });
-  const pageChecks = importRecords(module, pages);
-  const runtime = new Runtime(module, isa, options);
-  const slowPaths = options.translated === true ? importRegionAccess(module) : undefined;
+  const { model, runtimeFunctions, slowPaths, records } = importsOf(options, pages.length);
+  const module = new ModuleBuilder({ check: CHECK >= CheckLevel.full, model });
+  const runtime = new Runtime(module, isa, options, runtimeFunctions);
   const instructions = found.reduce((sum, node) => sum + node.instructions, 0);
-  const fn = module.function('run', [ValType.i32], [ValType.i32], FIXED_BYTES + instructions * BYTES_OF_INSTRUCTION);
+  const fn = module.function('run', [ValType.i32], [ValType.i32]);
   const seen = analyseFlow(found, [0]);
   const peeled = options.unrolling === false ? undefined : peelLoops(found, seen, knowledge);
   const whole = peeled ?? found;
@@ -130,7 +124,7 @@ export function translateRegion(
     runtime,
     refused,
     circumstances,
-    pageChecks,
+    records.map((global, at) => ({ pc: pages[at]!, records: global })),
     {
       guards: unrolled === undefined ? guarded : guardsOf(nodes, graph),
       floatWindows: options.floatWindows !== false,
@@ -161,15 +155,6 @@ export function translateRegion(
       wasmBytes: bytes.length,
     },
   };
-}
-
-/**
- * Where code is in several pages, each run's addresses of their records: imported, so that the same bytes serve wherever the pages are. The page that
- * is entered is the dispatcher's to look at.
- */
-function importRecords(module: ModuleBuilder, pages: readonly number[]): PageCheck[] {
-  if (pages.length < 2) return [];
-  return pages.map((pc, at) => ({ pc, records: module.importGlobal('env', recordsImport(at), ValType.i32, false) }));
 }
 
 /** The guest bytes of nodes as [start, end) pairs in ascending order without overlap. */

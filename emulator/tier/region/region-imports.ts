@@ -1,0 +1,38 @@
+import { ModuleBuilder } from '../../wasm/module.ts';
+import type { ModuleModel } from '../../wasm/module-model.ts';
+import { ValType } from '../../wasm/type.ts';
+import { importRuntime, type RuntimeFunctions, type RuntimeOptions } from '../runtime.ts';
+import { recordsImport } from './code-page.ts';
+import { importRegionAccess, type RegionAccess } from './shared-access.ts';
+
+/** What the modules of regions import, and the functions among that by their places. */
+export interface RegionImports {
+  readonly model: ModuleModel;
+  readonly runtimeFunctions: RuntimeFunctions;
+  /** Behind address translation. */
+  readonly slowPaths: RegionAccess | undefined;
+  /** The globals with the addresses of their pages' records. */
+  readonly records: readonly number[];
+}
+
+/** By the options of those who translate, and the number of pages. */
+const known = new WeakMap<RuntimeOptions, RegionImports[]>();
+
+/** The imports of regions that lie in so many pages; made once for all that are translated with the same options. */
+export function importsOf(options: RuntimeOptions, pages: number): RegionImports {
+  // Where it is alone, the page is the dispatcher's to look at, as the one that is entered always is.
+  const imported = pages < 2 ? 0 : pages;
+  let byPages = known.get(options);
+  if (byPages === undefined) known.set(options, (byPages = []));
+  return (byPages[imported] ??= makeImports(options, imported));
+}
+
+/** `pages`: those whose records' addresses are imported, each run's own, so that the same bytes serve wherever the pages are. */
+function makeImports(options: RuntimeOptions, pages: number): RegionImports {
+  const module = new ModuleBuilder();
+  const records: number[] = [];
+  for (let at = 0; at < pages; at++) records.push(module.importGlobal('env', recordsImport(at), ValType.i32, false));
+  const runtimeFunctions = importRuntime(module, options);
+  const slowPaths = options.translated === true ? importRegionAccess(module) : undefined;
+  return { model: module.asModel(), runtimeFunctions, slowPaths, records };
+}
