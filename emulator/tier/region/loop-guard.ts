@@ -71,10 +71,9 @@ export function planGuards(
 ): ReadonlyMap<number, LoopGuard> {
   const guards = new Map<number, LoopGuard>();
   if (gain === Infinity) return guards;
-  const outer = new Set(graph.parent.values());
   const costs = translated ? TRANSLATED : FLAT;
-  for (let header = 0; header < nodes.length; header++) {
-    if (graph.loopHeaders[header] !== 1 || outer.has(header) || graph.hops.has(header)) continue;
+  for (const header of graph.innermostHeaders) {
+    if (graph.hops.has(header)) continue;
     if (refused.has(nodes[header]!.pc)) continue;
     const body = nodes.filter(({ index }) => graph.innermost[index] === header);
     const turns = gain === 0 ? Infinity : turnsOf(nodes[header]!.pc, body, knowledge);

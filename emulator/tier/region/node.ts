@@ -41,26 +41,19 @@ export interface RegionNode {
 
 /** The nodes an ending goes to inside the region. */
 export function successors({ ending }: RegionNode): number[] {
-  const nodes: number[] = [];
-  const add = (target: Target) => {
-    if ('node' in target) nodes.push(target.node);
-  };
   switch (ending.kind) {
     case 'goto':
-      add(ending.to);
-      break;
-    case 'branch':
-      add(ending.taken);
-      add(ending.fallThrough);
-      break;
+      return 'node' in ending.to ? [ending.to.node] : [];
+    case 'branch': {
+      const nodes = 'node' in ending.taken ? [ending.taken.node] : [];
+      if ('node' in ending.fallThrough) nodes.push(ending.fallThrough.node);
+      return nodes;
+    }
     case 'jump':
-      if (ending.expected !== undefined) nodes.push(ending.expected);
-      nodes.push(...ending.known);
-      break;
+      return ending.expected === undefined ? ending.known.slice() : [ending.expected, ...ending.known];
     case 'leave':
-      break;
+      return [];
   }
-  return nodes;
 }
 
 /** An ending with its targets in other places; those of jumps stay. */

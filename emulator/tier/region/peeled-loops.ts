@@ -21,9 +21,7 @@ export function peelLoops(
   knowledge: Pick<AccessKnowledge, 'register'>,
 ): readonly RegionNode[] | undefined {
   let peeled: RegionNode[] | undefined;
-  const outer = new Set(graph.parent.values());
-  for (let header = 0; header < nodes.length; header++) {
-    if (graph.loopHeaders[header] !== 1 || outer.has(header)) continue;
+  for (const header of graph.innermostHeaders) {
     const body = nodes.filter(({ index }) => graph.innermost[index] === header);
     const instructions = body.reduce((sum, node) => sum + node.instructions, 0);
     if (2 * instructions > MOST_INSTRUCTIONS || body.some(isOpen)) continue;

@@ -21,13 +21,13 @@ export function chargeNodes(nodes: readonly RegionNode[]): { charge: number[]; a
  */
 export function chargeTurns(nodes: readonly RegionNode[], graph: FlowGraph): Charges {
   const charges = chargeNodes(nodes);
-  const outer = new Set(graph.parent.values());
+  if (graph.innermostHeaders.length === 0) return charges;
   const dominator = filled(nodes.length, -1);
   graph.children.forEach((children, node) => {
     for (const child of children) dominator[child] = node;
   });
-  for (let header = 0; header < nodes.length; header++) {
-    if (graph.loopHeaders[header] !== 1 || outer.has(header) || graph.hops.has(header)) continue;
+  for (const header of graph.innermostHeaders) {
+    if (graph.hops.has(header)) continue;
     const body = nodes.filter(({ index }) => graph.innermost[index] === header);
     if (body.length > 1 && !body.some((node) => isOpen(node, header, graph, nodes.length)))
       chargeLoop(header, body, dominator, charges);
