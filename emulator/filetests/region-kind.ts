@@ -3,7 +3,7 @@ import { optimize, type PassContext, slotName } from '../pass/pipeline.ts';
 import type { AccessKnowledge } from '../tier/region/access-plan.ts';
 import type { LoopKnowledge } from '../tier/region/loop-guard.ts';
 import { Discovery } from '../tier/region/discover.ts';
-import type { CodeView } from '../tier/region/straight-run.ts';
+import { type CodeView, wholeCode } from '../tier/region/straight-run.ts';
 import { translateRegion } from '../tier/region/translate.ts';
 import type { Assembled } from './assembly.ts';
 
@@ -33,13 +33,13 @@ export function regionSizes(isa: Isa, { address, bytes }: Assembled): string {
     writableIsReadable: true,
   };
   let lifted = 0;
+  const part = wholeCode(GUEST_SIZE, (pc) => {
+    const decoded = pc >= seed && pc < seed + bytes.length ? isa.decode(guest, pc) : undefined;
+    return decoded && isa.canonical(decoded);
+  });
   const code: CodeView = {
-    instruction: (pc) => {
-      const decoded = pc >= seed && pc < seed + bytes.length ? isa.decode(guest, pc) : undefined;
-      return decoded && isa.canonical(decoded);
-    },
+    partAt: () => part,
     jumpTargets: () => [],
-    isElsewhere: () => false,
     holdsCall: () => false,
     blockOf: (_pc, _end, lift) => {
       const block = lift();

@@ -8,6 +8,7 @@ import { Hotspots } from './hotspots.ts';
 import type { Interpreter } from './interpreter/interpreter.ts';
 import type { TierPolicy } from './policy.ts';
 import { readPc } from './program-counter.ts';
+import type { AddressMarks } from './region/address-marks.ts';
 import { AddressSampler } from './region/address-sampler.ts';
 import { CodeStore } from './region/code-store.ts';
 import type { Discovery } from './region/discover.ts';
@@ -95,6 +96,7 @@ export class TierUp {
       translated: !code.contiguous,
       code,
       decodeExecuted: interpreter.decodeExecuted,
+      classAt: interpreter.classAt,
       ...(options.translation
         ? { tlb: tlbImports(memory, options.translation.mmu, this.#guard()), helper: interpreter.callHelper }
         : {}),
@@ -104,7 +106,8 @@ export class TierUp {
       passes: policy.passes,
       guardGain: policy.guardGain,
       ...(options.disabledPasses ? { disabledPasses: options.disabledPasses } : {}),
-      mayTranslate: (pc) => interpreter.isDecoded(pc) || this.#isKnown(pc),
+      isExecuted: (place) => interpreter.isDecodedAt(place),
+      isKnown: (place) => this.translator.counters.reused > 0 && regions.holds(place),
       jumpTargets,
       codeWritten: (address, bytes) => interpreter.codeWritten(address, bytes),
       floatCalled: () => counters.floatCalls++,
@@ -147,7 +150,7 @@ export class TierUp {
 
   /** Decoded code of [place, place + length) is not what it was. */
   codeChanged(place: number, length: number): void {
-    this.translator.forget();
+    this.translator.forgetCode(place, length);
     this.#background?.client.changed(place, length);
     this.#regions.invalidate(place, length, 'code');
   }
@@ -241,8 +244,7 @@ export class TierUp {
     const before = this.#unworthy.get(pc);
     const mayBeWorth = before === undefined ? times * exitCost >= this.#cost.of(leastRegion) : this.#isWorth(before);
     if (!mayBeWorth) return this.#hotspots.await(pc, 2 * times);
-    const isElsewhere = (at: number) => this.#regions.entryAt(at) !== undefined;
-    const survey = this.#survey(pc, isElsewhere);
+    const survey = this.#survey(pc, this.#regions.entryMarks);
     const { entry: seed, discovery } = survey;
     if (seed === undefined) {
       this.#hotspots.await(pc, 2 * times);
@@ -382,8 +384,8 @@ export class TierUp {
   }
 
   /** The region that would be made around an address; no entry when it is there already or nothing can be translated. */
-  #survey(seed: number, isElsewhere?: (pc: number) => boolean): Survey {
-    let discovery = this.translator.discovery(seed, isElsewhere);
+  #survey(seed: number, elsewhere?: AddressMarks): Survey {
+    let discovery = this.translator.discovery(seed, elsewhere);
     let nodes = this.translator.shapeOf(discovery);
     if (nodes.length === 0) return { discovery, entry: undefined, instructions: 0, ranges: [] };
     const entry = chooseEntry(nodes);
@@ -391,7 +393,7 @@ export class TierUp {
     if (this.#regions.entryAt(entry)?.region.holds(seed) === true)
       return { discovery, entry: undefined, instructions: 0, ranges: [] };
     if (entry !== seed) {
-      discovery = this.translator.discovery(entry, isElsewhere);
+      discovery = this.translator.discovery(entry, elsewhere);
       nodes = this.translator.shapeOf(discovery);
     }
     const instructions = nodes.reduce((sum, node) => sum + node.instructions, 0);
@@ -416,13 +418,6 @@ export class TierUp {
 
   #addStored(reason: TranslationReason, stored: PlacedRegion): Region {
     return this.#add(reason, stored, { nodes: [], generation: 0, reused: true });
-  }
-
-  /** Whether an instruction that has not been decoded here is in a region that came from another run or process. */
-  #isKnown(pc: number): boolean {
-    if (this.translator.counters.reused === 0) return false;
-    const place = this.#code.placeOf(pc);
-    return place !== NOWHERE && this.#regions.holds(place);
   }
 
   #add(

@@ -5,6 +5,7 @@ import type { AccessKnowledge } from '../../emulator/tier/region/access-plan.ts'
 import { Discovery } from '../../emulator/tier/region/discover.ts';
 import type { LoopKnowledge } from '../../emulator/tier/region/loop-guard.ts';
 import type { RegionNode } from '../../emulator/tier/region/node.ts';
+import { wholeCode } from '../../emulator/tier/region/straight-run.ts';
 import { type CompiledRegion, translateRegion } from '../../emulator/tier/region/translate.ts';
 
 const GUEST_SIZE = 1 << 20;
@@ -57,10 +58,10 @@ export function prepare(instructions: number): Prepared {
 /** Finds and lifts it, with the passes or without. */
 export function discover({ guest, end, limit }: Prepared, passes: boolean): RegionNode[] {
   const context = { ordinaryMemory: true, writableIsReadable: true };
+  const part = wholeCode(GUEST_SIZE, (pc) => (pc < end ? riscv64.decodeExecuted(guest, pc) : undefined));
   const view = {
-    instruction: (pc: number) => (pc < end ? riscv64.decodeExecuted(guest, pc) : undefined),
+    partAt: () => part,
     jumpTargets: () => [],
-    isElsewhere: () => false,
     holdsCall: () => false,
     blockOf: (_pc: number, _end: number, lift: () => RegionNode['block']) => ({
       block: passes ? optimize(lift(), context) : lift(),

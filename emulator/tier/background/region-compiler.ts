@@ -1,8 +1,9 @@
 import type { Isa } from '../../isa/instruction.ts';
 import { GUEST, PAGE_CACHES_COUNT, PAGE_SIZE, PERMISSION, STATE, STATE_SIZE } from '../../layout/memory-map.ts';
 import { REGISTERS } from '../../layout/state.ts';
-import { type CodeSource, FlatCode, NOWHERE } from '../code-space.ts';
+import { type CodeSource, FlatCode } from '../code-space.ts';
 import { Hotspots } from '../hotspots.ts';
+import { AddressMarks } from '../region/address-marks.ts';
 import { AddressSampler } from '../region/address-sampler.ts';
 import { CodeStore } from '../region/code-store.ts';
 import { chooseEntry } from '../region/entry.ts';
@@ -69,14 +70,13 @@ export class RegionCompiler {
   }
 
   #make({ wishes, choose, elsewhere, stored }: CompileRequest): CompileOutcome {
-    const others = new Set(elsewhere);
-    const isElsewhere = (pc: number) => others.has(pc);
+    const others = new AddressMarks(elsewhere);
     for (const [wish, { seed, holding }] of wishes.entries()) {
-      const entry = choose ? this.#entryAround(seed, isElsewhere) : seed;
+      const entry = choose ? this.#entryAround(seed, others) : seed;
       if (entry === undefined) continue;
       if (stored.includes(entry)) return { kind: 'stored', seed: entry };
-      if (holding !== undefined && !this.#shape(entry, isElsewhere).some(({ pc }) => pc === holding)) continue;
-      const nodes = this.#translator.nodesOf(this.#translator.discovery(entry, isElsewhere));
+      if (holding !== undefined && !this.#shape(entry, others).some(({ pc }) => pc === holding)) continue;
+      const nodes = this.#translator.nodesOf(this.#translator.discovery(entry, others));
       if (nodes.length === 0) continue;
       const placed = this.#translator.translate(nodes);
       const begin = this.#now?.() ?? 0;
@@ -88,12 +88,12 @@ export class RegionCompiler {
     return { kind: 'nothing' };
   }
 
-  #shape(seed: number, isElsewhere: (pc: number) => boolean): RegionNode[] {
-    return this.#translator.shapeOf(this.#translator.discovery(seed, isElsewhere));
+  #shape(seed: number, others: AddressMarks): RegionNode[] {
+    return this.#translator.shapeOf(this.#translator.discovery(seed, others));
   }
 
-  #entryAround(seed: number, isElsewhere: (pc: number) => boolean): number | undefined {
-    const nodes = this.#shape(seed, isElsewhere);
+  #entryAround(seed: number, others: AddressMarks): number | undefined {
+    const nodes = this.#shape(seed, others);
     return nodes.length === 0 ? undefined : chooseEntry(nodes);
   }
 
@@ -113,7 +113,7 @@ export class RegionCompiler {
 
   #takePage({ page, bytes, executed }: CodePage): void {
     const isKnown = this.#executed.has(page) || this.#executed.has(page - PAGE_SIZE);
-    if (isKnown && !equal(this.#code.bytes, page, bytes)) this.#translator.forget();
+    if (isKnown && !equal(this.#code.bytes, page, bytes)) this.#translator.forgetCode(page, PAGE_SIZE);
     this.#code.bytes.set(bytes, page);
     const marks = new Uint8Array(PAGE_SIZE);
     for (const offset of executed) marks[offset] = 1;
@@ -166,10 +166,7 @@ export class RegionCompiler {
       passes: policy.passes,
       guardGain: policy.guardGain,
       disabledPasses: new Set(disabledPasses),
-      mayTranslate: (pc) => {
-        const place = code.placeOf(pc);
-        return place !== NOWHERE && this.#executed.get(place - (place % PAGE_SIZE))?.[place % PAGE_SIZE] === 1;
-      },
+      isExecuted: (place) => this.#executed.get(place - (place % PAGE_SIZE))?.[place % PAGE_SIZE] === 1,
       jumpTargets: (pc) => [...new Set([...(this.#jumps.get(pc) ?? []), ...this.#hotspots.jumpTargets(pc)])],
       codeWritten: runsElsewhere,
       floatCalled: runsElsewhere,

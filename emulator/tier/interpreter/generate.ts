@@ -33,6 +33,8 @@ export interface InterpreterModule {
   readonly templates: RecordTemplates;
   /** As the ISA's, by templates. */
   readonly decodeExecuted: Isa['decodeExecuted'];
+  /** See RecordTemplates, of the encoding at an offset. */
+  readonly classAt: (bytes: Uint8Array, offset: number) => number;
   readonly layout: PageLayout;
   /** The own function of the case that records with this `op` begin with. */
   readonly twin: (op: number) => TwinModule;
@@ -94,6 +96,10 @@ export function generateInterpreter(isa: Isa, options: RuntimeOptions, keptAs?: 
     encoder,
     templates,
     decodeExecuted,
+    classAt: (bytes, offset) => {
+      const word = isa.wordAt?.(bytes, offset);
+      return word === undefined ? 0 : templates.classOf(word);
+    },
     layout,
     twin,
   };

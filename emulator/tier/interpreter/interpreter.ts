@@ -85,6 +85,8 @@ export class Interpreter {
   readonly code: CodeSpace;
   /** As the ISA's, but faster for instructions that have templates. */
   readonly decodeExecuted: Isa['decodeExecuted'];
+  /** See RecordTemplates, of the encoding at an offset. */
+  readonly classAt: (bytes: Uint8Array, offset: number) => number;
   /** Calls helper `index` of the ISA for generated code. */
   readonly callHelper: (index: number) => number;
   readonly #isa: Isa;
@@ -185,6 +187,7 @@ export class Interpreter {
     frame.setInt32(Frame.early, EarlyState.main, true);
     this.#chooseFunction();
     this.decodeExecuted = made.decodeExecuted;
+    this.classAt = made.classAt;
   }
 
   /**
@@ -344,6 +347,11 @@ export class Interpreter {
   isDecoded(pc: number): boolean {
     const place = this.code.placeOf(pc);
     return place !== NOWHERE && this.#pages.isDecoded(place);
+  }
+
+  /** Whether the instruction at a place has been decoded; it stays so until its code is reported as changed. */
+  isDecodedAt(place: number): boolean {
+    return this.#pages.isDecoded(place);
   }
 
   /** Whether the instruction at a place runs on into a page that may lie anywhere. */

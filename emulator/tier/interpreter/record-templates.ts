@@ -94,6 +94,13 @@ export class RecordTemplates {
     return target[at]! & 0xffff;
   }
 
+  /** A number that only words of the same row as executed and the same length have; 0 when that is not known here. */
+  classOf(word: number): number {
+    const which = this.#find(word);
+    const from = which === 0 ? this.#learn(word) : which;
+    return from === 0 || this.#numbers[from + OPERANDS] === 0 ? 0 : from;
+  }
+
   /** The instruction a word encodes, as executed; undefined when that is not known here. */
   executed(word: number): Decoded | undefined {
     const which = this.#find(word);

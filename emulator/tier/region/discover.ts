@@ -1,6 +1,7 @@
 import type { Isa } from '../../isa/instruction.ts';
+import { Leaders } from './leaders.ts';
 import { successors, type Ending, type RegionNode, type Target } from './node.ts';
-import { afterPasses, type CodeView, cut, lastPc, lift, type LiftedBlock, type Run, scan } from './straight-run.ts';
+import { afterPasses, type CodeView, cut, lift, type LiftedBlock, scan } from './straight-run.ts';
 
 export interface DiscoveryLimits {
   /** Most guest instructions in a region, inlined copies counted. */
@@ -25,10 +26,7 @@ export class Discovery {
   readonly #code: CodeView;
   readonly #limits: DiscoveryLimits;
   readonly #seed: number;
-  /** Runs from leaders, undivided until it is known where all leaders are. */
-  readonly #scanned = new Map<number, Run>();
-  readonly #runs = new Map<number, Run>();
-  readonly #leaders = new Set<number>();
+  #leaders: Leaders | undefined;
 
   constructor(isa: Isa, code: CodeView, seed: number, limits: DiscoveryLimits = LIMITS) {
     this.#isa = isa;
@@ -48,59 +46,58 @@ export class Discovery {
   }
 
   #make(shapeOnly: boolean): RegionNode[] {
-    if (this.#leaders.size === 0) this.#findLeaders();
-    if (!this.#leaders.has(this.#seed)) return [];
-    return new NodeMaker(this.#isa, this.#code, this.#limits, (pc) => this.#run(pc), shapeOnly).make(this.#seed);
+    const leaders = (this.#leaders ??= this.#findLeaders());
+    const first = leaders.at(this.#seed);
+    if (first === undefined) return [];
+    for (const candidate of leaders.queue) {
+      candidate.node = -1;
+      candidate.copies = undefined;
+    }
+    return new NodeMaker(this.#isa, this.#code, this.#limits, leaders, shapeOnly).make(this.#seed);
   }
 
   /** Breadth first, so that when the limit stops it the nearest code is in. */
-  #findLeaders(): void {
-    const queue = [this.#seed];
-    const seen = new Set(queue);
+  #findLeaders(): Leaders {
+    const leaders = new Leaders(this.#seed);
+    const { queue } = leaders;
+    leaders.visit(this.#seed);
     let instructions = 0;
-    const add = (pc: number) => {
-      if (seen.has(pc)) return;
-      seen.add(pc);
-      queue.push(pc);
-    };
     for (let next = 0; next < queue.length && instructions < this.#limits.instructions; next++) {
-      const pc = queue[next]!;
-      if (next > 0 && this.#code.isElsewhere(pc)) continue;
-      const run = scan(pc, this.#code);
-      if (run.instructions.length === 0) continue;
-      this.#leaders.add(pc);
-      this.#scanned.set(pc, run);
-      instructions += run.instructions.length;
-      switch (run.terminator.kind) {
+      const candidate = queue[next]!;
+      if (next > 0 && this.#isElsewhere(candidate.pc)) continue;
+      const run = scan(candidate.pc, this.#code);
+      if (run.instructions === 0) continue;
+      leaders.lead(candidate, run);
+      instructions += run.instructions;
+      const { terminator } = run;
+      switch (terminator.kind) {
         case 'none':
-          add(run.end);
+          leaders.visit(run.end);
           break;
         case 'relative':
-          add(run.terminator.target);
-          if (run.terminator.call) add(run.end);
+          leaders.visit(terminator.target);
+          if (terminator.call) leaders.visit(run.end);
           break;
         case 'branch':
-          add(run.end);
-          add(run.terminator.target);
+          leaders.visit(run.end);
+          leaders.visit(terminator.target);
           break;
         case 'indirect':
-          if (run.terminator.hint === 'call') add(run.end);
-          if (run.terminator.hint !== 'return') for (const target of this.#code.jumpTargets(lastPc(run))) add(target);
+          if (terminator.hint === 'call') leaders.visit(run.end);
+          if (terminator.hint !== 'return') for (const pc of this.#code.jumpTargets(run.last)) leaders.visit(pc);
           break;
         case 'stop':
           break;
       }
     }
+    const isLeader = (pc: number) => leaders.has(pc);
+    for (const candidate of queue) if (candidate.run) candidate.run = cut(candidate.run, this.#code, isLeader);
+    return leaders;
   }
 
-  #run(pc: number): Run | undefined {
-    let run = this.#runs.get(pc);
-    if (run !== undefined) return run;
-    const scanned = this.#scanned.get(pc);
-    if (scanned === undefined) return undefined;
-    run = cut(scanned, this.#leaders);
-    this.#runs.set(pc, run);
-    return run;
+  #isElsewhere(pc: number): boolean {
+    const part = this.#code.partAt(pc);
+    return part.isElsewhere((pc - part.pc) | 0);
   }
 }
 
@@ -109,27 +106,17 @@ class NodeMaker {
   readonly #isa: Isa;
   readonly #code: CodeView;
   readonly #limits: DiscoveryLimits;
-  readonly #run: (pc: number) => Run | undefined;
+  readonly #leaders: Leaders;
   readonly #nodes: RegionNode[] = [];
-  /** Nodes by address, for each node that an inlined callee returns to. */
-  readonly #known = new Map<number | undefined, Map<number, number>>();
-  /** Results of `inlinedSize` by entry, for each depth. */
-  readonly #sizes: Map<number, number>[] = [];
   readonly #shapeOnly: boolean;
   #instructions = 0;
 
-  constructor(
-    isa: Isa,
-    code: CodeView,
-    limits: DiscoveryLimits,
-    run: (pc: number) => Run | undefined,
-    shapeOnly: boolean,
-  ) {
+  constructor(isa: Isa, code: CodeView, limits: DiscoveryLimits, leaders: Leaders, shapeOnly: boolean) {
     this.#shapeOnly = shapeOnly;
     this.#isa = isa;
     this.#code = code;
     this.#limits = limits;
-    this.#run = run;
+    this.#leaders = leaders;
   }
 
   make(seed: number): RegionNode[] {
@@ -144,22 +131,23 @@ class NodeMaker {
   }
 
   #node(pc: number, context: number | undefined): number | undefined {
-    let known = this.#known.get(context);
-    if (known === undefined) this.#known.set(context, (known = new Map()));
-    const made = known.get(pc);
-    if (made !== undefined) return made;
-    const run = this.#run(pc);
-    if (run === undefined || this.#instructions >= 2 * this.#limits.instructions) return undefined;
-    this.#instructions += run.instructions.length;
+    const leader = this.#leaders.at(pc);
+    if (leader === undefined) return undefined;
+    const made = context === undefined ? leader.node : (leader.copies?.get(context) ?? -1);
+    if (made >= 0) return made;
+    if (this.#instructions >= 2 * this.#limits.instructions) return undefined;
+    const { run } = leader;
+    this.#instructions += run.instructions;
     const index = this.#nodes.length;
-    known.set(pc, index);
+    if (context === undefined) leader.node = index;
+    else (leader.copies ??= new Map()).set(context, index);
     // Its place is taken before its successors are made, which may come back to it.
     this.#nodes.push(undefined as unknown as RegionNode);
     let continuation: number | undefined;
     let ending: Ending;
     const { block, usesModes } = this.#shapeOnly
       ? NOTHING
-      : this.#code.blockOf(run.pc, run.end, () => lift(this.#isa, run));
+      : this.#code.blockOf(run.pc, run.end, () => lift(this.#isa, run, this.#code));
     const terminator = this.#shapeOnly ? run.terminator : afterPasses(run, block);
     switch (terminator.kind) {
       case 'none':
@@ -191,7 +179,7 @@ class NodeMaker {
         if (terminator.hint === 'call' && context === undefined) continuation = this.#node(run.end, undefined);
         const expected: number[] = [];
         if (!isReturn) {
-          for (const target of this.#code.jumpTargets(lastPc(run))) {
+          for (const target of this.#code.jumpTargets(run.last)) {
             const node = this.#node(target, terminator.hint === 'call' ? undefined : context);
             if (node !== undefined) expected.push(node);
           }
@@ -204,7 +192,7 @@ class NodeMaker {
       index,
       pc,
       end: run.end,
-      instructions: run.instructions.length,
+      instructions: run.instructions,
       block,
       usesModes,
       ending,
@@ -216,13 +204,11 @@ class NodeMaker {
 
   /** Instructions of the function at `entry` with all it calls; infinite when that cannot be copied into its caller. */
   #inlinedSize(entry: number, depth: number): number {
-    const sizes = (this.#sizes[depth] ??= new Map());
-    let size = sizes.get(entry);
-    if (size === undefined) {
-      size = this.#sizeOf(entry, depth);
-      sizes.set(entry, size);
-    }
-    return size;
+    const leader = this.#leaders.at(entry);
+    // Code that has not been executed does not return.
+    if (leader === undefined) return Infinity;
+    const sizes = (leader.sizes ??= []);
+    return (sizes[depth] ??= this.#sizeOf(entry, depth));
   }
 
   #sizeOf(entry: number, depth: number): number {
@@ -236,10 +222,10 @@ class NodeMaker {
       queue.push(pc);
     };
     for (let next = 0; next < queue.length; next++) {
-      const run = this.#run(queue[next]!);
+      const run = this.#leaders.at(queue[next]!)?.run;
       // Code that has not been executed is left through an exit.
       if (run === undefined) continue;
-      instructions += run.instructions.length;
+      instructions += run.instructions;
       if (instructions > this.#limits.inlined) return Infinity;
       const { terminator } = run;
       switch (terminator.kind) {
@@ -272,7 +258,7 @@ class NodeMaker {
 }
 
 /** Gives the returns of functions that are called in the region the places they may go back to. */
-function withReturns(nodes: readonly RegionNode[]): RegionNode[] {
+function withReturns(nodes: RegionNode[]): RegionNode[] {
   const continuations = new Map<number, Set<number>>();
   for (const { ending, continuation } of nodes) {
     if (continuation === undefined) continue;
@@ -284,6 +270,7 @@ function withReturns(nodes: readonly RegionNode[]): RegionNode[] {
       else known.add(continuation);
     }
   }
+  if (continuations.size === 0) return nodes;
   const returnsTo = new Map<number, Set<number>>();
   for (const [callee, targets] of continuations) {
     for (const node of functionNodes(nodes, callee)) {

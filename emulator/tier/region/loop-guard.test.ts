@@ -8,6 +8,7 @@ import { Discovery } from './discover.ts';
 import { analyseFlow } from './flow-graph.ts';
 import { type LoopKnowledge, planGuards } from './loop-guard.ts';
 import type { RegionNode } from './node.ts';
+import { wholeCode } from './straight-run.ts';
 
 const CODE = 0x1000;
 const RANGE = { low: 0x8000, high: 0x2_0000 };
@@ -23,13 +24,13 @@ function region(lines: readonly string[]): RegionNode[] {
   }
   const guest = new Uint8Array(2 * CODE);
   guest.set(bytes, CODE);
+  const part = wholeCode(guest.length, (pc) => {
+    const decoded = pc >= CODE && pc < CODE + bytes.length ? riscv64.decode(guest, pc) : undefined;
+    return decoded && riscv64.canonical(decoded);
+  });
   const view = {
-    instruction: (pc: number) => {
-      const decoded = pc >= CODE && pc < CODE + bytes.length ? riscv64.decode(guest, pc) : undefined;
-      return decoded && riscv64.canonical(decoded);
-    },
+    partAt: () => part,
     jumpTargets: () => [],
-    isElsewhere: () => false,
     holdsCall: () => false,
     blockOf: (_pc: number, _end: number, lift: () => RegionNode['block']) => ({
       block: optimize(lift(), CONTEXT),

@@ -1,5 +1,6 @@
 import { PAGE_SIZE, REGIONS_MAX } from '../../layout/memory-map.ts';
 import { assert } from '../../check/assert.ts';
+import { AddressMarks } from './address-marks.ts';
 import type { Dispatcher } from './dispatcher.ts';
 import { Region, type RegionSites } from './region.ts';
 import type { CompiledRegion } from './translate.ts';
@@ -19,6 +20,8 @@ export class RegionTable {
   readonly #mark: (place: number, marked: boolean) => void;
   readonly #dropped: (region: Region) => void;
   readonly #entries = new Map<number, Entry>();
+  /** Of all entries. */
+  readonly entryMarks = new AddressMarks();
   readonly #byIndex: (Region | undefined)[] = [];
   readonly #live = new Set<Region>();
   readonly #free: number[] = [];
@@ -100,6 +103,7 @@ export class RegionTable {
     for (const [position, { pc, inlined }] of code.entries.entries()) {
       if (inlined || (pc !== code.seed && this.#entries.has(pc))) continue;
       this.#entries.set(pc, { region, number: position + 1 });
+      this.entryMarks.add(pc);
       this.#dispatcher.cache(pc, index, position + 1, site.pages);
       this.#mark(site.entries[position]!, true);
     }
@@ -122,6 +126,7 @@ export class RegionTable {
     for (const [position, { pc }] of region.code.entries.entries()) {
       if (this.#entries.get(pc)?.region !== region) continue;
       this.#entries.delete(pc);
+      this.entryMarks.delete(pc);
       this.#dispatcher.forget(pc);
       this.#mark(region.site.entries[position]!, false);
     }
@@ -181,6 +186,8 @@ export class RegionTable {
     assert(bytes === this.#bytes, 'the bytes of live regions are counted');
     for (const [pc, { region, number }] of this.#entries) {
       assert(region.live && region.code.entries[number - 1]?.pc === pc, 'an entry leads to a live region');
+      const page = Math.floor(pc / PAGE_SIZE) * PAGE_SIZE;
+      assert(this.entryMarks.inPage(page)?.[pc - page] === 1, 'entries are marked');
     }
   }
 

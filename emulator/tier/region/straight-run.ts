@@ -1,21 +1,31 @@
+import type { Block } from '../../ir/block.ts';
 import { Builder } from '../../ir/builder.ts';
-import type { Block, Op } from '../../ir/block.ts';
-import { opRow } from '../../ir/op.ts';
-import type { Decoded, Instruction, Isa } from '../../isa/instruction.ts';
-import { regionMode } from './mode.ts';
+import type { Decoded, Isa } from '../../isa/instruction.ts';
+import { factsOf, type InstructionFacts, jumpsTo, NONE, STOP, type Terminator } from './instruction-facts.ts';
 
 /** What the search for regions may look at. */
 export interface CodeView {
-  /** The instruction at a guest address that has been executed before, as executed (`Isa.canonical`); undefined stops discovery there. */
-  instruction(pc: number): Decoded | undefined;
+  /** The part of the code that an address is in. */
+  partAt(pc: number): CodePart;
   /** Guest addresses that the indirect jump at `pc` has been seen to go to. */
   jumpTargets(pc: number): readonly number[];
-  /** Whether another region begins there, which is left to it; the seed is never asked for. */
-  isElsewhere(pc: number): boolean;
   /** Helpers that regions call. */
   holdsCall(helper: string): boolean;
   /** The block of guest bytes [pc, end) after the passes; what `lift` gives is it before them. */
   blockOf(pc: number, end: number, lift: () => Block): LiftedBlock;
+}
+
+/** Guest code that lies together, such as a page. Offsets are in bytes from its beginning. */
+export interface CodePart {
+  /** The guest address of its beginning. */
+  readonly pc: number;
+  readonly size: number;
+  /** The instruction at an offset, if it has been executed before; undefined stops discovery there. */
+  instruction(offset: number): InstructionFacts | undefined;
+  /** The same as executed (`Isa.canonical`). */
+  decoded(offset: number): Decoded;
+  /** Whether another region begins there, which is left to it; the seed is never asked for. */
+  isElsewhere(offset: number): boolean;
 }
 
 export interface LiftedBlock {
@@ -28,83 +38,93 @@ export interface LiftedBlock {
 export interface Run {
   readonly pc: number;
   readonly end: number;
-  readonly instructions: readonly Decoded[];
+  readonly instructions: number;
+  /** The address of the last instruction. */
+  readonly last: number;
   /** The terminator, if the last instruction has one. */
   readonly terminator: Terminator;
 }
 
-export type Terminator =
-  | { readonly kind: 'none' }
-  | { readonly kind: 'stop' }
-  | { readonly kind: 'relative'; readonly target: number; readonly call: boolean }
-  | { readonly kind: 'branch'; readonly target: number }
-  | { readonly kind: 'indirect'; readonly hint: 'none' | 'call' | 'return' };
-
-interface RowShape {
-  readonly held: boolean;
-  readonly terminates: boolean;
-  /** It ends by a jump to the instruction behind it, which is fetched anew: a fence. */
-  readonly continues: boolean;
-  /** Helpers that it calls. */
-  readonly calls: readonly string[];
-}
-
 /** Instructions in one block, so that straight-line code of any length stays bounded. */
 const LONGEST_BLOCK = 256;
-const NONE: Terminator = { kind: 'none' };
-const STOP: Terminator = { kind: 'stop' };
-const NOT_HELD: RowShape = { held: false, terminates: false, continues: false, calls: [] };
 
-/** Caches, by row, what can be told of an instruction without its operands. */
-const shapes = new Map<Instruction, RowShape>();
-/** Caches what instructions do as terminators; targets are relative to their addresses. */
-const terminators = new WeakMap<Decoded, Terminator>();
+/** Code in one part that begins at guest address 0, of which only a region is made. `decode` gives instructions as executed. */
+export function wholeCode(size: number, decode: (pc: number) => Decoded | undefined): CodePart {
+  return {
+    pc: 0,
+    size,
+    instruction: (pc) => {
+      const decoded = decode(pc);
+      return decoded && factsOf(decoded);
+    },
+    decoded: (pc) => decode(pc)!,
+    isElsewhere: () => false,
+  };
+}
 
 /** The straight-line run from `pc` up to and with a terminator, or up to where another region begins. */
 export function scan(pc: number, code: CodeView): Run {
-  const instructions: Decoded[] = [];
-  let at = pc;
+  let part = code.partAt(pc);
+  // An integer for V8 too, which the difference of two addresses is not.
+  let offset = (pc - part.pc) | 0;
+  let instructions = 0;
+  let length = 0;
+  let terminator = NONE;
   for (;;) {
-    if (at !== pc && code.isElsewhere(at)) return { pc, end: at, instructions, terminator: NONE };
-    if (instructions.length >= LONGEST_BLOCK) return { pc, end: at, instructions, terminator: NONE };
-    const decoded = code.instruction(at);
-    if (decoded === undefined) return { pc, end: at, instructions, terminator: STOP };
-    const shape = rowShape(decoded, code);
-    if (!shape.held) return { pc, end: at, instructions, terminator: STOP };
-    instructions.push(decoded);
-    const start = at;
-    at += decoded.length;
-    if (shape.terminates && !shape.continues)
-      return { pc, end: at, instructions, terminator: terminatorAt(start, decoded) };
+    if (offset >= part.size) {
+      const at = part.pc + offset;
+      part = code.partAt(at);
+      offset = (at - part.pc) | 0;
+    }
+    if (instructions > 0 && part.isElsewhere(offset)) break;
+    if (instructions >= LONGEST_BLOCK) break;
+    const facts = part.instruction(offset);
+    if (facts === undefined || !facts.held || (facts.calls.length > 0 && !holdsAll(facts.calls, code))) {
+      terminator = STOP;
+      break;
+    }
+    length = facts.length;
+    offset += length;
+    instructions++;
+    if (facts.terminator !== undefined) {
+      terminator = terminatorAt(part.pc + offset - length, facts.terminator);
+      break;
+    }
     // What it did may have changed what the rest is made for.
-    if (shape.calls.length > 0) return { pc, end: at, instructions, terminator: NONE };
+    if (facts.calls.length > 0) break;
   }
+  const end = part.pc + offset;
+  return { pc, end, instructions, last: end - length, terminator };
 }
 
-/** The run up to the first address of `leaders` behind its beginning. */
-export function cut(run: Run, leaders: ReadonlySet<number>): Run {
-  const { pc, instructions } = run;
-  let at = pc;
-  for (let count = 0; count < instructions.length; count++) {
-    if (count > 0 && leaders.has(at)) {
-      return { pc, end: at, instructions: instructions.slice(0, count), terminator: NONE };
+/** The run up to the first address behind its beginning that is a leader's. */
+export function cut(run: Run, code: CodeView, isLeader: (pc: number) => boolean): Run {
+  const { pc } = run;
+  let part = code.partAt(pc);
+  let offset = (pc - part.pc) | 0;
+  let length = 0;
+  for (let instructions = 0; instructions < run.instructions; instructions++) {
+    if (offset >= part.size) {
+      const at = part.pc + offset;
+      part = code.partAt(at);
+      offset = (at - part.pc) | 0;
     }
-    at += instructions[count]!.length;
+    const at = part.pc + offset;
+    if (instructions > 0 && isLeader(at)) return { pc, end: at, instructions, last: at - length, terminator: NONE };
+    length = part.instruction(offset)!.length;
+    offset += length;
   }
   // Where an instruction that cannot be translated follows there may be a leader too, of a run that has none.
   return run;
 }
 
-/** The address of the last instruction. */
-export function lastPc(run: Run): number {
-  return run.end - run.instructions.at(-1)!.length;
-}
-
 /** The IR of a run. */
-export function lift(isa: Isa, run: Run): Block {
+export function lift(isa: Isa, run: Run, code: CodeView): Block {
   const builder = new Builder(isa.name);
   let pc = run.pc;
-  for (const { row, length, operands } of run.instructions) {
+  while (pc < run.end) {
+    const part = code.partAt(pc);
+    const { row, length, operands } = part.decoded((pc - part.pc) | 0);
     builder.beginInstruction(BigInt(pc), length);
     row.lift(builder, operands);
     pc += length;
@@ -123,50 +143,17 @@ export function afterPasses(run: Run, block: Block): Terminator {
     return last.name === 'jump_rel' ? { kind: 'relative', target: terminator.target, call: false } : NONE;
   }
   if (terminator.kind === 'indirect' && last.name === 'jump_rel') {
-    return { kind: 'relative', target: lastPc(run) + Number(last.displacement), call: terminator.hint === 'call' };
+    return { kind: 'relative', target: run.last + Number(last.displacement), call: terminator.hint === 'call' };
   }
   return terminator;
 }
 
-function liftOne({ row, length, operands }: Decoded): Block {
-  const builder = new Builder('region');
-  builder.beginInstruction(0n, length);
-  row.lift(builder, operands);
-  return builder.block;
+function holdsAll(calls: readonly string[], code: CodeView): boolean {
+  return calls.every((helper) => code.holdsCall(helper));
 }
 
-function rowShape(decoded: Decoded, code: CodeView): RowShape {
-  let shape = shapes.get(decoded.row);
-  if (shape === undefined) {
-    const { ops } = liftOne(decoded);
-    const continues = jumpsTo(ops, decoded.length);
-    const calls = ops.flatMap(({ name, helper }) => (name === 'call' ? [helper!] : []));
-    shape = {
-      held: regionMode(ops, 0, ops.length, false, () => true) !== 'none',
-      terminates: opRow(ops.at(-1)!.name).terminator === true,
-      continues,
-      calls,
-    };
-    shapes.set(decoded.row, shape);
-  }
-  if (shape.calls.length === 0) return shape;
-  return shape.calls.every((helper) => code.holdsCall(helper)) ? shape : NOT_HELD;
-}
-
-/** Whether a block ends by a jump to a known address. */
-function jumpsTo(ops: readonly Op[], pc: number): boolean {
-  const last = ops.at(-1);
-  if (last?.name !== 'jump') return false;
-  const target = ops[last.args[0]!]!;
-  return target.name === 'const' && Number(BigInt.asIntN(64, target.bits!)) === pc;
-}
-
-function terminatorAt(pc: number, decoded: Decoded): Terminator {
-  let terminator = terminators.get(decoded);
-  if (terminator === undefined) {
-    terminator = relativeTerminator(decoded);
-    terminators.set(decoded, terminator);
-  }
+/** A terminator whose targets are relative to an address. */
+function terminatorAt(pc: number, terminator: Terminator): Terminator {
   switch (terminator.kind) {
     case 'relative':
       return { kind: 'relative', target: pc + terminator.target, call: terminator.call };
@@ -174,19 +161,5 @@ function terminatorAt(pc: number, decoded: Decoded): Terminator {
       return { kind: 'branch', target: pc + terminator.target };
     default:
       return terminator;
-  }
-}
-
-function relativeTerminator(decoded: Decoded): Terminator {
-  const op = liftOne(decoded).ops.at(-1)!;
-  switch (op.name) {
-    case 'jump_rel':
-      return { kind: 'relative', target: Number(op.displacement), call: op.hint === 'call' };
-    case 'branch':
-      return { kind: 'branch', target: Number(op.displacement) };
-    case 'jump':
-      return { kind: 'indirect', hint: op.hint ?? 'none' };
-    default:
-      return STOP;
   }
 }

@@ -16,8 +16,10 @@ import { type CodeSource, NOWHERE } from '../code-space.ts';
 import { exactFloat } from '../host-imports.ts';
 import type { RuntimeOptions } from '../runtime.ts';
 import type { TlbImports } from '../second-level.ts';
+import type { AddressMarks } from './address-marks.ts';
 import type { AddressSampler } from './address-sampler.ts';
-import { type CodePage, MOST_PAGES, recordsImport } from './code-page.ts';
+import { type CodePage, recordsImport } from './code-page.ts';
+import { CodeReader, type ReadableCode, ReadablePages } from './code-reader.ts';
 import { type CodeStore, isSource, sourceOf, type StoredCode } from './code-store.ts';
 import { Discovery, type DiscoveryLimits } from './discover.ts';
 import type { RegionNode } from './node.ts';
@@ -27,25 +29,18 @@ import type { LiftedBlock } from './straight-run.ts';
 import { type CompiledRegion, type Present, rangesOf, type TranslationOptions, translateRegion } from './translate.ts';
 
 /** What translation looks at and reports to. */
-export interface TranslatorOptions extends RuntimeOptions {
-  readonly code: CodeSource;
-  /** As the ISA's `decodeExecuted`, which is called unless given. */
-  readonly decodeExecuted?: Isa['decodeExecuted'];
+export interface TranslatorOptions extends RuntimeOptions, ReadableCode {
   /** The slow paths behind address translation. */
   readonly tlb?: TlbImports;
   /** Calls helper `index` of the ISA; regions leave such instructions to the interpreter unless given. */
   readonly helper?: (index: number) => number;
-  /** Linear address of the decoded records of the page around a place. */
-  readonly recordsOf: (place: number) => number;
-  /** The same, but lets a page have records that has none. */
+  /** As `recordsOf`, but lets a page have records that has none. */
   readonly admitPage: (place: number) => number;
   readonly limits: DiscoveryLimits;
   /** Names of passes to leave out; all when `passes` is false. */
   readonly disabledPasses?: ReadonlySet<string>;
   readonly passes: boolean;
   readonly guardGain: number;
-  /** Whether a guest instruction may be translated: usually, whether it has been executed before. */
-  readonly mayTranslate: (pc: number) => boolean;
   readonly jumpTargets: (pc: number) => readonly number[];
   /** Guest bytes [address, address + bytes) in a page with decoded code were written. */
   readonly codeWritten: (address: number, bytes: number) => void;
@@ -84,8 +79,7 @@ interface ModeValues {
   readonly context: PassContext;
 }
 
-/** Instructions and blocks remembered; then they are forgotten and begun anew. */
-const MOST_DECODED = 50_000;
+/** Blocks remembered; then they are forgotten and begun anew. */
 const MOST_BLOCKS = 10_000;
 
 /** Switch guards of loops, their copies, windows of floating-point checks and copies of bytes as one off by name, as passes are. */
@@ -117,8 +111,7 @@ export class Translator {
   readonly #state: DataView<ArrayBuffer>;
   /** What regions import. */
   readonly #env: WebAssembly.ModuleImports;
-  readonly #decodeExecuted: Isa['decodeExecuted'];
-  readonly #decoded = new Map<number, Decoded>();
+  readonly #reader: CodeReader;
   readonly #blocks = new Map<number, LiftedBlock & { readonly end: number; readonly modes: string }>();
   readonly #pageCaches: PageCachePlaces;
   #lastModes: ModeValues | undefined = undefined;
@@ -139,7 +132,7 @@ export class Translator {
     this.#addresses = addresses;
     this.#store = store;
     this.#options = options;
-    this.#decodeExecuted = options.decodeExecuted ?? isa.decodeExecuted;
+    this.#reader = new CodeReader(isa, options);
     this.#code = options.code;
     this.#pageCaches = new PageCachePlaces(options.firstPageCache);
     this.#state = new DataView(buffer, STATE, STATE_SIZE);
@@ -158,33 +151,7 @@ export class Translator {
 
   /** The instruction at a guest address as executed, whether it may be translated or not. */
   decode(pc: number): Decoded | undefined {
-    const place = this.#code.placeOf(pc);
-    if (place === NOWHERE) return undefined;
-    const known = this.#decoded.get(place);
-    if (known !== undefined) return known;
-    const runsOn = !this.#code.contiguous && (place % PAGE_SIZE) + this.#isa.maximumLength > PAGE_SIZE;
-    if (runsOn) return this.#decodeAtEnd(pc, place);
-    const decoded = this.#decodeExecuted(this.#code.bytes, place);
-    if (decoded === undefined) return undefined;
-    if (this.#decoded.size >= MOST_DECODED) this.#decoded.clear();
-    this.#decoded.set(place, decoded);
-    return decoded;
-  }
-
-  /** The instruction near the end of a page, whose last bytes may be anywhere. */
-  #decodeAtEnd(pc: number, place: number): Decoded | undefined {
-    const { bytes } = this.#code;
-    const inFirst = PAGE_SIZE - (place % PAGE_SIZE);
-    const alone = this.#isa.decodeExecuted(bytes.subarray(place, place + inFirst), 0);
-    if (alone !== undefined) return alone;
-    const second = this.#code.placeOf(pc + inFirst);
-    // A page without records is not watched: neither stores to it nor another page in its place would be noticed.
-    if (second === NOWHERE || this.#options.recordsOf(second) === 0) return undefined;
-    const { maximumLength } = this.#isa;
-    const whole = Uint8Array.from({ length: maximumLength }, (_, at) =>
-      at < inFirst ? bytes[place + at]! : bytes[second + at - inFirst]!,
-    );
-    return this.#isa.decodeExecuted(whole, 0);
+    return this.#reader.decode(pc);
   }
 
   /** Gives an instruction its slow paths in line from now on. */
@@ -192,17 +159,17 @@ export class Translator {
     this.#refused.add(pc);
   }
 
-  /** The region that would begin at a guest address. `isElsewhere`: see CodeView; nowhere unless given. */
-  discovery(seed: number, isElsewhere: (pc: number) => boolean = () => false): Discovery {
-    const { mayTranslate, jumpTargets, limits } = this.#options;
-    const pages = new PageLimit(this.#code.contiguous ? Infinity : MOST_PAGES);
-    const modes = this.#modeValues();
+  /** The region that would begin at a guest address. `elsewhere`: where other regions begin, which code is left to; nowhere unless given. */
+  discovery(seed: number, elsewhere?: AddressMarks): Discovery {
+    const { jumpTargets, limits } = this.#options;
+    const pages = new ReadablePages(this.#reader, elsewhere);
+    let modes: ModeValues | undefined;
     const view = {
-      instruction: (pc: number) => (mayTranslate(pc) && pages.admit(pc) ? this.decode(pc) : undefined),
+      partAt: (pc: number) => pages.partAt(pc),
       jumpTargets,
       holdsCall: (name: string) => this.#options.helper !== undefined && this.#isa.helpers[name]!.straight === true,
-      isElsewhere,
-      blockOf: (pc: number, end: number, lift: () => Block) => this.#blockOf(pc, end, modes, lift),
+      blockOf: (pc: number, end: number, lift: () => Block) =>
+        this.#blockOf(pc, end, (modes ??= this.#modeValues()), lift),
     };
     return new Discovery(this.#isa, view, seed, limits);
   }
@@ -340,10 +307,16 @@ export class Translator {
     return compiled;
   }
 
-  /** Code or modes may have changed: nothing decoded or lifted before is to be used again. */
+  /** Code may have changed: nothing decoded or lifted before is to be used again. */
   forget(): void {
-    this.#decoded.clear();
+    this.#reader.known.forgetAll();
     this.#blocks.clear();
+  }
+
+  /** The same where only code of [place, place + length) has. */
+  forgetCode(place: number, length: number): void {
+    this.#reader.known.forget(place, length);
+    if (this.#blocks.size > 0) this.#blocks.clear();
   }
 
   /** Regions that overlap, and the same one made anew, share the work on their blocks. */
@@ -429,29 +402,6 @@ function recordsOf(pages: readonly CodePage[]): WebAssembly.ModuleImports {
   for (const [at, { records }] of pages.entries())
     globals[recordsImport(at)] = new WebAssembly.Global({ value: 'i32' }, records);
   return globals;
-}
-
-/** Admits addresses in a limited number of pages. */
-class PageLimit {
-  readonly #most: number;
-  readonly #pages = new Set<number>();
-  #last = -1;
-
-  constructor(most: number) {
-    this.#most = most;
-  }
-
-  admit(pc: number): boolean {
-    const page = Math.floor(pc / PAGE_SIZE);
-    // Mostly that of the instruction before.
-    if (page === this.#last) return true;
-    if (!this.#pages.has(page)) {
-      if (this.#pages.size >= this.#most) return false;
-      this.#pages.add(page);
-    }
-    this.#last = page;
-    return true;
-  }
 }
 
 function noFloat(): void {
