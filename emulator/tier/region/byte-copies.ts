@@ -60,7 +60,7 @@ const NONE: Copies = { ofStore: new Map(), ofLoad: new Map() };
  */
 export function copiesOf(block: Block, checkOf: CheckOf, loadsMayWrite = false): Copies {
   const { ops } = block;
-  if (!mayCopy(ops)) return NONE;
+  if (!mayCopy(block)) return NONE;
   const places = placesOf(block);
   const ofStore = new Map<Op, Copy>();
   const ofLoad = new Map<Op, Copy[]>();
@@ -100,9 +100,12 @@ export function copiesOf(block: Block, checkOf: CheckOf, loadsMayWrite = false):
 }
 
 /** Whether it is worth looking: most blocks have no two such stores. */
-function mayCopy(ops: readonly Op[]): boolean {
+export function mayCopy({ ops }: Block): boolean {
   let stores = 0;
-  for (const { name, args } of ops) if (name === 'store' && ops[args[1]!]!.name === 'load') stores++;
+  for (let index = 0; index < ops.length; index++) {
+    const op = ops[index]!;
+    if (op.name === 'store' && ops[op.args[1]!]!.name === 'load') stores++;
+  }
   return stores > 1;
 }
 

@@ -20,20 +20,24 @@ interface Read {
 /** The code of a block's copies: all bytes are read behind the check of the first load and written behind that of the first store. */
 export class ByteCopyCode {
   #copies: Copies | undefined;
-  readonly #reads = new Map<Copy, Read>();
+  #reads: Map<Copy, Read> | undefined = undefined;
   /** Copies that their first store has made, with the i32 local that is 0 when it has not. */
-  readonly #made = new Map<Copy, number | undefined>();
+  #made: Map<Copy, number | undefined> | undefined = undefined;
 
   /** Begins a block, and frees what the one before needed. */
   begin(fn: FunctionBuilder, copies: Copies | undefined): void {
-    for (const { value, served } of this.#reads.values()) {
+    if (this.#copies !== undefined) this.#free(fn);
+    this.#copies = copies === undefined || copies.ofStore.size === 0 ? undefined : copies;
+  }
+
+  #free(fn: FunctionBuilder): void {
+    for (const { value, served } of this.#reads?.values() ?? []) {
       fn.freeLocal(value);
       if (served !== undefined) fn.freeLocal(served);
     }
-    for (const local of this.#made.values()) if (local !== undefined) fn.freeLocal(local);
-    this.#reads.clear();
-    this.#made.clear();
-    this.#copies = copies;
+    for (const local of this.#made?.values() ?? []) if (local !== undefined) fn.freeLocal(local);
+    this.#reads = undefined;
+    this.#made = undefined;
   }
 
   /** Whether a load is the first of a copy. */
@@ -57,29 +61,29 @@ export class ByteCopyCode {
       fn.load(whole.load, { offset: moved(fn, offset + copy.loadDistance), align: 1 });
       fn.localSet(value);
       if (open !== undefined) fn.end(open);
-      this.#reads.set(copy, { value, served });
+      (this.#reads ??= new Map()).set(copy, { value, served });
     }
   }
 
   /** Whether a store is the first of a copy that was read. */
   writes(store: Op): boolean {
     const copy = this.#copies?.ofStore.get(store);
-    return copy?.store === store && this.#reads.has(copy);
+    return copy?.store === store && this.#reads?.has(copy) === true;
   }
 
   /** Writes what a copy has read; it has been, and can be, for sure. Pops the i32 to which `offset` must be added for the first store's address. */
   write(fn: FunctionBuilder, store: Op, offset: number): void {
     const copy = this.#copies!.ofStore.get(store)!;
     const place = moved(fn, offset + copy.storeDistance);
-    fn.localGet(this.#reads.get(copy)!.value);
+    fn.localGet(this.#reads!.get(copy)!.value);
     fn.store(WHOLE[copy.bytes].store, { offset: place, align: 1 });
-    this.#made.set(copy, undefined);
+    (this.#made ??= new Map()).set(copy, undefined);
   }
 
   /** The same where it may be that one of both could not be done as one. `address`: local, i32, 0 where there is none. */
   writeIf(fn: FunctionBuilder, store: Op, address: number, offset: number): void {
     const copy = this.#copies!.ofStore.get(store)!;
-    const { served } = this.#reads.get(copy)!;
+    const { served } = this.#reads!.get(copy)!;
     const made = fn.takeLocal(ValType.i32);
     fn.localGet(address);
     if (served !== undefined) {
@@ -92,7 +96,7 @@ export class ByteCopyCode {
     fn.localGet(address);
     this.write(fn, store, offset);
     fn.end(open);
-    this.#made.set(copy, made);
+    (this.#made ??= new Map()).set(copy, made);
   }
 
   /** Writes a store's code for where the first of its copy may not have written its bytes. */
@@ -109,7 +113,7 @@ export class ByteCopyCode {
   /** Whether a store's bytes have been written by the first of its copy: for sure, or where a local is not 0. */
   isMade(store: Op): boolean | number {
     const copy = this.#copies?.ofStore.get(store);
-    return copy !== undefined && this.#made.has(copy) && (this.#made.get(copy) ?? true);
+    return copy !== undefined && this.#made?.has(copy) === true && (this.#made.get(copy) ?? true);
   }
 }
 

@@ -79,6 +79,11 @@ export class CodeStore {
     }
     while (versions.length > VERSIONS) this.#forget(versions.pop()!.code);
     this.#bySeed.set(code.seed, versions);
+    if (this.#bytes > this.#capacity) this.#makeRoom();
+  }
+
+  /** Gives up the oldest. */
+  #makeRoom(): void {
     for (const [seed, oldest] of this.#bySeed) {
       if (this.#bytes <= this.#capacity) break;
       for (const { code: gone } of oldest) this.#forget(gone);
@@ -150,6 +155,7 @@ export class CodeStore {
     if (this.#warm.has(code)) return;
     this.#warm.set(code, module);
     this.#warmBytes += costOf(code);
+    if (this.#warmBytes <= this.#warmCapacity) return;
     for (const oldest of this.#warm.keys()) {
       if (this.#warmBytes <= this.#warmCapacity) break;
       this.counters.cooled++;
@@ -194,10 +200,16 @@ export class CodeStore {
 }
 
 /** Guest pages of a region's code. */
-function pagesOf({ ranges }: CompiledRegion): Set<number> {
-  const pages = new Set<number>();
-  for (const [low, high] of ranges)
-    for (let page = Math.floor(low / PAGE_SIZE) * PAGE_SIZE; page < high; page += PAGE_SIZE) pages.add(page);
+function pagesOf({ ranges }: CompiledRegion): readonly number[] {
+  const pages: number[] = [];
+  let last = -Infinity;
+  // Ranges ascend.
+  for (const [low, high] of ranges) {
+    for (let page = Math.floor(low / PAGE_SIZE) * PAGE_SIZE; page < high; page += PAGE_SIZE) {
+      if (page > last) pages.push(page);
+      last = Math.max(last, page);
+    }
+  }
   return pages;
 }
 
@@ -214,6 +226,7 @@ function sumOfCosts(codes: Iterable<CompiledRegion>): number {
 
 /** The guest bytes [low, high) of each range, one after the other. */
 export function sourceOf(guest: Uint8Array, ranges: readonly (readonly [number, number])[]): Uint8Array<ArrayBuffer> {
+  if (ranges.length === 1) return guest.slice(ranges[0]![0], ranges[0]![1]);
   const source = new Uint8Array(ranges.reduce((sum, [low, high]) => sum + high - low, 0));
   let at = 0;
   for (const [low, high] of ranges) {

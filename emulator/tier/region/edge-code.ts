@@ -1,4 +1,5 @@
 import { assert } from '../../check/assert.ts';
+import type { Block } from '../../ir/block.ts';
 import { STATE } from '../../layout/memory-map.ts';
 import { StateOffset } from '../../layout/state.ts';
 import type { FunctionBuilder, Label } from '../../wasm/function.ts';
@@ -26,14 +27,14 @@ export interface EdgeFrame {
   readonly status: number;
   readonly target: number;
   readonly budget: number;
-  /** An instruction that regions do not hold is left to the interpreter without more ado. */
-  readonly leavesQuietly: boolean;
+  /** Accesses have their slow paths in line: behind address translation. */
+  readonly slowPaths: boolean;
   /** Where a node leaves the region to. */
-  readonly exitOf: (node: number) => Label;
-  readonly newExit: (exit: Exit) => number;
+  exitOf(node: number): Label;
+  newExit(exit: Exit): number;
   /** Writes a node, and what hangs on it, where control arrives. */
-  readonly writeNode: (node: number) => void;
-  readonly leaveWhenChanged: (node: RegionNode) => void;
+  writeNode(node: number): void;
+  leaveWhenChanged(node: RegionNode): void;
 }
 
 /** Writes how control goes on behind nodes, and how they are paid for. */
@@ -59,7 +60,7 @@ export class EdgeCode {
     const { ending } = node;
     switch (ending.kind) {
       case 'goto':
-        if (node.block.ops.some(({ name }) => name === 'call')) {
+        if (callsHelper(node.block)) {
           registers.flush();
           this.#frame.leaveWhenChanged(node);
         }
@@ -69,7 +70,7 @@ export class EdgeCode {
         this.#branch(node, ending.taken, ending.fallThrough);
         break;
       case 'leave':
-        if (this.#frame.leavesQuietly) {
+        if (this.#frame.slowPaths) {
           // The interpreter does it, and comes back by itself: behind translation such instructions are frequent.
           this.#go(node, { exit: ending.pc });
           break;
@@ -92,11 +93,13 @@ export class EdgeCode {
     assert(ending.kind === 'jump', 'the node ends in a jump');
     fn.localSet(this.#frame.target);
     this.#frame.registers.flush();
-    const cases: { pc: number; go: () => void }[] = [];
     const to = ending.expected === undefined ? ending.known : [ending.expected];
-    for (const each of to)
-      cases.push({ pc: this.#frame.nodes[each]!.pc, go: () => this.#branchOff(node, { node: each }) });
-    emitSwitch(fn, this.#frame.target, cases);
+    if (to.length > 0) {
+      const cases: { pc: number; go: () => void }[] = [];
+      for (const each of to)
+        cases.push({ pc: this.#frame.nodes[each]!.pc, go: () => this.#branchOff(node, { node: each }) });
+      emitSwitch(fn, this.#frame.target, cases);
+    }
     this.#giveBack(node);
     fn.i32Const(0);
     fn.localGet(this.#frame.target);
@@ -223,5 +226,13 @@ export class EdgeCode {
 }
 
 function lastInstruction({ block }: RegionNode): number {
-  return Number(BigInt.asIntN(64, block.ops.findLast(({ name }) => name === 'insn')!.pc!));
+  const { ops } = block;
+  let last = ops.length - 1;
+  while (ops[last]!.name !== 'insn') last--;
+  return Number(BigInt.asIntN(64, ops[last]!.pc!));
+}
+
+function callsHelper({ ops }: Block): boolean {
+  for (let index = 0; index < ops.length; index++) if (ops[index]!.name === 'call') return true;
+  return false;
 }

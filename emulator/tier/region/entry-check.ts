@@ -1,25 +1,21 @@
 import { FloatFlag } from '../../bits/float-format.ts';
-import { PAGE_SIZE, STATE, TLB_ENTRIES, TLB_ENTRY_SIZE, TlbEntry } from '../../layout/memory-map.ts';
+import { Effect, effects } from '../../pass/effects.ts';
+import { PAGE_SIZE, STATE, TLB, TLB_ENTRIES, TLB_ENTRY_SIZE, TlbEntry } from '../../layout/memory-map.ts';
 import { StateOffset } from '../../layout/state.ts';
 import { BranchHint, type FunctionBuilder, type Label } from '../../wasm/function.ts';
 import { Status } from './status.ts';
-import type { Circumstances } from './translate.ts';
-
-/** A page that has to be where it was. */
-export interface PageCheck {
-  /** Guest address. */
-  readonly pc: number;
-  /** The global that holds the address of its decoded records. */
-  readonly records: number;
-}
+import type { RegionNode } from './node.ts';
+import type { Circumstances, Present } from './translate.ts';
 
 /**
- * Code that returns at once when modes, flags or pages are not those that the region was made for. `scratch`: an i32 local.
+ * Code that returns at once when modes, flags or pages are not those that the region was made for. `pages`: guest addresses; `records`: for each page
+ * that has to be where it was, the global with the address of its decoded records; `scratch`: an i32 local.
  */
 export function writeEntryCheck(
   fn: FunctionBuilder,
   { modes, inexactAccrued }: Circumstances,
-  pages: readonly PageCheck[],
+  pages: readonly number[],
+  records: readonly number[],
   scratch: number,
 ): void {
   for (const [offset, value] of modes) {
@@ -29,7 +25,8 @@ export function writeEntryCheck(
     fn.op('i32.ne');
     refuse(fn);
   }
-  for (const { pc, records } of pages) {
+  for (let at = 0; at < records.length; at++) {
+    const pc = pages[at]!;
     fn.i32Const(0);
     fn.load('i32.load', { offset: STATE + StateOffset.fetchTlb });
     fn.localTee(scratch);
@@ -39,7 +36,7 @@ export function writeEntryCheck(
     fn.op('i64.ne');
     fn.localGet(scratch);
     fn.load('i32.load', { offset: entry + TlbEntry.code });
-    fn.globalGet(records);
+    fn.globalGet(records[at]!);
     fn.op('i32.ne');
     fn.op('i32.or');
     refuse(fn);
@@ -97,6 +94,22 @@ export function leaveWhenChanged(
   fn.localSet(status);
   fn.br(exit);
   fn.end(changed);
+}
+
+/** What of the circumstances matters to nodes. */
+export function neededOf({ modes, inexactAccrued, pageCaches }: Present, nodes: readonly RegionNode[]): Circumstances {
+  const needed: (readonly [number, number])[] = [];
+  if (nodes.some(({ usesModes }) => usesModes)) needed.push(...modes);
+  if (pageCaches !== undefined) needed.push([StateOffset.dataTlb, TLB]);
+  return { modes: needed, inexactAccrued: inexactAccrued && usesFloat(nodes) };
+}
+
+function usesFloat(nodes: readonly RegionNode[]): boolean {
+  for (const { block } of nodes) {
+    const { ops } = block;
+    for (let index = 0; index < ops.length; index++) if ((effects(ops[index]!) & Effect.flags) !== 0) return true;
+  }
+  return false;
 }
 
 /** Byte offset of a page's entry in its table of the first level. */

@@ -17,9 +17,9 @@ export interface GuardedFrame {
   /** Most instructions to the next look at the budget. */
   readonly longest: number;
   /** Code that leaves for a loop's head when the budget may not last to the next look. */
-  readonly leaveWhenSpent: (header: number) => void;
+  leaveWhenSpent(header: number): void;
   /** Code that pops a condition and gives the first instruction of a loop back when it holds. */
-  readonly refuseIf: (header: number) => void;
+  refuseIf(header: number): void;
   /** Local: the TLB table for loads and stores; undefined where guest addresses are not translated. */
   readonly table: number | undefined;
 }
@@ -48,19 +48,23 @@ export class GuardedLoops {
   /** Local: what the budget comes down to by turns that are done without a look at it; of loops that count their turns. */
   readonly #stop: number;
   readonly #labels = new Map<number, { readonly exit: Label; readonly again: Label }>();
-  readonly #behind = new Set<number>();
+  #behind: Set<number> | undefined = undefined;
   /** Behind address translation, of the loop that is being written: the local that leads from guest to linear addresses, by access. */
-  #addendOf: ReadonlyMap<Op, number> = new Map();
+  #addendOf: ReadonlyMap<Op, number> | undefined = undefined;
 
   constructor(fn: FunctionBuilder, graph: FlowGraph, guards: ReadonlyMap<number, LoopGuard>, frame: GuardedFrame) {
     this.#fn = fn;
     this.#graph = graph;
     this.#guards = guards;
     this.#frame = frame;
-    this.#rest = guards.size === 0 ? frame.budget : fn.local(ValType.i32);
-    this.#stop = [...guards.values()].some(({ count }) => count !== undefined) ? fn.local(ValType.i32) : frame.budget;
-    if (frame.table !== undefined)
-      for (const header of guards.keys()) for (const node of this.behind(header)) this.#behind.add(node);
+    this.#rest = frame.budget;
+    this.#stop = frame.budget;
+    if (guards.size === 0) return;
+    this.#rest = fn.local(ValType.i32);
+    if ([...guards.values()].some(({ count }) => count !== undefined)) this.#stop = fn.local(ValType.i32);
+    if (frame.table === undefined) return;
+    this.#behind = new Set();
+    for (const header of guards.keys()) for (const node of this.behind(header)) this.#behind.add(node);
   }
 
   /** The nodes that control can only come to through a loop but that are not in it, of those that its nodes dominate at once, in order. */
@@ -75,12 +79,12 @@ export class GuardedLoops {
 
   /** Whether a node comes behind a loop that is there twice. */
   isBehind(node: number): boolean {
-    return this.#behind.has(node);
+    return this.#behind?.has(node) === true;
   }
 
   /** Behind address translation: the local with the addend of an access, where the guard knows its page. */
   addendOf(op: Op): number | undefined {
-    return this.#addendOf.get(op);
+    return this.#addendOf?.get(op);
   }
 
   /** The guard of the loop that has its head at a node. */
@@ -90,7 +94,7 @@ export class GuardedLoops {
 
   /** The guard of the loop around a node. */
   around(node: number): LoopGuard | undefined {
-    return this.#guards.get(this.#graph.innermost[node]!);
+    return this.#guards.size === 0 ? undefined : this.#guards.get(this.#graph.innermost[node]!);
   }
 
   /** Where a node in such a loop leaves the region to. */
@@ -108,14 +112,19 @@ export class GuardedLoops {
   /** Writes a loop with its guard; `writeLoop` writes it without. `leave`: the region's own way out. */
   write(guard: LoopGuard, registers: RegisterLocals, leave: Label, writeLoop: () => void): void {
     const { header } = guard;
-    const { budget, longest, guestSize, leaveWhenSpent, refuseIf, table } = this.#frame;
+    const { budget, longest, guestSize, table } = this.#frame;
     const exit = this.#fn.block();
     const again = this.#fn.loop();
-    leaveWhenSpent(header);
+    this.#frame.leaveWhenSpent(header);
     const rest = this.#rest;
     this.#labels.set(header, { exit, again });
     if (table === undefined) {
-      writeGuard(this.#fn, guard, registers, guestSize, { budget, rest, longest, refuseIf: () => refuseIf(header) });
+      writeGuard(this.#fn, guard, registers, guestSize, {
+        budget,
+        rest,
+        longest,
+        refuseIf: () => this.#frame.refuseIf(header),
+      });
       const { count, least } = guard;
       if (count !== undefined)
         writeStop(this.#fn, count, registers, this.#stop, {
@@ -151,7 +160,7 @@ export class GuardedLoops {
     const covered = fn.if(undefined, BranchHint.likely);
     this.#addendOf = new Map([...guard.pointerOf].map(([op, position]) => [op, addends[position]!]));
     writeLoop();
-    this.#addendOf = new Map();
+    this.#addendOf = undefined;
     for (const local of addends) fn.freeLocal(local);
     fn.end(covered);
     writeLoop();

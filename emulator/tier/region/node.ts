@@ -67,3 +67,10 @@ export function placed(ending: Ending, place: (target: Target) => Target): Endin
       return ending;
   }
 }
+
+/** The instructions of nodes. */
+export function instructionsOf(nodes: readonly RegionNode[]): number {
+  let sum = 0;
+  for (let index = 0; index < nodes.length; index++) sum += nodes[index]!.instructions;
+  return sum;
+}

@@ -8,6 +8,7 @@ import { type FloatWindow, planFloatWindows } from './float-window.ts';
 import { FloatWindowCode, isRepeatableOp } from './float-window-code.ts';
 import { regionMode } from './mode.ts';
 import type { RegionNode } from './node.ts';
+import type { AccessPlan } from './access-plan.ts';
 import type { EntryAddress, Moves } from './block-values.ts';
 import type { RegisterLocals } from './register-locals.ts';
 import { Status } from './status.ts';
@@ -15,10 +16,8 @@ import type { Exit, Refused } from './translate.ts';
 
 /** What a site needs of the function it is in. */
 export interface RegionFrame {
-  /** Where registers are written back and the region is left. */
-  readonly exit: Label;
-  /** Instructions paid for that come behind the node. */
-  readonly ahead: number;
+  readonly registers: RegisterLocals;
+  readonly refused: Refused;
   /** Local: what the region returns. */
   readonly status: number;
   readonly inexactAccrued: boolean;
@@ -26,56 +25,80 @@ export interface RegionFrame {
   readonly slowPaths: boolean;
   /** Results of floating-point arithmetic may be checked by way of others. */
   readonly floatWindows: boolean;
-  /** Loads that cannot leave the region. */
-  readonly isSafe: (load: Op) => boolean;
+  /** A local for accesses that the guard of a loop has looked up. */
+  addendOf(op: Op): number | undefined;
+  /** Code around calls of helpers. */
+  beforeCall(): void;
+  afterCall(): void;
+  newExit(exit: Exit): number;
+  /** Code that goes where a node goes; pops a branch's condition or a jump's target. */
+  endNode(node: RegionNode): void;
+}
+
+/** How a node is written. */
+export interface NodePlace {
+  /** Where registers are written back and the region is left. */
+  readonly exit: Label;
+  /** Instructions paid for that come behind the node. */
+  readonly ahead: number;
+  /** How its accesses are checked, with flat memory. */
+  readonly plan: AccessPlan | undefined;
   /** Its writes that move registers, where these may be put off. */
   readonly moves: Moves;
   /** Accesses that do without their addresses where they have the common course. */
   readonly forgone: ReadonlySet<Op> | undefined;
-  /** Code around calls of helpers. */
-  readonly beforeCall: () => void;
-  readonly afterCall: () => void;
-  readonly newExit: (exit: Exit) => number;
-  /** Code that goes where the node goes; pops a branch's condition or a jump's target. */
-  readonly end: () => void;
+  /** Code that stands where it goes to another node, if that is known already; pops what `endNode` would. */
+  readonly end: (() => void) | undefined;
 }
 
-/** A node of a region: operands known, registers in locals. */
+const NO_WINDOWS: FloatWindow[] = [];
+
+/** The nodes of a region, one after the other: operands known, registers in locals. */
 export class RegionSite implements Site {
   readonly fn: FunctionBuilder;
   inline = true;
   readonly inexactAccrued: boolean;
-  readonly #node: RegionNode;
   readonly #registers: RegisterLocals;
-  readonly #refused: Refused;
   readonly #frame: RegionFrame;
+  #node!: RegionNode;
+  #place!: NodePlace;
   /** Where each instruction's ops begin, and behind them all. */
-  readonly #starts: readonly number[];
+  #starts: readonly number[] = [];
   #begun = 0;
-  #pc = 0;
+  #pc = 0n;
   #length = 0;
   /** Those whose checks are made together, in order; the first is the one that comes next, or is open. */
-  readonly #windows: FloatWindow[];
-  #open: FloatWindowCode | undefined;
+  #windows = NO_WINDOWS;
+  #open: FloatWindowCode | undefined = undefined;
   /** Writes that are put off: by how much registers then are more than their locals. */
-  readonly #moves: Moves;
-  readonly forgone: ReadonlySet<Op> | undefined;
+  #moves: Moves = new Map();
+  #forgone: ReadonlySet<Op> | undefined = undefined;
 
-  constructor(fn: FunctionBuilder, node: RegionNode, registers: RegisterLocals, refused: Refused, frame: RegionFrame) {
+  constructor(fn: FunctionBuilder, frame: RegionFrame) {
     this.fn = fn;
-    this.#node = node;
-    this.#registers = registers;
-    this.#refused = refused;
+    this.#registers = frame.registers;
     this.#frame = frame;
     this.inexactAccrued = frame.inexactAccrued;
+  }
+
+  /** What is lowered from now on is this node's. */
+  begin(node: RegionNode, place: NodePlace): void {
+    this.#node = node;
+    this.#place = place;
+    this.#begun = 0;
+    this.#open = undefined;
     const { ops } = node.block;
     const starts: number[] = [];
     for (let index = 0; index < ops.length; index++) if (ops[index]!.name === 'insn') starts.push(index);
     starts.push(ops.length);
     this.#starts = starts;
-    this.#moves = frame.moves.size === 0 ? frame.moves : this.#planMoves(frame.moves);
-    this.forgone = this.#forgone();
-    this.#windows = frame.floatWindows ? this.#planWindows() : [];
+    this.#moves = place.moves.size === 0 ? place.moves : this.#planMoves(place.moves);
+    this.#forgone = this.#planForgone();
+    this.#windows = this.#frame.floatWindows ? this.#planWindows() : NO_WINDOWS;
+  }
+
+  get forgone(): ReadonlySet<Op> | undefined {
+    return this.#forgone;
   }
 
   get covered(): ReadonlySet<Op> | undefined {
@@ -85,15 +108,17 @@ export class RegionSite implements Site {
   beginInstruction(pc: bigint, length: number): void {
     if (this.#open?.window.end === this.#begun) this.#closeWindow();
     this.#begun++;
-    this.#pc = Number(BigInt.asIntN(64, pc));
+    this.#pc = pc;
     this.#length = length;
     this.inline = this.#isInline(this.#begun - 1);
-    if (this.#windows[0]?.first === this.#begun - 1) this.#openWindow(this.#windows.shift()!);
+    if (this.#windows.length > 0 && this.#windows[0]!.first === this.#begun - 1)
+      this.#openWindow(this.#windows.shift()!);
   }
 
   bailIf(): void {
     const { fn } = this;
-    const { exit, status } = this.#frame;
+    const { status } = this.#frame;
+    const { exit } = this.#place;
     if (this.#open !== undefined) return this.#open.undoIf();
     const number = this.#interpret();
     if (!this.#registers.isSettled) {
@@ -121,13 +146,18 @@ export class RegionSite implements Site {
   }
 
   #hasSlowPath(op: Op): boolean {
-    return op.name === 'store' || (op.name === 'load' && !this.#frame.isSafe(op));
+    return op.name === 'store' || (op.name === 'load' && !this.#isSafe(op));
+  }
+
+  /** Whether a load cannot leave the region. */
+  #isSafe(load: Op): boolean {
+    return this.#place.plan?.get(load)?.kind === 'covered' || this.#frame.addendOf(load) !== undefined;
   }
 
   #isRefused(instruction: number): boolean {
-    if (this.#refused.size === 0) return false;
+    if (this.#frame.refused.size === 0) return false;
     const { pc } = this.#node.block.ops[this.#starts[instruction]!]!;
-    return this.#refused.has(Number(BigInt.asIntN(64, pc!)));
+    return this.#frame.refused.has(Number(BigInt.asIntN(64, pc!)));
   }
 
   /** Those moves that can be put off. */
@@ -144,8 +174,8 @@ export class RegionSite implements Site {
   }
 
   /** Ops that do without their first argument. */
-  #forgone(): ReadonlySet<Op> | undefined {
-    const { forgone } = this.#frame;
+  #planForgone(): ReadonlySet<Op> | undefined {
+    const { forgone } = this.#place;
     if (this.#moves.size === 0 && (forgone === undefined || forgone.size === 0)) return undefined;
     const all = new Set(this.#moves.keys());
     const { ops } = this.#node.block;
@@ -160,7 +190,7 @@ export class RegionSite implements Site {
   #planWindows(): FloatWindow[] {
     const { block } = this.#node;
     const starts = this.#starts;
-    const { isSafe } = this.#frame;
+    const isSafe = (op: Op) => this.#isSafe(op);
     return planFloatWindows(block, {
       starts,
       isRepeatable: (instruction) =>
@@ -172,7 +202,8 @@ export class RegionSite implements Site {
 
   #openWindow(window: FloatWindow): void {
     const { fn } = this;
-    const { exit, status } = this.#frame;
+    const { status } = this.#frame;
+    const { exit } = this.#place;
     const number = this.#interpret();
     const { deferred } = this.#registers;
     this.#open = new FloatWindowCode(fn, window, () => {
@@ -220,11 +251,11 @@ export class RegionSite implements Site {
   }
 
   pc(): void {
-    this.fn.i64Const(this.#pc);
+    this.fn.i64Const(this.#address);
   }
 
   nextPc(): void {
-    this.fn.i64Const(this.#pc + this.#length);
+    this.fn.i64Const(this.#address + this.#length);
   }
 
   exitFor(reason: ExitReason): number {
@@ -233,7 +264,8 @@ export class RegionSite implements Site {
 
   leaveUnlessZero(): void {
     const { fn } = this;
-    const { exit, status } = this.#frame;
+    const { status } = this.#frame;
+    const { exit } = this.#place;
     assert(this.#registers.isSettled, 'nothing is put off where a call may leave');
     fn.localTee(status);
     fn.brIf(exit, BranchHint.unlikely);
@@ -241,37 +273,49 @@ export class RegionSite implements Site {
 
   leave(reason: ExitReason): void {
     const { fn } = this;
-    const { exit, status } = this.#frame;
+    const { status } = this.#frame;
+    const { exit } = this.#place;
     this.#registers.settle();
     fn.i32Const(this.exitFor(reason));
     fn.localSet(status);
     fn.br(exit);
   }
 
+  /** Of the instruction. */
+  get #address(): number {
+    return Number(BigInt.asIntN(64, this.#pc));
+  }
+
   /** An exit for the interpreter to do the instruction. */
   #interpret(): number {
-    return this.#frame.newExit({ pc: this.#pc, refund: this.#unretired, kind: 'interpret' });
+    return this.#frame.newExit({ pc: this.#address, refund: this.#unretired, kind: 'interpret' });
   }
 
   jump(): void {
-    this.#frame.end();
+    this.#end();
   }
 
   jumpRelative(): void {
-    this.#frame.end();
+    this.#end();
   }
 
   branch(): void {
-    this.#frame.end();
+    this.#end();
   }
 
   fallThrough(): void {
     this.#closeWindow();
-    this.#frame.end();
+    this.#end();
+  }
+
+  #end(): void {
+    const { end } = this.#place;
+    if (end === undefined) this.#frame.endNode(this.#node);
+    else end();
   }
 
   /** Instructions that are paid for and have not retired when this one does not. */
   get #unretired(): number {
-    return this.#node.instructions - this.#begun + 1 + this.#frame.ahead;
+    return this.#node.instructions - this.#begun + 1 + this.#place.ahead;
   }
 }

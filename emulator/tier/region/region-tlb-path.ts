@@ -20,11 +20,13 @@ import {
 import { loadGuarded, storeGuarded } from './guarded-access.ts';
 import { type PageCachePlaces, PageCaches } from './page-cache.ts';
 import { ByteCopyCode } from './byte-copy-code.ts';
-import { copiesOf } from './byte-copies.ts';
+import { copiesOf, mayCopy } from './byte-copies.ts';
+import type { AccessKnowledge } from './access-plan.ts';
 import { FLAGS_SHIFT, type RegionAccess } from './shared-access.ts';
 import { type AccessGroup, groupAccesses } from './tlb-groups.ts';
 
 const { i32 } = ValType;
+const NO_MEMBERS: ReadonlyMap<Op, Member> = new Map();
 
 /** Accesses that one look at a page serves. */
 interface Shared {
@@ -42,11 +44,13 @@ interface Member {
 /** What accesses behind the TLB need of the region they are in. */
 export interface TlbFrame {
   /** Local, i32: the TLB table for loads and stores. */
-  readonly table: number;
+  readonly table: number | undefined;
   /** Code that pushes what is left of the budget, as i32. */
-  readonly pushBudget: () => void;
+  pushBudget(): void;
   /** Code that pops what has become of it. */
-  readonly setBudget: () => void;
+  setBudget(): void;
+  /** For an access that the guard of a loop has looked up, the i32 local that makes its address linear. */
+  addendOf(op: Op): number | undefined;
 }
 
 /**
@@ -58,23 +62,21 @@ export class RegionTlbPath implements MemoryPath {
   readonly #slow: RegionAccess;
   readonly #frame: TlbFrame;
   readonly #caches: PageCaches | undefined;
-  readonly #wanders: (pc: number) => boolean;
-  #members: ReadonlyMap<Op, Member> = new Map();
-  #addendOf: (op: Op) => number | undefined = () => undefined;
+  readonly #table: number;
+  readonly #knowledge: Pick<AccessKnowledge, 'wanders'>;
+  #members = NO_MEMBERS;
   readonly #copies = new ByteCopyCode();
 
-  /**
-   * `places`: present where all accesses are user mode's. `wanders`: whether the instruction at a guest address goes to another page so often
-   * that remembering the last one is of no use.
-   */
+  /** `places`: present where all accesses are user mode's. Where instructions wander, remembering the last page is of no use. */
   constructor(
     module: ModuleBuilder,
     slow: RegionAccess,
     frame: TlbFrame,
     places: PageCachePlaces | undefined,
-    wanders: (pc: number) => boolean,
+    knowledge: Pick<AccessKnowledge, 'wanders'>,
   ) {
-    this.#wanders = wanders;
+    this.#knowledge = knowledge;
+    this.#table = frame.table!;
     this.#caches = places && new PageCaches(module, places);
     this.#slow = slow;
     this.#frame = frame;
@@ -84,22 +86,17 @@ export class RegionTlbPath implements MemoryPath {
   begin(fn: FunctionBuilder): void {
     fn.i32Const(0);
     fn.load('i32.load', { offset: STATE + StateOffset.dataTlb });
-    fn.localSet(this.#frame.table);
+    fn.localSet(this.#table);
   }
 
-  /**
-   * The accesses lowered from now on are this block's. `addendOf`: for those that the guard of a loop has looked up, the i32 local that makes
-   * their addresses linear. `byteCopies`: whether to copy bytes as one.
-   */
-  follow(fn: FunctionBuilder, block: Block, addendOf: (op: Op) => number | undefined, byteCopies: boolean): void {
-    this.#addendOf = addendOf;
-    const members = membersOf(block, (op) => addendOf(op) !== undefined);
+  /** The accesses lowered from now on are this block's. `byteCopies`: whether to copy bytes as one. */
+  follow(fn: FunctionBuilder, block: Block, byteCopies: boolean): void {
+    const frame = this.#frame;
+    const members = membersOf(block, frame);
     this.#members = members;
-    const checkOf = (op: Op) => {
-      const member = members.get(op);
-      return member === undefined || isAlone(member) ? addendOf(op) : member.shared.group.first;
-    };
-    this.#copies.begin(fn, byteCopies ? copiesOf(block, checkOf, true) : undefined);
+    const copies =
+      byteCopies && mayCopy(block) ? copiesOf(block, (op) => checkOf(op, members, frame), true) : undefined;
+    this.#copies.begin(fn, copies);
   }
 
   /** Frees what the last block needed. */
@@ -109,7 +106,7 @@ export class RegionTlbPath implements MemoryPath {
 
   load(lowering: Lowering, op: Op): void {
     const kind = kindOf(op, TlbEntry.read);
-    const addend = this.#addendOf(op);
+    const addend = this.#frame.addendOf(op);
     if (addend !== undefined) return loadGuarded(lowering, op, kind, addend, this.#copies);
     const member = this.#members.get(op);
     if (member !== undefined && !isAlone(member)) return this.#grouped(lowering, op, kind, member, undefined);
@@ -122,7 +119,7 @@ export class RegionTlbPath implements MemoryPath {
 
   store(lowering: Lowering, op: Op): void {
     const kind = kindOf(op, TlbEntry.write);
-    const addend = this.#addendOf(op);
+    const addend = this.#frame.addendOf(op);
     if (addend !== undefined) return storeGuarded(lowering, op, kind, addend, this.#copies);
     const member = this.#members.get(op);
     const isGrouped = member !== undefined && !isAlone(member);
@@ -177,7 +174,7 @@ export class RegionTlbPath implements MemoryPath {
   }
 
   #cachesFor({ group }: Shared): PageCaches | undefined {
-    return this.#caches === undefined || this.#wanders(group.pc) ? undefined : this.#caches;
+    return this.#caches === undefined || this.#knowledge.wanders(group.pc) ? undefined : this.#caches;
   }
 
   /** An access on its own, by its cache. `value`: local of a store. */
@@ -304,7 +301,7 @@ export class RegionTlbPath implements MemoryPath {
       lowering.scratch(['i32'], (entry) => {
         fn.i32Const(0);
         fn.localSet(shared.local);
-        compareTag(fn, lowest, entry, probeOfGroup(group), () => fn.localGet(this.#frame.table));
+        compareTag(fn, lowest, entry, probeOfGroup(group), () => fn.localGet(this.#table));
         fn.brIf(done, BranchHint.unlikely);
         caches.fill(fn, cache, lowest, entry);
         this.#pushLinear(fn, lowest, entry);
@@ -319,7 +316,7 @@ export class RegionTlbPath implements MemoryPath {
     lowering.scratch(['i32'], (entry) => {
       fn.i32Const(0);
       // The operands of select are computed first, and a refused entry's sum does no harm.
-      fn.localGet(this.#frame.table);
+      fn.localGet(this.#table);
       addEntryOffset(fn, lowest);
       fn.localSet(entry);
       this.#pushLinear(fn, lowest, entry);
@@ -332,7 +329,7 @@ export class RegionTlbPath implements MemoryPath {
 
   #compare(fn: FunctionBuilder, address: number, entry: number, { tag, width, flags }: AccessKind): void {
     const probe: Probe = { tag, bytes: width / 8, natural: (flags & SlowAccess.natural) !== 0 };
-    compareTag(fn, address, entry, probe, () => fn.localGet(this.#frame.table));
+    compareTag(fn, address, entry, probe, () => fn.localGet(this.#table));
   }
 
   #pushLinear(fn: FunctionBuilder, address: number, entry: number): void {
@@ -418,11 +415,23 @@ function isAlone({ shared }: Member): boolean {
   return shared.group.members.length === 1;
 }
 
-function membersOf(block: Block, isGuarded: (op: Op) => boolean): ReadonlyMap<Op, Member> {
+function membersOf(block: Block, frame: TlbFrame): ReadonlyMap<Op, Member> {
+  const groups = groupAccesses(block, frame);
+  if (groups.length === 0) return NO_MEMBERS;
   const members = new Map<Op, Member>();
-  for (const group of groupAccesses(block, isGuarded)) {
+  for (let at = 0; at < groups.length; at++) {
+    const group = groups[at]!;
     const shared: Shared = { group, local: -1 };
-    for (const { op, offset } of group.members) members.set(op, { shared, offset });
+    for (let member = 0; member < group.members.length; member++) {
+      const { op, offset } = group.members[member]!;
+      members.set(op, { shared, offset });
+    }
   }
   return members;
+}
+
+/** What has checked an access's bytes (byte-copies.ts). */
+function checkOf(op: Op, members: ReadonlyMap<Op, Member>, frame: TlbFrame): Op | number | undefined {
+  const member = members.get(op);
+  return member === undefined || isAlone(member) ? frame.addendOf(op) : member.shared.group.first;
 }

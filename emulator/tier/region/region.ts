@@ -20,21 +20,27 @@ export interface PlacedRegion {
 
 /** The places of code whose pages are given. */
 export function sitesOf({ ranges, entries }: CompiledRegion, pages: readonly CodePage[]): RegionSites {
-  const placeOf = (pc: number) => {
-    const page = pages.find((one) => one.pc <= pc && pc < one.pc + PAGE_SIZE);
-    return page === undefined ? pc : page.place + pc - page.pc;
-  };
-  if (pages.length === 0) return { ranges, entries: entries.map(({ pc }) => pc), pages };
+  const places: number[] = [];
+  for (let at = 0; at < entries.length; at++) places.push(placeOf(entries[at]!.pc, pages));
+  if (pages.length === 0) return { ranges, entries: places, pages };
   const parts: (readonly [number, number])[] = [];
   for (const [start, end] of ranges) {
     for (let at = start; at < end;) {
       const next = Math.min(end, Math.floor(at / PAGE_SIZE) * PAGE_SIZE + PAGE_SIZE);
-      const place = placeOf(at);
+      const place = placeOf(at, pages);
       parts.push([place, place + next - at]);
       at = next;
     }
   }
-  return { ranges: parts, entries: entries.map(({ pc }) => placeOf(pc)), pages };
+  return { ranges: parts, entries: places, pages };
+}
+
+function placeOf(pc: number, pages: readonly CodePage[]): number {
+  for (let at = 0; at < pages.length; at++) {
+    const page = pages[at]!;
+    if (page.pc <= pc && pc < page.pc + PAGE_SIZE) return page.place + pc - page.pc;
+  }
+  return pc;
 }
 
 /** A translated region that is installed. */

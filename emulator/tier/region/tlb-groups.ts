@@ -24,14 +24,21 @@ export interface GroupMember {
 /** Bytes between accesses that are looked up at once: an object's, or a stack frame's. Further apart, they are seldom in one page. */
 const LONGEST_GROUP = PAGE_SIZE / 8;
 
+/** Whose pages the guard of a loop has looked up. */
+interface GuardedAddresses {
+  addendOf(op: Op): number | undefined;
+}
+
+const NONE: readonly AccessGroup[] = [];
+
 /** The plain loads and stores of a block, in groups, without those that need no look at a page. */
-export function groupAccesses(block: Block, isGuarded: (op: Op) => boolean): readonly AccessGroup[] {
-  const groups: AccessGroup[] = [];
+export function groupAccesses(block: Block, guards: GuardedAddresses): readonly AccessGroup[] {
   const alone = onlyAccess(block);
-  if (alone === null) return groups;
-  if (alone !== undefined) return isGuarded(alone.first) ? groups : [alone];
+  if (alone === null) return NONE;
+  if (alone !== undefined) return guards.addendOf(alone.first) === undefined ? [alone] : NONE;
+  const groups: AccessGroup[] = [];
   for (const all of accessGroups(block)) {
-    const accesses = all.filter(({ op }) => !isGuarded(op));
+    const accesses = all.filter(({ op }) => guards.addendOf(op) === undefined);
     for (let start = 0; start < accesses.length;) {
       let low = Infinity;
       let high = -Infinity;

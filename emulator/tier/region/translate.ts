@@ -8,10 +8,10 @@ import { RegionEmitter } from './emitter.ts';
 import { analyseFlow, type FlowGraph } from './flow-graph.ts';
 import { peelLoops } from './peeled-loops.ts';
 import { unrollLoops } from './unrolled-loops.ts';
-import type { RegionNode } from './node.ts';
+import { instructionsOf, type RegionNode } from './node.ts';
 import type { PageCachePlaces } from './page-cache.ts';
 import type { AccessKnowledge, Assumption } from './access-plan.ts';
-import { type LoopKnowledge, planGuards } from './loop-guard.ts';
+import { type LoopGuard, type LoopKnowledge, planGuards } from './loop-guard.ts';
 import { RegionMemoryPath } from './region-memory-path.ts';
 import { importsOf } from './region-imports.ts';
 
@@ -102,19 +102,10 @@ export function translateRegion(
   const { model, runtimeFunctions, slowPaths, records } = importsOf(options, pages.length);
   const module = new ModuleBuilder({ check: CHECK >= CheckLevel.full, model });
   const runtime = new Runtime(module, isa, options, runtimeFunctions);
-  const instructions = found.reduce((sum, node) => sum + node.instructions, 0);
+  const instructions = instructionsOf(found);
   const fn = module.function('run', [ValType.i32], [ValType.i32]);
-  const seen = analyseFlow(found, [0]);
-  const peeled = options.unrolling === false ? undefined : peelLoops(found, seen, knowledge);
-  const whole = peeled ?? found;
-  const plain = peeled === undefined ? seen : analyseFlow(peeled, [0]);
-  const unrolls = slowPaths === undefined && options.unrolling !== false;
-  const guardsOf = (nodes: readonly RegionNode[], graph: FlowGraph) =>
-    planGuards(nodes, graph, knowledge, refused, options.guardGain, slowPaths !== undefined, unrolls);
-  const guarded = guardsOf(whole, plain);
-  const unrolled = unrolls ? unrollLoops(whole, plain, guarded) : undefined;
-  const nodes = unrolled ?? whole;
-  const graph = unrolled === undefined ? plain : analyseFlow(nodes, [0]);
+  const planned = planLoops(found, options, refused, knowledge);
+  const { nodes, graph } = planned;
   const emitter = new RegionEmitter(
     fn,
     nodes,
@@ -124,13 +115,13 @@ export function translateRegion(
     runtime,
     refused,
     circumstances,
-    records.map((global, at) => ({ pc: pages[at]!, records: global })),
+    pages,
+    records,
     {
-      guards: unrolled === undefined ? guarded : guardsOf(nodes, graph),
+      guards: planned.guards,
       floatWindows: options.floatWindows !== false,
       byteCopies: options.byteCopies !== false,
       isSmall: found.length <= FEW_NODES,
-      pages,
     },
   );
   emitter.write();
@@ -141,25 +132,74 @@ export function translateRegion(
     bytes,
     floatOps: runtime.floatOps,
     exits: emitter.exits,
-    entries: graph.entries.map((entry) => ({ pc: nodes[entry]!.pc, inlined: nodes[entry]!.inlined })),
-    ranges: rangesOf(nodes),
+    entries: entriesOf(planned),
+    ranges: rangesOf(found),
     pages,
     longest: emitter.longest,
     circumstances: emitter.circumstances,
-    assumptions: [...emitter.assumptions],
+    assumptions: emitter.assumptions.size === 0 ? NO_ASSUMPTIONS : [...emitter.assumptions],
     counters: {
       nodes: found.length,
       instructions,
-      irOps: found.reduce((sum, { block }) => sum + block.ops.length, 0),
+      irOps: opsOf(found),
       wasmOps: fn.operators,
       wasmBytes: bytes.length,
     },
   };
 }
 
+/** The nodes to write, copies of turns of loops included, and how. */
+interface Planned {
+  readonly nodes: readonly RegionNode[];
+  readonly graph: FlowGraph;
+  readonly guards: ReadonlyMap<number, LoopGuard>;
+}
+
+const NO_GUARDS: ReadonlyMap<number, LoopGuard> = new Map();
+const NO_ASSUMPTIONS: readonly Assumption[] = [];
+const MAIN_ENTRY = [0];
+
+function planLoops(
+  found: readonly RegionNode[],
+  options: TranslationOptions,
+  refused: Refused,
+  knowledge: AccessKnowledge & LoopKnowledge,
+): Planned {
+  const seen = analyseFlow(found, MAIN_ENTRY);
+  // Most regions have no loop.
+  if (seen.innermostHeaders.length === 0) return { nodes: found, graph: seen, guards: NO_GUARDS };
+  const translated = options.translated === true;
+  const peeled = options.unrolling === false ? undefined : peelLoops(found, seen, knowledge);
+  const whole = peeled ?? found;
+  const plain = peeled === undefined ? seen : analyseFlow(peeled, MAIN_ENTRY);
+  const unrolls = !translated && options.unrolling !== false;
+  const guardsOf = (nodes: readonly RegionNode[], graph: FlowGraph) =>
+    planGuards(nodes, graph, knowledge, refused, options.guardGain, translated, unrolls);
+  const guards = guardsOf(whole, plain);
+  const unrolled = unrolls ? unrollLoops(whole, plain, guards) : undefined;
+  if (unrolled === undefined) return { nodes: whole, graph: plain, guards };
+  const graph = analyseFlow(unrolled, MAIN_ENTRY);
+  return { nodes: unrolled, graph, guards: guardsOf(unrolled, graph) };
+}
+
+function entriesOf({ nodes, graph }: Planned): CompiledRegion['entries'] {
+  const entries: { readonly pc: number; readonly inlined: boolean }[] = [];
+  for (let at = 0; at < graph.entries.length; at++) {
+    const { pc, inlined } = nodes[graph.entries[at]!]!;
+    entries.push({ pc, inlined });
+  }
+  return entries;
+}
+
+function opsOf(nodes: readonly RegionNode[]): number {
+  let ops = 0;
+  for (let index = 0; index < nodes.length; index++) ops += nodes[index]!.block.ops.length;
+  return ops;
+}
+
 /** The guest bytes of nodes as [start, end) pairs in ascending order without overlap. */
 export function rangesOf(nodes: readonly RegionNode[]): (readonly [number, number])[] {
-  const sorted = nodes.toSorted((a, b) => a.pc - b.pc);
+  const sorted = isAscending(nodes) ? nodes : nodes.toSorted((a, b) => a.pc - b.pc);
   const ranges: [number, number][] = [];
   let last: [number, number] | undefined;
   for (let index = 0; index < sorted.length; index++) {
@@ -171,4 +211,9 @@ export function rangesOf(nodes: readonly RegionNode[]): (readonly [number, numbe
     }
   }
   return ranges;
+}
+
+function isAscending(nodes: readonly RegionNode[]): boolean {
+  for (let index = 1; index < nodes.length; index++) if (nodes[index]!.pc < nodes[index - 1]!.pc) return false;
+  return true;
 }

@@ -26,7 +26,7 @@ import type { RegionNode } from './node.ts';
 import { PageCachePlaces } from './page-cache.ts';
 import { type PlacedRegion, type RegionSites, sitesOf } from './region.ts';
 import type { LiftedBlock } from './straight-run.ts';
-import { type CompiledRegion, type Present, rangesOf, type TranslationOptions, translateRegion } from './translate.ts';
+import { type CompiledRegion, type Present, type TranslationOptions, translateRegion } from './translate.ts';
 
 /** What translation looks at and reports to. */
 export interface TranslatorOptions extends RuntimeOptions, ReadableCode {
@@ -236,7 +236,7 @@ export class Translator {
       this.#refused,
       this.#addresses,
       this.#circumstances(),
-      pages.map(({ pc }) => pc),
+      addressesOf(pages),
     );
     const { counters } = this;
     counters.translated++;
@@ -344,19 +344,24 @@ export class Translator {
   /** The pages that nodes are in, the first node's first; none where addresses are not translated. */
   #pagesOf(nodes: readonly RegionNode[]): readonly CodePage[] {
     if (this.#code.contiguous) return [];
-    const pages = new Map<number, CodePage>();
-    const add = (pc: number) => {
-      const page = Math.floor(pc / PAGE_SIZE) * PAGE_SIZE;
-      if (pages.has(page)) return;
+    const pages: CodePage[] = [];
+    this.#addPages(pages, nodes[0]!.pc, nodes[0]!.pc + 1);
+    for (let index = 0; index < nodes.length; index++) this.#addPages(pages, nodes[index]!.pc, nodes[index]!.end);
+    // But for the first they are in the order of their addresses.
+    return pages.length < 3 ? pages : [pages[0]!, ...pages.slice(1).sort((a, b) => a.pc - b.pc)];
+  }
+
+  /** Adds the pages of the guest bytes [start, end) that are not there; most regions are in one. */
+  #addPages(pages: CodePage[], start: number, end: number): void {
+    if (start === end) return;
+    for (let page = Math.floor(start / PAGE_SIZE) * PAGE_SIZE; page < end; page += PAGE_SIZE) {
+      let at = 0;
+      while (at < pages.length && pages[at]!.pc !== page) at++;
+      if (at < pages.length) continue;
       const place = this.#code.placeOf(page);
       assert(place !== NOWHERE, 'code that was just read is there');
-      pages.set(page, { pc: page, place, records: this.#options.recordsOf(place) });
-    };
-    add(nodes[0]!.pc);
-    for (const [start, end] of rangesOf(nodes)) {
-      for (let at = start; at < end; at = Math.floor(at / PAGE_SIZE) * PAGE_SIZE + PAGE_SIZE) add(at);
+      pages.push({ pc: page, place, records: this.#options.recordsOf(place) });
     }
-    return [...pages.values()];
   }
 
   #modeValues(): ModeValues {
@@ -381,11 +386,12 @@ export class Translator {
   }
 
   #circumstances(): Present {
-    return {
-      modes: (this.#isa.modes ?? []).map(({ offset }) => [offset, this.#mode(offset)] as const),
-      inexactAccrued: (this.#state.getUint32(StateOffset.floatFlags, true) & FloatFlag.inexact) !== 0,
-      ...(!this.#code.contiguous && this.#mode(StateOffset.dataTlb) === TLB ? { pageCaches: this.#pageCaches } : {}),
-    };
+    const files = this.#isa.modes ?? [];
+    const modes: (readonly [number, number])[] = [];
+    for (let at = 0; at < files.length; at++) modes.push([files[at]!.offset, this.#mode(files[at]!.offset)]);
+    const inexactAccrued = (this.#state.getUint32(StateOffset.floatFlags, true) & FloatFlag.inexact) !== 0;
+    if (this.#code.contiguous || this.#mode(StateOffset.dataTlb) !== TLB) return { modes, inexactAccrued };
+    return { modes, inexactAccrued, pageCaches: this.#pageCaches };
   }
 
   /** Whether emitted code may run now: its assumptions about memory hold, and modes and flags are the same. */
@@ -394,6 +400,12 @@ export class Translator {
     if (circumstances.inexactAccrued && !this.#circumstances().inexactAccrued) return false;
     return assumptions.every((assumption) => this.#addresses.holds(assumption));
   }
+}
+
+function addressesOf(pages: readonly CodePage[]): readonly number[] {
+  const addresses: number[] = [];
+  for (let at = 0; at < pages.length; at++) addresses.push(pages[at]!.pc);
+  return addresses;
 }
 
 /** What regions import of their pages. */
