@@ -109,14 +109,27 @@ export const TLB_WRITTEN_PAGE = -TLB_ENTRIES;
 /** By so much a linear address is moved up for the number of its page to be there. */
 export const TLB_WRITTEN_SHIFT = Math.log2(TLB_ENTRIES / PAGE_SIZE);
 export const TLB_CONTROL = TLB_WRITTEN + TLB_CONTEXTS * TLB_WRITTEN_MOST * 4;
-/** Single numbers of both levels, by byte offset. */
+/** What both levels and walks in generated code share with JavaScript, by byte offset. */
 export const TlbControl = {
   /** i32: what owners of entries of the address space in force have in the bits of L2_OWNER_MASK (memory/l2-tlb.ts). */
   owner: 0,
+  /** i32: the shift that gives a root page table's index, 0 without translation. */ rootShift: 4,
+  /** i32: 1 while pages that may be executed may be read. */ executableReadable: 8,
+  /** i32: moves addresses in open RAM from physical to linear, modulo 2^32. */ openOffset: 12,
   /** Four i32: how many entries TLB_WRITTEN has of each table; TLB_WRITTEN_MOST when nobody knows. */ writtenCounts: 16,
   /** f64: accesses that generated code had from the second level. */ hits: 32,
   /** f64: uses of entries so far, for replacement by age. */ uses: 40,
+  /** f64: walks in generated code, and entries that they read. */ walks: 48,
+  walkSteps: 56,
+  /** i64: physical address of the root page table. */ root: 64,
+  /** i64: where the pages of RAM begin that a walk may read and lead to without asking (memory/open-ram.ts), and how many bytes they are. */ openFrom: 72,
+  openSpan: 80,
+  /** Five i32: entries of the second level by level, and of them those of contiguous ranges. */ population: 88,
+  contiguous: 108,
 } as const;
+/** For each table of the first level, the large pages that it is known to have parts of: LARGE_NOTES tags (i64), 0 for none (memory/large-pages.ts). */
+export const TLB_LARGE_NOTES = TLB_CONTROL + 0x100;
+export const LARGE_NOTES = 256;
 export const RECORDS = 0xab_0000;
 export const RECORDS_SIZE = 0x1b5_0000;
 export const GUEST = 0x260_0000;

@@ -1,5 +1,6 @@
 import { assert, CHECK, CheckLevel } from '../check/assert.ts';
 import {
+  LARGE_NOTES,
   PAGE_CACHE_SIZE,
   PAGE_CACHES,
   PAGE_CACHES_USED,
@@ -12,6 +13,7 @@ import {
   TLB_EMPTY,
   TLB_ENTRIES,
   TLB_ENTRY_SIZE,
+  TLB_LARGE_NOTES,
   TLB_WRITTEN,
   TLB_WRITTEN_MOST,
   TLB_WRITTEN_PAGE,
@@ -53,7 +55,7 @@ export class L1Tlb {
   readonly #words: Int32Array<ArrayBuffer>;
   readonly #state: DataView<ArrayBuffer>;
   /** By table, those that parts have been entered of since it was last emptied. */
-  readonly #large = Array.from({ length: TLB_CONTEXTS }, () => new LargePages());
+  readonly #large: readonly LargePages[];
 
   /** By table, how many written entries are remembered when it is looked for those that need not be. */
   readonly #crowded = new Int32Array(TLB_CONTEXTS).fill(UNCROWDED);
@@ -63,6 +65,10 @@ export class L1Tlb {
   constructor(memory: WebAssembly.Memory) {
     this.#words = new Int32Array(memory.buffer as ArrayBuffer);
     this.#state = new DataView(memory.buffer as ArrayBuffer, STATE);
+    this.#large = Array.from({ length: TLB_CONTEXTS }, (_, context) => {
+      const at = TLB_LARGE_NOTES + context * LARGE_NOTES * 8;
+      return new LargePages(new Int32Array(memory.buffer as ArrayBuffer, at, 2 * LARGE_NOTES));
+    });
     this.#words.fill(-1, PAGE_CACHES / 4, PAGE_CACHES_USED / 4);
     this.#words[PAGE_CACHES_USED / 4] = 0;
     this.#words.fill(0, WRITTEN_COUNTS, WRITTEN_COUNTS + TLB_CONTEXTS);
@@ -202,6 +208,7 @@ export class L1Tlb {
     for (let at = PAGE_CACHES; at < PAGE_CACHES_USED; at += PAGE_CACHE_SIZE)
       if (words[at / 4] !== -1) assert(used.includes(at), 'a page cache that is not empty is known to be used');
     for (let context = 0; context < TLB_CONTEXTS; context++) {
+      this.#large[context]!.checkInvariants();
       const count = words[WRITTEN_COUNTS + context]!;
       const first = WRITTEN + context * FEW;
       const remembered = count < FEW ? new Set(words.subarray(first, first + count)) : undefined;

@@ -16,7 +16,7 @@ import {
   TlbControl,
 } from '../layout/memory-map.ts';
 import { L1Tlb, TlbContext } from './l1-tlb.ts';
-import { L2_ABSENT, L2_REFUSED, type L2Probe, l2Probe } from './l2-probe.ts';
+import { L2_ABSENT, L2_REFUSED, type L2Probe, missCode } from './l2-probe.ts';
 import { L2Tlb, type L2TlbOptions, RIGHTS } from './l2-tlb.ts';
 import { Access } from './regime.ts';
 import { REPLACEMENT_POLICIES } from './replacement.ts';
@@ -39,7 +39,7 @@ class Levels {
 
   constructor(options: L2TlbOptions) {
     this.l2 = new L2Tlb(options, this.memory);
-    this.probe = l2Probe(this.memory, options);
+    this.probe = missCode(this.memory, options).probe;
   }
 
   get hits(): number {
@@ -66,8 +66,8 @@ function lookUp(
   if (entry < 0) return L2_ABSENT;
   // Large pages are no concern of the probe's.
   if (l2.levelOf(entry) > 0) return L2_ABSENT;
-  const linear = l2.linear[entry]!;
-  let allowed = (l2.rights[entry]! >>> (RIGHTS * context)) & ALL;
+  const linear = l2.linearOf(entry);
+  let allowed = (l2.rightsOf(entry) >>> (RIGHTS * context)) & ALL;
   if ((bytes[PERMISSION + (linear - GUEST) / PAGE_SIZE]! & Permission.code) !== 0) allowed &= ~Access.write;
   if (l2.isContiguous(entry) || linear === 0 || (allowed & access) === 0) return L2_REFUSED;
   l1.fill(context, low, high, linear, allowed, 1);

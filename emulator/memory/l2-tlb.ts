@@ -5,6 +5,7 @@ import {
   L2_TLB_ENTRIES,
   L2_TLB_ENTRY_SIZE,
   L2TlbEntry,
+  PAGE_SIZE,
   TLB_CONTROL,
   TlbControl,
 } from '../layout/memory-map.ts';
@@ -28,20 +29,22 @@ const FIELDS = L2_TLB_ENTRY_SIZE / 4;
 const TAG_HIGH = L2TlbEntry.page / 4 + 1;
 const OWNER = L2TlbEntry.owner / 4;
 const DIRECT = L2TlbEntry.direct / 4;
-const LEVELS = 5;
+export const L2_LEVELS = 5;
+/** After the counts of the levels. */
+const CONTIGUOUS_COUNT = L2_LEVELS;
 /** Bits of the owner, above the ASID: the 8 of the leaf, and what else there is to know. */
 const ASID_MASK = 0xffff;
-const FLAGS_SHIFT = 16;
-const LEVEL_SHIFT = 24;
-const CONTIGUOUS = 1 << 27;
+export const L2_FLAGS_SHIFT = 16;
+export const L2_LEVEL_SHIFT = 24;
+export const L2_CONTIGUOUS = 1 << 27;
 const PREFETCHED = 1 << 28;
 const USED = 1 << 29;
 const EMPTY = 0;
-const GLOBAL = Pte.global << FLAGS_SHIFT;
+const GLOBAL = Pte.global << L2_FLAGS_SHIFT;
 /** For generated code: bits of an owner that pages of 4 KiB of one address space have in common, and only they. */
-export const L2_OWNER_MASK = USED | (7 << LEVEL_SHIFT) | ASID_MASK;
+export const L2_OWNER_MASK = USED | (7 << L2_LEVEL_SHIFT) | ASID_MASK;
 /** The same for global ones, and what those have there. */
-export const L2_GLOBAL_MASK = USED | (7 << LEVEL_SHIFT) | GLOBAL;
+export const L2_GLOBAL_MASK = USED | (7 << L2_LEVEL_SHIFT) | GLOBAL;
 export const L2_GLOBAL_OWNER = USED | GLOBAL;
 /** Bits of the rights in one table of the first level: those of user mode, supervisor mode, and supervisor mode with SUM are told apart. */
 export const RIGHTS = 3;
@@ -55,19 +58,17 @@ const DIRECT_RIGHTS = (1 << (3 * RIGHTS)) - 1;
 export class L2Tlb {
   /** By entry: physical page number of the start of the (large) page. */
   readonly page: Float64Array;
-  /** By entry: linear address of that start when all of the page is RAM that may be reached directly, else 0. */
-  readonly linear: Int32Array;
-  /** By entry: what the reader of the entry is permitted; the TLB only keeps it. */
-  readonly rights: Int32Array;
+  // By entry: linear address of that start when all of the page is RAM that may be reached directly, else 0, and what is permitted there. What generated
+  // code has entered has them in its fields only.
+  readonly #linear: Int32Array;
+  readonly #rights: Int32Array;
   readonly #ways: number;
   readonly #setMask: number;
   readonly #replacement: Replacement;
   /** FIELDS words an entry, so that a set of four is a line of the host's cache. */
   readonly #fields: Int32Array<ArrayBuffer>;
-  /** Entries of each level, so that levels without any are not looked through. */
-  readonly #population = new Int32Array(LEVELS);
-  /** Of them, those that are one page of a contiguous range. */
-  #contiguous = 0;
+  /** Entries of each level, so that levels without any are not looked through, and then of them those that are one page of a contiguous range. */
+  readonly #population: Int32Array<ArrayBuffer>;
   /** One word: for generated code, the owner of what is in the address space in force. */
   readonly #owner: Int32Array<ArrayBuffer>;
 
@@ -84,10 +85,12 @@ export class L2Tlb {
     const entries = sets * ways;
     this.#fields = new Int32Array(memory.buffer as ArrayBuffer, L2_TLB, FIELDS * entries).fill(0);
     this.page = new Float64Array(entries);
-    this.linear = new Int32Array(entries);
+    this.#linear = new Int32Array(entries);
+    this.#rights = new Int32Array(entries);
+    this.#population = new Int32Array(memory.buffer as ArrayBuffer, TLB_CONTROL + TlbControl.population, L2_LEVELS + 1);
+    this.#population.fill(0);
     this.#owner = new Int32Array(memory.buffer as ArrayBuffer, TLB_CONTROL + TlbControl.owner, 1);
     this.select(0);
-    this.rights = new Int32Array(entries);
   }
 
   /** Puts an address space in force for generated code. */
@@ -104,7 +107,7 @@ export class L2Tlb {
 
   /** The rest of `find`, when no page of 4 KiB is known there. */
   findLarge(low: number, high: number, asid: number): number {
-    for (let level = 1; level < LEVELS; level++) {
+    for (let level = 1; level < L2_LEVELS; level++) {
       if (this.#population[level] === 0) continue;
       const found = this.#findTag(levelTag(low, high, level), levelTagHigh(high, level), level, asid);
       if (found >= 0) return found;
@@ -122,7 +125,7 @@ export class L2Tlb {
       const at = FIELDS * entry;
       if (fields[at] !== tagLow || fields[at + TAG_HIGH] !== tagHigh) continue;
       const owner = fields[at + OWNER]!;
-      if (owner === EMPTY || ((owner >> LEVEL_SHIFT) & 7) !== level) continue;
+      if (owner === EMPTY || ((owner >> L2_LEVEL_SHIFT) & 7) !== level) continue;
       if ((owner & ASID_MASK) !== asid && (owner & GLOBAL) === 0) continue;
       this.#replacement.touch(set, entry - begin);
       return entry;
@@ -136,18 +139,30 @@ export class L2Tlb {
    */
   describe(entry: number, page: number, linear: number, rights: number): void {
     this.page[entry] = page;
-    this.linear[entry] = linear;
-    this.rights[entry] = rights;
+    this.#linear[entry] = linear;
+    this.#rights[entry] = rights;
     this.#setDirect(entry);
   }
 
+  /** What `describe` was told of the linear address. */
+  linearOf(entry: number): number {
+    const direct = this.#fields[FIELDS * entry + DIRECT]!;
+    return direct === 0 ? this.#linear[entry]! : direct & ~(PAGE_SIZE - 1);
+  }
+
+  /** What `describe` was told of rights. */
+  rightsOf(entry: number): number {
+    const direct = this.#fields[FIELDS * entry + DIRECT]!;
+    return direct === 0 ? this.#rights[entry]! : direct & DIRECT_RIGHTS;
+  }
+
   levelOf(entry: number): number {
-    return (this.#fields[FIELDS * entry + OWNER]! >> LEVEL_SHIFT) & 7;
+    return (this.#fields[FIELDS * entry + OWNER]! >> L2_LEVEL_SHIFT) & 7;
   }
 
   /** The entry is one page of a 64 KiB range (Svnapot). */
   isContiguous(entry: number): boolean {
-    return (this.#fields[FIELDS * entry + OWNER]! & CONTIGUOUS) !== 0;
+    return (this.#fields[FIELDS * entry + OWNER]! & L2_CONTIGUOUS) !== 0;
   }
 
   /** Whether the entry had been prefetched and is used for the first time. */
@@ -185,7 +200,7 @@ export class L2Tlb {
         continue;
       }
       const same = this.#fields[FIELDS * entry] === tagLow && this.#fields[FIELDS * entry + TAG_HIGH] === tagHigh;
-      if (!same || ((owner >> LEVEL_SHIFT) & 7) !== level) continue;
+      if (!same || ((owner >> L2_LEVEL_SHIFT) & 7) !== level) continue;
       if ((owner & ASID_MASK) !== asid && (owner & GLOBAL) === 0) continue;
       if (prefetched) return NONE;
       chosen = way;
@@ -199,12 +214,12 @@ export class L2Tlb {
     this.#fields[FIELDS * entry + OWNER] =
       USED |
       asid |
-      ((flags & 0xff) << FLAGS_SHIFT) |
-      (level << LEVEL_SHIFT) |
-      (contiguous ? CONTIGUOUS : 0) |
+      ((flags & 0xff) << L2_FLAGS_SHIFT) |
+      (level << L2_LEVEL_SHIFT) |
+      (contiguous ? L2_CONTIGUOUS : 0) |
       (prefetched ? PREFETCHED : 0);
     this.#population[level]!++;
-    if (contiguous) this.#contiguous++;
+    if (contiguous) this.#population[CONTIGUOUS_COUNT]!++;
     this.#replacement.entered(set, chosen);
     return entry;
   }
@@ -212,12 +227,11 @@ export class L2Tlb {
   flushAll(): void {
     this.#fields.fill(0);
     this.#population.fill(0);
-    this.#contiguous = 0;
   }
 
   /** Forgets what belongs to an address space; global entries stay. */
   flushAsid(asid: number): void {
-    for (let entry = 0; entry < this.linear.length; entry++) {
+    for (let entry = 0; entry < this.page.length; entry++) {
       const owner = this.#fields[FIELDS * entry + OWNER]!;
       if ((owner & ASID_MASK) === asid && (owner & GLOBAL) === 0) this.#drop(entry);
     }
@@ -225,11 +239,11 @@ export class L2Tlb {
 
   /** Forgets what translates an address: in one address space, leaving global entries, or in all when `asid` is undefined. */
   flushAddress(low: number, high: number, asid: number | undefined): void {
-    for (let level = 0; level < LEVELS; level++) {
+    for (let level = 0; level < L2_LEVELS; level++) {
       if (this.#population[level] === 0) continue;
       this.#flushTag(levelTag(low, high, level), levelTagHigh(high, level), level, asid, false);
     }
-    if (this.#contiguous === 0) return;
+    if (this.#population[CONTIGUOUS_COUNT] === 0) return;
     // A fence for one page of a 64 KiB range takes away all 16 (Privileged ISA, "Svnapot").
     for (let page = 0; page < 16; page++) {
       const at = (low & ~0xffff) | (page << 12);
@@ -239,22 +253,22 @@ export class L2Tlb {
 
   /** Entries in use. */
   get size(): number {
-    return this.#population.reduce((sum, count) => sum + count, 0);
+    return this.#population.subarray(0, L2_LEVELS).reduce((sum, count) => sum + count, 0);
   }
 
   checkInvariants(): void {
-    const counted = new Int32Array(LEVELS);
+    const counted = new Int32Array(L2_LEVELS);
     let contiguous = 0;
     const seen = new Set<string>();
-    for (let entry = 0; entry < this.linear.length; entry++) {
+    for (let entry = 0; entry < this.page.length; entry++) {
       const owner = this.#fields[FIELDS * entry + OWNER]!;
       if (owner === EMPTY) {
         assert(this.#fields[FIELDS * entry + DIRECT] === 0, 'generated code finds nothing in an empty entry');
         continue;
       }
-      const level = (owner >> LEVEL_SHIFT) & 7;
+      const level = (owner >> L2_LEVEL_SHIFT) & 7;
       counted[level]!++;
-      if ((owner & CONTIGUOUS) !== 0) contiguous++;
+      if ((owner & L2_CONTIGUOUS) !== 0) contiguous++;
       const set = Math.floor(entry / this.#ways);
       assert(
         this.#setOf(this.#fields[FIELDS * entry]!, level) === set,
@@ -273,7 +287,7 @@ export class L2Tlb {
       counted.every((count, level) => count === this.#population[level]),
       'the entries of each level are counted',
     );
-    assert(contiguous === this.#contiguous, 'the entries of contiguous ranges are counted');
+    assert(contiguous === this.#population[CONTIGUOUS_COUNT], 'the entries of contiguous ranges are counted');
   }
 
   #flushTag(tagLow: number, tagHigh: number, level: number, asid: number | undefined, onlyContiguous: boolean): void {
@@ -281,7 +295,7 @@ export class L2Tlb {
     for (let entry = begin; entry < begin + this.#ways; entry++) {
       if (this.#fields[FIELDS * entry] !== tagLow || this.#fields[FIELDS * entry + TAG_HIGH] !== tagHigh) continue;
       const owner = this.#fields[FIELDS * entry + OWNER]!;
-      if (((owner >> LEVEL_SHIFT) & 7) !== level || (onlyContiguous && (owner & CONTIGUOUS) === 0)) continue;
+      if (((owner >> L2_LEVEL_SHIFT) & 7) !== level || (onlyContiguous && (owner & L2_CONTIGUOUS) === 0)) continue;
       if (asid !== undefined && ((owner & ASID_MASK) !== asid || (owner & GLOBAL) !== 0)) continue;
       this.#drop(entry);
     }
@@ -290,28 +304,32 @@ export class L2Tlb {
   #drop(entry: number): void {
     const owner = this.#fields[FIELDS * entry + OWNER]!;
     if (owner === EMPTY) return;
-    this.#population[(owner >> LEVEL_SHIFT) & 7]!--;
-    if ((owner & CONTIGUOUS) !== 0) this.#contiguous--;
+    this.#population[(owner >> L2_LEVEL_SHIFT) & 7]!--;
+    if ((owner & L2_CONTIGUOUS) !== 0) this.#population[CONTIGUOUS_COUNT]!--;
     this.#fields[FIELDS * entry + OWNER] = EMPTY;
     this.#fields[FIELDS * entry + DIRECT] = 0;
   }
 
-  /** What generated code needs, of a page of 4 KiB in RAM, alone, that was not prefetched; it makes do with no other. */
+  /** What generated code needs, of a page in RAM, large or alone, that was not prefetched; it makes do with no other. */
   #setDirect(entry: number): void {
     const owner = this.#fields[FIELDS * entry + OWNER]!;
-    const linear = this.linear[entry]!;
-    const plain = owner >> LEVEL_SHIFT === USED >> LEVEL_SHIFT && linear !== NO_RAM;
-    this.#fields[FIELDS * entry + DIRECT] = plain ? linear | (this.rights[entry]! & DIRECT_RIGHTS) : 0;
+    const linear = this.#linear[entry]!;
+    const plain = (owner & (L2_CONTIGUOUS | PREFETCHED)) === 0 && linear !== NO_RAM;
+    this.#fields[FIELDS * entry + DIRECT] = plain ? linear | (this.#rights[entry]! & DIRECT_RIGHTS) : 0;
   }
 
   #setOf(tagLow: number, level: number): number {
-    // Large pages of different levels begin at the same addresses; the level keeps them apart.
-    return ((level === 0 ? tagLow : tagLow ^ (tagLow >>> 9) ^ (tagLow >>> 18) ^ level) & this.#setMask) >>> 0;
+    return ((level === 0 ? tagLow : levelHash(tagLow, level)) & this.#setMask) >>> 0;
   }
 }
 
+/** What the set of a large page is chosen by. Those of different levels begin at the same addresses; the level keeps them apart. */
+export function levelHash(tagLow: number, level: number): number {
+  return tagLow ^ (tagLow >>> 9) ^ (tagLow >>> 18) ^ level;
+}
+
 /** Low 32 bits of the page number of the start of the page of `level` around the address. */
-function levelTag(low: number, high: number, level: number): number {
+export function levelTag(low: number, high: number, level: number): number {
   const page = (low >>> 12) | (high << 20);
   switch (level) {
     case 0:
@@ -328,7 +346,7 @@ function levelTag(low: number, high: number, level: number): number {
 }
 
 /** The rest of that page number. */
-function levelTagHigh(high: number, level: number): number {
+export function levelTagHigh(high: number, level: number): number {
   return level < 4 ? high >> 12 : (high >> 12) & ~0xf;
 }
 

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
+import { LARGE_NOTES } from '../layout/memory-map.ts';
 import { LargePages } from './large-pages.ts';
 
 const address = fc.bigInt({ min: -(2n ** 63n), max: 2n ** 63n - 1n });
@@ -8,13 +9,15 @@ const halves = (at: bigint): [number, number] => [Number(BigInt.asIntN(32, at)),
 /** Svnapot, and the levels of Sv57. */
 const SIZES = [16, 2 ** 9, 2 ** 18, 2 ** 27, 2 ** 36];
 
+const notes = () => new Int32Array(2 * LARGE_NOTES);
+
 test('an address lies in a large page when one was added around it, whatever its size', () => {
   fc.assert(
     fc.property(
       fc.array(fc.record({ at: address, size: fc.constantFrom(...SIZES) }), { maxLength: 12 }),
       fc.array(address, { maxLength: 8 }),
       (added, others) => {
-        const pages = new LargePages();
+        const pages = new LargePages(notes());
         for (const { at, size } of added) pages.add(...halves(at), size);
         const near = added.flatMap(({ at, size }) => {
           const bytes = BigInt(size) * 4096n;
@@ -26,6 +29,7 @@ test('an address lies in a large page when one was added around it, whatever its
           const expected = added.some((one) => numberOf(one.at, one.size) === numberOf(at, one.size));
           assert.equal(pages.mayHold(...halves(at)), expected, `0x${BigInt.asUintN(64, at).toString(16)}`);
         }
+        pages.checkInvariants();
         pages.clear();
         assert.ok(!near.some((at) => pages.mayHold(...halves(at))));
       },
@@ -34,7 +38,7 @@ test('an address lies in a large page when one was added around it, whatever its
 });
 
 test('when there are too many to tell apart, any address may lie in one, until they are forgotten', () => {
-  const pages = new LargePages();
+  const pages = new LargePages(notes());
   for (let n = 0; n < 5000; n++) pages.add(0, n, 512);
   assert.ok(pages.mayHold(0x1234_5678, -7));
   pages.clear();

@@ -47,7 +47,7 @@ function describeOutcome(walker: SvWalker, status: Walk, va: bigint): OracleOutc
 }
 
 function walkerOf({ memory, bus, mmu: { pmp } }: TestMachine): SvWalker {
-  return new SvWalker(memory, bus, pmp, new OpenRam(bus, pmp));
+  return new SvWalker(memory, bus, pmp, new OpenRam(memory, bus, pmp));
 }
 
 test('random page tables are walked as the specification says', (context) => {
@@ -57,7 +57,7 @@ test('random page tables are walked as the specification says', (context) => {
   const machine = new TestMachine(SIZE);
   const walker = walkerOf(machine);
   const read = readRam(machine);
-  const seen = { translated: 0, 'page fault': 0, 'access fault': 0, updates: 0 };
+  const seen = { translated: 0, 'page fault': 0, 'access fault': 0, updates: 0, served: 0 };
   const levelsSeen = new Set<string>();
   for (let done = 0; done < WALKS; done++) {
     if (done % PER_TABLE === 0) {
@@ -100,6 +100,7 @@ test('random page tables are walked as the specification says', (context) => {
       read,
     );
     const privilege = userMode ? PrivilegeMode.user : PrivilegeMode.supervisor;
+    const served = machine.serveAfresh(va, access, privilege, regime);
     const status = walker.walk(...halves(va), access, privilege, regime);
     const what = `seed ${seed}, walk ${done}, va 0x${va.toString(16)}, levels ${levels}, access ${access}`;
     const { update, ...outcome } = expected as Extract<OracleOutcome, { kind: 'translated' }>;
@@ -108,11 +109,20 @@ test('random page tables are walked as the specification says', (context) => {
       assert.equal(read(update.gpa), update.pte, `accessed and dirty bits, ${what}`);
       seen.updates++;
     }
+    if (served !== undefined) {
+      assert.deepEqual(expected, { kind: 'translated', gpa: BigInt(served) }, `generated code, ${what}`);
+      seen.served++;
+    }
     seen[outcome.kind]++;
     if (outcome.kind === 'translated') levelsSeen.add(`${levels}/${walker.level}${walker.contiguous ? 'n' : ''}`);
   }
   context.diagnostic(`${JSON.stringify(seen)} leaves ${[...levelsSeen].sort().join(' ')}`);
-  assert.ok(seen.translated > WALKS / 50 && seen['access fault'] > WALKS / 200 && seen.updates > WALKS / 200);
+  assert.ok(
+    seen.translated > WALKS / 50 &&
+      seen['access fault'] > WALKS / 200 &&
+      seen.updates > WALKS / 200 &&
+      seen.served > WALKS / 100,
+  );
   for (const leaf of ['3/0', '3/1', '3/2', '3/0n', '4/3', '5/4', '5/0']) assert.ok(levelsSeen.has(leaf), leaf);
 });
 

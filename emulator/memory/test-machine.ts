@@ -1,7 +1,8 @@
 import { GUEST } from '../layout/memory-map.ts';
 import { Bus } from './bus.ts';
+import { L2_ABSENT, L2_REFUSED } from './l2-probe.ts';
 import { Mmu } from './mmu.ts';
-import { PrivilegeMode } from './regime.ts';
+import { type Access, PrivilegeMode, type Regime } from './regime.ts';
 import type { MmuOptions } from './translation.ts';
 
 /** Where the RAM of test machines lies. */
@@ -39,6 +40,20 @@ export class TestMachine {
     regime.fetchPrivilege = privilege;
     regime.dataPrivilege = privilege;
     this.mmu.regimeChanged();
+  }
+
+  /**
+   * The physical address that generated code has for a virtual one with empty TLBs, but large pages as they were entered before; undefined where it
+   * leaves the access to JavaScript. Nothing else changes.
+   */
+  serveAfresh(va: bigint, access: Access, privilege: number, regime: Regime): number | undefined {
+    const { mmu } = this;
+    const [low, high] = halves(va);
+    mmu.l2.flushAll();
+    Object.assign(mmu.regime, regime, { fetchPrivilege: privilege, dataPrivilege: privilege });
+    mmu.regimeChanged();
+    const linear = mmu.serveMiss(low, high, access) >>> 0;
+    return linear === L2_ABSENT || linear === L2_REFUSED ? undefined : linear - GUEST + RAM;
   }
 
   /** A page-table entry, by physical address. */

@@ -13,7 +13,7 @@ import {
 import { FaultKind } from '../layout/state.ts';
 import { NO_RAM, type Bus } from './bus.ts';
 import { L1Tlb, TlbContext } from './l1-tlb.ts';
-import { L2_ABSENT, L2_REFUSED, l2Probe, type L2Probe } from './l2-probe.ts';
+import { L2_ABSENT, L2_REFUSED, missCode, type L2Probe } from './l2-probe.ts';
 import { L2Tlb, type L2TlbOptions, RIGHTS } from './l2-tlb.ts';
 import { OpenRam } from './open-ram.ts';
 import { Pmp, PMP_MIXED } from './pmp.ts';
@@ -36,8 +36,8 @@ export interface MmuCounters {
   readonly l1Misses: number;
   readonly l2Hits: number;
   /** Page-table walks, and entries read by them. */
-  walks: number;
-  walkSteps: number;
+  readonly walks: number;
+  readonly walkSteps: number;
   /** Pages entered by prefetch, and those of them that were used later. */
   prefetched: number;
   prefetchHits: number;
@@ -65,6 +65,13 @@ const INDEX_BITS = ((TLB_ENTRIES - 1) * TLB_ENTRY_SIZE) / 4;
 const ADDEND = TlbEntry.addend / 4;
 /** Pages of a 64 KiB range. */
 const CONTIGUOUS_PAGES = 16;
+// Of TlbControl: numbers of 64 bits, and words.
+const HITS = TlbControl.hits / 8;
+const WALKS = TlbControl.walks / 8;
+const WALK_STEPS = TlbControl.walkSteps / 8;
+const ROOT = (TLB_CONTROL + TlbControl.root) / 4;
+const ROOT_SHIFT = (TLB_CONTROL + TlbControl.rootShift) / 4;
+const EXECUTABLE_READABLE = (TLB_CONTROL + TlbControl.executableReadable) / 4;
 const DEFAULT_L2: L2TlbOptions = { sets: 4096, ways: 4, policy: 'pseudo-lru' };
 
 /** From virtual to linear addresses: regime, protection, both TLB levels and the walker behind them. */
@@ -73,12 +80,14 @@ export class AddressTranslation {
   readonly pmp = new Pmp();
   readonly l1: L1Tlb;
   readonly l2: L2Tlb;
-  // What was served or missed in JavaScript; `probeL2` counts for itself.
+  // What was served or missed in JavaScript; generated code counts for itself.
   #slowMisses = 0;
   #slowHits = 0;
-  readonly #hits: Float64Array<ArrayBuffer>;
-  /** Serves plain pages of the second level, for generated code too. */
-  readonly probeL2: L2Probe;
+  #slowWalks = 0;
+  readonly #control: Float64Array<ArrayBuffer>;
+  /** Serves what is plain behind the first level, for generated code too. */
+  readonly serveMiss: L2Probe;
+  readonly #probeL2: L2Probe;
   readonly counters: MmuCounters = this.#createCounters();
   /** To be changed by the ISA's code only, which then calls `regimeChanged`. */
   readonly regime: Regime = bareRegime();
@@ -105,6 +114,8 @@ export class AddressTranslation {
   #levels = 0;
   #asid = 0;
   #executableReadable = false;
+  /** Where generated code walks from. */
+  #rootPage = 0;
   // The page whose leaf comes after the walker's.
   #leafFollows = false;
   #leafLow = 0;
@@ -114,13 +125,18 @@ export class AddressTranslation {
     this.l1 = new L1Tlb(memory);
     const l2 = options.l2 ?? DEFAULT_L2;
     this.l2 = new L2Tlb(l2, memory);
-    this.probeL2 = l2Probe(memory, l2);
-    this.#hits = new Float64Array(memory.buffer as ArrayBuffer, TLB_CONTROL + TlbControl.hits, 1).fill(0);
+    this.#prefetch = options.prefetch ?? false;
+    const { probe, walk } = missCode(memory, l2);
+    this.#probeL2 = probe;
+    this.serveMiss = this.#prefetch ? probe : walk;
+    this.#control = new Float64Array(memory.buffer as ArrayBuffer, TLB_CONTROL, 8);
+    for (const number of [HITS, WALKS, WALK_STEPS]) this.#control[number] = 0;
     this.#words = new Int32Array(memory.buffer as ArrayBuffer);
     this.#bytes = new Uint8Array(memory.buffer as ArrayBuffer);
-    this.#open = new OpenRam(bus, this.pmp);
+    this.#open = new OpenRam(memory, bus, this.pmp);
     this.#walker = new SvWalker(memory, bus, this.pmp, this.#open);
-    this.#prefetch = options.prefetch ?? false;
+    this.#publishFormat();
+    this.#publishRoot();
     bus.onWrite = (linear, length) => this.wroteRam(linear, length);
     this.regimeChanged();
   }
@@ -136,7 +152,7 @@ export class AddressTranslation {
     const entry = (this.table + (-(access >> 2) & this.#fetchOffset) + ((low >>> INDEX_SHIFT) & INDEX_BITS)) | 0;
     const tag = entry | (access & 6);
     if (((words[tag]! ^ (low & PAGE_MASK)) | (words[tag | 1]! ^ high)) === 0) return (low + words[entry | ADDEND]!) | 0;
-    return this.#resolve(low, high, access, length) | 0;
+    return this.#resolve(low, high, access, length, this.serveMiss) | 0;
   }
 
   /** To be called after `regime` has been changed. */
@@ -154,7 +170,9 @@ export class AddressTranslation {
       this.#asid = regime.asid;
       this.l2.select(regime.asid);
       this.#executableReadable = regime.makeExecutableReadable;
+      this.#publishFormat();
     }
+    if (regime.rootPage !== this.#rootPage) this.#publishRoot();
     this.#dataContext = contextOf(regime.dataPrivilege, regime.supervisorUserMemory);
     this.#fetchContext = contextOf(regime.fetchPrivilege, false);
     this.table = this.l1.firstWord(this.#dataContext);
@@ -165,6 +183,7 @@ export class AddressTranslation {
   /** To be called after `pmp` has been configured anew. */
   protectionChanged(): void {
     this.counters.flushes++;
+    this.#open.forget();
     this.l1.flushAll();
     this.l2.flushAll();
   }
@@ -210,8 +229,8 @@ export class AddressTranslation {
       return (linearPage + (low & ~PAGE_MASK)) | 0;
     }
     const entry = l2.find(low, high, regime.asid);
-    if (entry < 0 || l2.linear[entry] === NO_RAM) return 0;
-    if (((l2.rights[entry]! >>> (RIGHTS * context)) & Access.execute) === 0) return 0;
+    if (entry < 0 || l2.linearOf(entry) === NO_RAM) return 0;
+    if (((l2.rightsOf(entry) >>> (RIGHTS * context)) & Access.execute) === 0) return 0;
     return this.#useEntry(entry, low, high, context, Access.execute, 2) | 0;
   }
 
@@ -260,7 +279,8 @@ export class AddressTranslation {
   /** As `translate`; says in `whole` whether the answer holds for the rest of the page. */
   protected translateForBulk(low: number, high: number, access: Access): number {
     const linear = this.l1.probe(this.#dataContext, low, high, access);
-    if (linear === 0) return this.#followLeaf(low, high, access) || this.#resolve(low, high, access, 1);
+    // The walker is to have found the leaf: it is followed.
+    if (linear === 0) return this.#followLeaf(low, high, access) || this.#resolve(low, high, access, 1, this.#probeL2);
     this.whole = true;
     return linear;
   }
@@ -276,7 +296,6 @@ export class AddressTranslation {
     const run = this.#walker.leafRun(linear, pages);
     if (run === 0) return 0;
     this.#slowMisses += run;
-    this.counters.walkSteps = this.#walker.steps;
     this.#expectLeaf(low + (run - 1) * PAGE_SIZE, high);
     return run;
   }
@@ -292,11 +311,10 @@ export class AddressTranslation {
    */
   #followLeaf(low: number, high: number, access: Access): number {
     if (!this.#leafFollows || low !== this.#leafLow || high !== this.#leafHigh) return 0;
-    const { regime, counters } = this;
+    const { regime } = this;
     const walker = this.#walker;
     this.#leafFollows = false;
     const found = walker.nextLeaf(regime);
-    counters.walkSteps = walker.steps;
     const privilege = this.#dataContext === TlbContext.user ? PrivilegeMode.user : PrivilegeMode.supervisor;
     if (!found || !walker.permits(access, privilege, regime)) return 0;
     const gpa = walker.page * PAGE_SIZE;
@@ -318,8 +336,8 @@ export class AddressTranslation {
   }
 
   /** What `translate` gives when the first level does not know the page. */
-  #resolve(low: number, high: number, access: Access, length: number): number {
-    const served = this.probeL2(low, high, access);
+  #resolve(low: number, high: number, access: Access, length: number, serve: L2Probe): number {
+    const served = serve(low, high, access);
     if (served === L2_ABSENT || served === L2_REFUSED) return this.#resolveSlowly(low, high, access, length, served);
     this.whole = true;
     return served;
@@ -341,16 +359,15 @@ export class AddressTranslation {
     if (entry >= 0) {
       if (l2.takePrefetched(entry)) counters.prefetchHits++;
       // An entry that does not permit the access may be stale: the page table has the last word.
-      if (((l2.rights[entry]! >>> (RIGHTS * context)) & access) !== 0) {
+      if (((l2.rightsOf(entry) >>> (RIGHTS * context)) & access) !== 0) {
         this.#slowHits++;
         return this.#useEntry(entry, low, high, context, access, length);
       }
     }
     const walker = this.#walker;
     const privilege = context === TlbContext.user ? PrivilegeMode.user : PrivilegeMode.supervisor;
-    counters.walks++;
+    this.#slowWalks++;
     const outcome = walker.walk(low, high, access, privilege, regime);
-    counters.walkSteps = walker.steps;
     if (outcome !== Walk.done) {
       this.fault(outcome === Walk.pageFault, access, low, high);
       return TRANSLATION_FAULT;
@@ -361,7 +378,6 @@ export class AddressTranslation {
     else if (walker.nextLeaf(regime)) {
       const nextLow = (low + PAGE_SIZE) | 0;
       const nextHigh = nextLow >= 0 && low < 0 ? (high + 1) | 0 : high;
-      counters.walkSteps = walker.steps;
       counters.prefetched++;
       this.#enter(nextLow, nextHigh, true);
     }
@@ -372,10 +388,10 @@ export class AddressTranslation {
   #useEntry(entry: number, low: number, high: number, context: TlbContext, access: Access, length: number): number {
     const { l2 } = this;
     const level = l2.levelOf(entry);
-    const allowed = (l2.rights[entry]! >>> (RIGHTS * context)) & ALL;
+    const allowed = (l2.rightsOf(entry) >>> (RIGHTS * context)) & ALL;
     const within = level === 0 ? 0 : pageWithin(low, high, level);
     const levelPages = l2.isContiguous(entry) ? CONTIGUOUS_PAGES : LEVEL_PAGES[level]!;
-    const start = l2.linear[entry]!;
+    const start = l2.linearOf(entry);
     if (start === NO_RAM)
       return this.#reach(low, high, l2.page[entry]! + within, allowed, levelPages, context, access, length);
     const linear = (start + (within << 12)) | 0;
@@ -445,6 +461,20 @@ export class AddressTranslation {
     return (flags & Permission.code) === 0 ? allowed : allowed & ~Access.write;
   }
 
+  /** For generated code: how addresses are split, and a right that no entry has. */
+  #publishFormat(): void {
+    const { levels, makeExecutableReadable } = this.regime;
+    this.#words[ROOT_SHIFT] = levels === 0 ? 0 : 12 + 9 * (levels - 1);
+    this.#words[EXECUTABLE_READABLE] = makeExecutableReadable ? 1 : 0;
+  }
+
+  #publishRoot(): void {
+    const { rootPage } = this.regime;
+    this.#rootPage = rootPage;
+    this.#words[ROOT] = rootPage * PAGE_SIZE;
+    this.#words[ROOT + 1] = Math.floor(rootPage / (2 ** 32 / PAGE_SIZE));
+  }
+
   /** Empties the tables that translated addresses are in. */
   #flushTranslated(): void {
     this.counters.flushes++;
@@ -454,8 +484,10 @@ export class AddressTranslation {
   }
 
   #createCounters(): MmuCounters {
-    const misses = (): number => this.#slowMisses + this.#hits[0]!;
-    const hits = (): number => this.#slowHits + this.#hits[0]!;
+    const misses = (): number => this.#slowMisses + this.#control[HITS]! + this.#control[WALKS]!;
+    const hits = (): number => this.#slowHits + this.#control[HITS]!;
+    const walks = (): number => this.#slowWalks + this.#control[WALKS]!;
+    const walkSteps = (): number => this.#walker.steps + this.#control[WALK_STEPS]!;
     return {
       get l1Misses() {
         return misses();
@@ -463,8 +495,12 @@ export class AddressTranslation {
       get l2Hits() {
         return hits();
       },
-      walks: 0,
-      walkSteps: 0,
+      get walks() {
+        return walks();
+      },
+      get walkSteps() {
+        return walkSteps();
+      },
       prefetched: 0,
       prefetchHits: 0,
       pageFaults: 0,

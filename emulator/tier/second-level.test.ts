@@ -26,7 +26,7 @@ function machineWithPages(): { machine: TestMachine; imports: TlbImports; slow: 
     slow.push(`${name} ${low} ${bytes} ${flags}`);
     return SLOW;
   };
-  const imports = behindSecondLevel(machine.memory, machine.mmu.probeL2, {
+  const imports = behindSecondLevel(machine.memory, machine.mmu.serveMiss, {
     tlbLoad: note('load'),
     tlbStore: note('store'),
   });
@@ -80,7 +80,7 @@ test('what is misaligned, crosses a page, is not permitted or has code is left t
   const store = (address: bigint, bytes: number): number => imports.tlbStore(...halves(address), bytes, 0);
   assert.equal(load(WINDOW + 2n, 4, SlowAccess.natural), SLOW);
   assert.equal(load(WINDOW + 4093n, 4), SLOW);
-  assert.equal(load(WINDOW + 4096n * 2n, 4), SLOW, 'not known yet');
+  assert.equal(load(WINDOW + 4096n * 4n, 4), SLOW, 'not mapped');
   assert.equal(load(WINDOW + 4096n * 3n, 4, SlowAccess.update), SLOW);
   assert.equal(store(WINDOW + 4096n * 3n, 4), SLOW);
   assert.equal(store(WINDOW + 4096n, 4), SLOW, 'there is code');
@@ -97,25 +97,50 @@ test('what is misaligned, crosses a page, is not permitted or has code is left t
   assert.equal(load(WINDOW + 4096n * 3n, 4, SlowAccess.update), SLOW);
 });
 
+test('page tables are walked without JavaScript once it has found what RAM is open, and their pages served from the second level then', () => {
+  const { machine, imports, slow } = machineWithPages();
+  const { mmu } = machine;
+  const load = (page: bigint): number => imports.tlbLoad(...halves(WINDOW + 4096n * page), 8, 0);
+  assert.equal(load(0n), SLOW);
+  enterSecondLevel(machine, 0);
+  const before = { ...mmu.counters };
+  assert.equal(load(1n), 0);
+  assert.equal(imports.tlbStore(...halves(WINDOW + 8192n), 8, 0), 0);
+  mmu.l1.flushAll();
+  assert.equal(load(1n), 0);
+  const { l1Misses, l2Hits, walks, walkSteps } = mmu.counters;
+  assert.deepEqual(
+    [l1Misses - before.l1Misses, l2Hits - before.l2Hits, walks - before.walks, walkSteps - before.walkSteps],
+    [3, 1, 2, 6],
+  );
+  mmu.protectionChanged();
+  assert.equal(load(1n), SLOW, 'RAM may be closed now');
+  assert.equal(slow.length, 2);
+  mmu.checkInvariants();
+});
+
 test('a fence, another address space and another privilege mode are as if JavaScript looked', () => {
   const { machine, imports } = machineWithPages();
   const { mmu } = machine;
   const load = (): number => imports.tlbLoad(...halves(WINDOW), 8, 0);
   enterSecondLevel(machine, 0);
-  assert.equal(load(), 0);
+  const walks = (): number => {
+    const before = mmu.counters.walks;
+    assert.equal(load(), 0);
+    return mmu.counters.walks - before;
+  };
+  assert.equal(walks(), 0);
   mmu.fence(undefined);
-  assert.equal(load(), SLOW);
-  enterSecondLevel(machine, 0);
+  assert.equal(walks(), 1);
   mmu.fenceAddress(...halves(WINDOW), undefined);
-  assert.equal(load(), SLOW);
-  enterSecondLevel(machine, 0);
+  assert.equal(walks(), 1);
   mmu.regime.asid = 5;
   mmu.regimeChanged();
-  assert.equal(load(), SLOW, 'nothing is global');
+  assert.equal(walks(), 1, 'nothing is global');
   mmu.fence(5);
   mmu.regime.asid = 0;
   mmu.regimeChanged();
-  assert.equal(load(), 0, 'the fence was for the other');
+  assert.equal(walks(), 0, 'the fence was for the other');
   mmu.regime.dataPrivilege = PrivilegeMode.user;
   mmu.regimeChanged();
   assert.equal(load(), SLOW, 'a page of supervisor mode');

@@ -30,7 +30,7 @@ export interface TlbImports {
 let compiled: WebAssembly.Module | undefined = undefined;
 
 /**
- * The same imports, with accesses in one page that the second level serves done in WebAssembly, so that they are but calls from one module to another.
+ * The same imports, with accesses in one page that the second level or a plain walk serves done in WebAssembly, so that they are but calls from one module to another.
  * All others are left to `slow`.
  */
 export function behindSecondLevel(

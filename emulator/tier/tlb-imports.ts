@@ -11,7 +11,7 @@ export interface CodeGuard {
 }
 
 /**
- * The slow path: whatever the inline probe refuses and the second level does not serve, done by the MMU of the vCPU whose state lies in `memory`. A store that a guard has withheld leaves
+ * The slow path: whatever the inline probe refuses and `Mmu.serveMiss` does not serve, done by the MMU of the vCPU whose state lies in `memory`. A store that a guard has withheld leaves
  * the generated code like one that faults, before its instruction.
  */
 export function tlbImports(memory: WebAssembly.Memory, mmu: Mmu, guard?: CodeGuard): TlbImports {
@@ -25,7 +25,7 @@ export function tlbImports(memory: WebAssembly.Memory, mmu: Mmu, guard?: CodeGua
   };
   const misaligned = (low: number, bytes: number, flags: number): boolean =>
     (flags & SlowAccess.natural) !== 0 && (low & (bytes - 1)) !== 0;
-  return behindSecondLevel(memory, mmu.probeL2, {
+  return behindSecondLevel(memory, mmu.serveMiss, {
     tlbLoad: (low, high, bytes, flags) => {
       const update = (flags & SlowAccess.update) !== 0;
       if (misaligned(low, bytes, flags)) {

@@ -38,7 +38,7 @@ function machineWithPages(status: () => number) {
     if (name === 'load') view.setBigUint64(SLOT, 0x55n, true);
     return status();
   };
-  const { regionLoad, regionStore } = behindSecondLevel(machine.memory, machine.mmu.probeL2, {
+  const { regionLoad, regionStore } = behindSecondLevel(machine.memory, machine.mmu.serveMiss, {
     tlbLoad: note('load'),
     tlbStore: note('store'),
   });

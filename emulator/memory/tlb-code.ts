@@ -1,0 +1,265 @@
+import {
+  GUEST,
+  L2_TLB_REPLACEMENT,
+  PAGE_SIZE,
+  PERMISSION,
+  Permission,
+  STATE,
+  TLB,
+  TLB_CONTEXT_SIZE,
+  TLB_CONTROL,
+  TLB_ENTRIES,
+  TLB_ENTRY_SIZE,
+  TLB_WRITTEN,
+  TLB_WRITTEN_MOST,
+  TLB_WRITTEN_PAGE,
+  TLB_WRITTEN_SHIFT,
+  TlbControl,
+  TlbEntry,
+} from '../layout/memory-map.ts';
+import { StateOffset } from '../layout/state.ts';
+import type { FunctionBuilder } from '../wasm/function.ts';
+import { ValType } from '../wasm/type.ts';
+import { RIGHTS } from './l2-tlb.ts';
+import { Access } from './regime.ts';
+import { type ReplacementPolicy, treeBits } from './replacement.ts';
+
+const { i32, i64 } = ValType;
+const PAGE_MASK = -PAGE_SIZE;
+export const PAGE_SHIFT = Math.log2(PAGE_SIZE);
+
+/** What is known of an address that misses the first level: locals. */
+export interface MissLocals {
+  /** i32: the address's low half. */
+  readonly low: number;
+  /** i64: its page number, as tags have it. */
+  readonly page: number;
+  /** i32: linear address of the page. */
+  readonly linear: number;
+  /** i32: address of the first-level table in force for the access, and its number. */
+  readonly table: number;
+  readonly context: number;
+  /** i32: Access bits in that table. */
+  readonly allowed: number;
+}
+
+/** Declares the locals, of an address whose low half is in `low`. */
+export function missLocals(fn: FunctionBuilder, low: number): MissLocals {
+  return {
+    low,
+    page: fn.local(i64),
+    linear: fn.local(i32),
+    table: fn.local(i32),
+    context: fn.local(i32),
+    allowed: fn.local(i32),
+  };
+}
+
+/** Sets `page` from the halves of the address. */
+export function writePage(fn: FunctionBuilder, { low, page }: MissLocals, high: number): void {
+  fn.localGet(high);
+  fn.op('i64.extend_i32_s');
+  fn.i64Const(32 - PAGE_SHIFT);
+  fn.op('i64.shl');
+  pushShifted(fn, low, 'i32.shr_u', PAGE_SHIFT);
+  fn.op('i64.extend_i32_u');
+  fn.op('i64.or');
+  fn.localSet(page);
+}
+
+/** Sets `table` and `context` for an Access, in a local. */
+export function writeTable(fn: FunctionBuilder, { table, context }: MissLocals, access: number): void {
+  fn.i32Const(0);
+  fn.load('i32.load', { offset: STATE + StateOffset.fetchTlb });
+  fn.i32Const(0);
+  fn.load('i32.load', { offset: STATE + StateOffset.dataTlb });
+  fn.localGet(access);
+  fn.i32Const(Access.execute);
+  fn.op('i32.and');
+  fn.select();
+  fn.localTee(table);
+  fn.i32Const(TLB);
+  fn.op('i32.sub');
+  fn.i32Const(Math.log2(TLB_CONTEXT_SIZE));
+  fn.op('i32.shr_u');
+  fn.localSet(context);
+}
+
+/**
+ * Sets `allowed` from the rights in all tables, which are on the stack, less stores where there is code; pushes whether that is not enough for an
+ * Access. `linear`: of the page, or a word that has more below.
+ */
+export function writeAllowed(fn: FunctionBuilder, { linear, context, allowed }: MissLocals, access: number): void {
+  // Those of machine mode, whose addresses are not translated, are always clear.
+  fn.localGet(context);
+  fn.i32Const(RIGHTS);
+  fn.op('i32.mul');
+  fn.op('i32.shr_u');
+  // Stores to pages with code are for JavaScript: one bit moved to the place of the other and inverted.
+  fn.localGet(linear);
+  fn.i32Const(GUEST);
+  fn.op('i32.sub');
+  fn.i32Const(PAGE_SHIFT);
+  fn.op('i32.shr_u');
+  fn.load('i32.load8_u', { offset: PERMISSION });
+  fn.i32Const(Permission.code);
+  fn.op('i32.and');
+  fn.i32Const(Math.log2(Permission.code / Access.write));
+  fn.op('i32.shr_u');
+  fn.i32Const(-1);
+  fn.op('i32.xor');
+  fn.op('i32.and');
+  fn.localTee(allowed);
+  fn.localGet(access);
+  fn.op('i32.and');
+  fn.op('i32.eqz');
+}
+
+/** Does what `L1Tlb.fill` does, large pages apart. */
+export function writeFill(fn: FunctionBuilder, locals: MissLocals): void {
+  const { low, page, linear, table, allowed } = locals;
+  const addend = fn.local(i32);
+  const entry = fn.local(i32);
+  const tag = fn.local(i64);
+  fn.localGet(linear);
+  pushMasked(fn, low, PAGE_MASK);
+  fn.op('i32.sub');
+  fn.localSet(addend);
+  pushShifted(fn, low, 'i32.shr_u', Math.log2(PAGE_SIZE / TLB_ENTRY_SIZE));
+  fn.i32Const((TLB_ENTRIES - 1) * TLB_ENTRY_SIZE);
+  fn.op('i32.and');
+  fn.localGet(table);
+  fn.op('i32.add');
+  fn.localSet(entry);
+  fn.localGet(page);
+  fn.i64Const(PAGE_SHIFT);
+  fn.op('i64.shl');
+  fn.localSet(tag);
+  // What was decoded from the page stays known where the entry has led there all along.
+  fn.localGet(entry);
+  fn.i32Const(0);
+  fn.localGet(entry);
+  fn.load('i32.load', { offset: TlbEntry.code });
+  fn.localGet(entry);
+  fn.load('i64.load', { offset: TlbEntry.execute });
+  fn.localGet(tag);
+  fn.op('i64.ne');
+  fn.localGet(entry);
+  fn.load('i32.load', { offset: TlbEntry.addend });
+  fn.localGet(addend);
+  fn.op('i32.ne');
+  fn.op('i32.or');
+  fn.select();
+  fn.store('i32.store', { offset: TlbEntry.code });
+  for (const [offset, right] of [
+    [TlbEntry.read, Access.read],
+    [TlbEntry.write, Access.write],
+    [TlbEntry.execute, Access.execute],
+  ] as const) {
+    fn.localGet(entry);
+    fn.localGet(tag);
+    fn.i64Const(-1);
+    pushMasked(fn, allowed, right);
+    fn.select();
+    fn.store('i64.store', { offset });
+  }
+  fn.localGet(entry);
+  fn.localGet(addend);
+  fn.store('i32.store', { offset: TlbEntry.addend });
+  writeNote(fn, locals);
+}
+
+/** Adds an entry to the list of those written in its table, which is no longer kept once it is full. */
+function writeNote(fn: FunctionBuilder, { context, low, linear }: MissLocals): void {
+  const counts = { offset: TLB_CONTROL + TlbControl.writtenCounts };
+  const count = fn.local(i32);
+  pushShifted(fn, context, 'i32.shl', 2);
+  fn.load('i32.load', counts);
+  fn.localTee(count);
+  fn.i32Const(TLB_WRITTEN_MOST - 1);
+  fn.op('i32.lt_u');
+  const few = fn.if();
+  pushShifted(fn, context, 'i32.shl', Math.log2(4 * TLB_WRITTEN_MOST));
+  pushShifted(fn, count, 'i32.shl', 2);
+  fn.op('i32.add');
+  pushShifted(fn, low, 'i32.shr_u', PAGE_SHIFT);
+  fn.i32Const(TLB_ENTRIES - 1);
+  fn.op('i32.and');
+  pushShifted(fn, linear, 'i32.shl', TLB_WRITTEN_SHIFT);
+  fn.i32Const(TLB_WRITTEN_PAGE);
+  fn.op('i32.and');
+  fn.op('i32.or');
+  fn.store('i32.store', { offset: TLB_WRITTEN });
+  pushShifted(fn, context, 'i32.shl', 2);
+  fn.localGet(count);
+  fn.i32Const(1);
+  fn.op('i32.add');
+  fn.store('i32.store', counts);
+  fn.else();
+  pushShifted(fn, context, 'i32.shl', 2);
+  fn.i32Const(TLB_WRITTEN_MOST);
+  fn.store('i32.store', counts);
+  fn.end(few);
+}
+
+/** Does what the policy's `Replacement.touch` does. */
+export function writeTouch(
+  fn: FunctionBuilder,
+  policy: ReplacementPolicy,
+  set: number,
+  way: number,
+  ways: number,
+): void {
+  switch (policy) {
+    case 'random':
+      return;
+    case 'pseudo-lru': {
+      const { keep, put } = treeBits(way, ways);
+      const tree = { offset: L2_TLB_REPLACEMENT };
+      pushShifted(fn, set, 'i32.shl', 2);
+      pushShifted(fn, set, 'i32.shl', 2);
+      fn.load('i32.load', tree);
+      fn.i32Const(keep);
+      fn.op('i32.and');
+      fn.i32Const(put);
+      fn.op('i32.or');
+      fn.store('i32.store', tree);
+      return;
+    }
+    default:
+      // Both stamp by age.
+      increment(fn, TlbControl.uses);
+      pushShifted(fn, set, 'i32.shl', Math.log2(8 * ways));
+      fn.i32Const(0);
+      fn.load('f64.load', { offset: TLB_CONTROL + TlbControl.uses });
+      fn.store('f64.store', { offset: L2_TLB_REPLACEMENT + 8 * way });
+  }
+}
+
+/** Adds one to a number (f64) of TlbControl. */
+export function increment(fn: FunctionBuilder, number: number): void {
+  const at = { offset: TLB_CONTROL + number };
+  fn.i32Const(0);
+  fn.i32Const(0);
+  fn.load('f64.load', at);
+  fn.f64Const(1);
+  fn.op('f64.add');
+  fn.store('f64.store', at);
+}
+
+export function pushControl(fn: FunctionBuilder, word: number): void {
+  fn.i32Const(0);
+  fn.load('i32.load', { offset: TLB_CONTROL + word });
+}
+
+export function pushShifted(fn: FunctionBuilder, local: number, op: 'i32.shl' | 'i32.shr_u', by: number): void {
+  fn.localGet(local);
+  fn.i32Const(by);
+  fn.op(op);
+}
+
+export function pushMasked(fn: FunctionBuilder, local: number, mask: number): void {
+  fn.localGet(local);
+  fn.i32Const(mask);
+  fn.op('i32.and');
+}

@@ -1,0 +1,489 @@
+import {
+  L2_TLB,
+  L2_TLB_ENTRY_SIZE,
+  L2TlbEntry,
+  LARGE_NOTES,
+  PAGE_SIZE,
+  TLB_CONTROL,
+  TLB_LARGE_NOTES,
+  TlbControl,
+} from '../layout/memory-map.ts';
+import { BranchHint, type FunctionBuilder, type FunctionIndex, type Label } from '../wasm/function.ts';
+import type { ModuleBuilder } from '../wasm/module.ts';
+import { ValType } from '../wasm/type.ts';
+import { type EntryLocals, isEntered, writeEntry, writeTouchOf } from './entry-code.ts';
+import { TlbContext } from './l1-tlb.ts';
+import {
+  L2_GLOBAL_MASK,
+  L2_GLOBAL_OWNER,
+  L2_LEVEL_SHIFT,
+  L2_LEVELS,
+  L2_OWNER_MASK,
+  type L2TlbOptions,
+  RIGHTS,
+} from './l2-tlb.ts';
+import { Access } from './regime.ts';
+import { Pte } from './sv.ts';
+import {
+  increment,
+  type MissLocals,
+  missLocals,
+  PAGE_SHIFT,
+  pushControl,
+  pushMasked,
+  pushShifted,
+  writeAllowed,
+  writeFill,
+  writePage,
+  writeTable,
+} from './tlb-code.ts';
+
+const { i32, i64 } = ValType;
+const PAGE_MASK = -PAGE_SIZE;
+/** Bits of an index into a page table. */
+const INDEX_BITS = 9;
+const ENTRY_SHIFT = 3;
+/** Bits 63…54 of an entry: memory types, contiguity, and what is reserved. */
+const EXTENSIONS = 54;
+const FRAME = 10;
+/** What a pointer must not have. */
+const LEAF_ONLY = Pte.user | Pte.accessed | Pte.dirty;
+/** In a note (large-pages.ts), the bit where the level begins. */
+const NOTED_LEVEL = 56;
+const [LOW, HIGH, ACCESS] = [0, 1, 2];
+
+interface Locals extends MissLocals, EntryLocals {
+  /** i32: what is permitted in all tables, as `direct` words have it. */
+  readonly rights: number;
+}
+
+/**
+ * A function for what `probe` does not serve (l2-probe.ts): parts of large pages that the second level knows, and walks of page tables
+ * in the plainest case. All tables and the whole leaf lie in open RAM, the leaf permits the access with its accessed and dirty bits as they are,
+ * and there is nothing of Svpbmt or Svnapot. It does what JavaScript does then (`AddressTranslation`), and leaves the rest to that before
+ * anything has changed, faults among it.
+ */
+export function defineWalk(module: ModuleBuilder, options: L2TlbOptions, probe: FunctionIndex): FunctionBuilder {
+  const fn = module.function('walk', [i32, i32, i32], [i32]);
+  const locals: Locals = {
+    ...missLocals(fn, LOW),
+    rights: fn.local(i32),
+    first: fn.local(i64),
+    level: fn.local(i32),
+    set: fn.local(i32),
+    start: fn.local(i32),
+    flags: fn.local(i32),
+    way: fn.local(i32),
+  };
+  for (const parameter of [LOW, HIGH, ACCESS]) fn.localGet(parameter);
+  fn.call(probe);
+  fn.localTee(locals.linear);
+  const known = fn.if();
+  fn.localGet(locals.linear);
+  fn.return();
+  fn.end(known);
+  const refused = fn.block();
+  // Nothing is translated, or not this access.
+  pushControl(fn, TlbControl.rootShift);
+  fn.op('i32.eqz');
+  fn.brIf(refused);
+  writeTable(fn, locals, ACCESS);
+  fn.localGet(locals.context);
+  fn.i32Const(TlbContext.machine);
+  fn.op('i32.eq');
+  fn.brIf(refused);
+  writePage(fn, locals, HIGH);
+  const served = fn.block();
+  const absent = fn.block();
+  writeLargeEntries(fn, locals, options, served, absent, refused);
+  fn.end(absent);
+  if (isEntered(options.policy)) {
+    writeWalk(fn, locals, options, refused);
+    writeEntry(fn, locals, options);
+  } else {
+    fn.br(refused);
+  }
+  fn.end(served);
+  writeFill(fn, locals);
+  pushMasked(fn, LOW, PAGE_SIZE - 1);
+  fn.localGet(locals.linear);
+  fn.op('i32.add');
+  fn.return();
+  fn.end(refused);
+  fn.i32Const(0);
+  return fn;
+}
+
+/** Looks for an entry of each level above 0 that there are any of, as `L2Tlb.findLarge`. */
+function writeLargeEntries(
+  fn: FunctionBuilder,
+  locals: Locals,
+  options: L2TlbOptions,
+  served: Label,
+  absent: Label,
+  refused: Label,
+): void {
+  const { sets, ways } = options;
+  const { level, first, set, way, linear, page, start, rights } = locals;
+  const at = fn.local(i32);
+  fn.i32Const(1);
+  fn.localSet(level);
+  const found = fn.block();
+  const nextLevel = fn.loop();
+  const none = fn.block();
+  pushShifted(fn, level, 'i32.shl', 2);
+  fn.load('i32.load', { offset: TLB_CONTROL + TlbControl.population });
+  fn.op('i32.eqz');
+  fn.brIf(none);
+  fn.localGet(page);
+  fn.i64Const(-1);
+  fn.localGet(level);
+  fn.i32Const(INDEX_BITS);
+  fn.op('i32.mul');
+  fn.op('i64.extend_i32_u');
+  fn.op('i64.shl');
+  fn.op('i64.and');
+  fn.localSet(first);
+  writeSet(fn, locals, sets);
+  pushShifted(fn, set, 'i32.shl', Math.log2(ways * L2_TLB_ENTRY_SIZE));
+  fn.localSet(at);
+  for (let candidate = 0; candidate < ways; candidate++) {
+    const other = fn.block();
+    writeIsOther(fn, locals, at, candidate, other);
+    fn.i32Const(candidate);
+    fn.localSet(way);
+    fn.br(found);
+    fn.end(other);
+  }
+  fn.end(none);
+  fn.localGet(level);
+  fn.i32Const(1);
+  fn.op('i32.add');
+  fn.localTee(level);
+  fn.i32Const(L2_LEVELS);
+  fn.op('i32.lt_u');
+  fn.brIf(nextLevel);
+  fn.end(nextLevel);
+  fn.br(absent);
+  fn.end(found);
+  fn.localGet(at);
+  pushShifted(fn, way, 'i32.shl', Math.log2(L2_TLB_ENTRY_SIZE));
+  fn.op('i32.add');
+  fn.load('i32.load', { offset: L2_TLB + L2TlbEntry.direct });
+  fn.localSet(rights);
+  pushMasked(fn, rights, PAGE_MASK);
+  fn.localSet(start);
+  fn.localGet(start);
+  fn.localGet(page);
+  fn.localGet(first);
+  fn.op('i64.sub');
+  fn.op('i32.wrap_i64');
+  fn.i32Const(PAGE_SHIFT);
+  fn.op('i32.shl');
+  fn.op('i32.add');
+  fn.localSet(linear);
+  // Nothing direct to be known has no rights.
+  fn.localGet(rights);
+  writeAllowed(fn, locals, ACCESS);
+  fn.brIf(refused, BranchHint.unlikely);
+  refuseUnlessNoted(fn, locals, refused);
+  writeTouchOf(fn, set, way, options);
+  increment(fn, TlbControl.hits);
+  fn.br(served);
+}
+
+/** Sets `set` for the large page `first` of `level`, as `L2Tlb` has it. */
+function writeSet(fn: FunctionBuilder, { first, level, set }: Locals, sets: number): void {
+  pushLevelHash(fn, first, level);
+  fn.i32Const(sets - 1);
+  fn.op('i32.and');
+  fn.localSet(set);
+}
+
+/** `levelHash` of l2-tlb.ts. */
+function pushLevelHash(fn: FunctionBuilder, first: number, level: number): void {
+  fn.localGet(first);
+  fn.op('i32.wrap_i64');
+  for (const shift of [INDEX_BITS, 2 * INDEX_BITS]) {
+    fn.localGet(first);
+    fn.op('i32.wrap_i64');
+    fn.i32Const(shift);
+    fn.op('i32.shr_u');
+    fn.op('i32.xor');
+  }
+  fn.localGet(level);
+  fn.op('i32.xor');
+}
+
+/** Branches where an entry is of another page or level, or of another address space. */
+function writeIsOther(fn: FunctionBuilder, { first, level }: Locals, at: number, way: number, other: Label): void {
+  const offset = L2_TLB + way * L2_TLB_ENTRY_SIZE;
+  fn.localGet(at);
+  fn.load('i64.load', { offset: offset + L2TlbEntry.page });
+  fn.localGet(first);
+  fn.op('i64.ne');
+  fn.brIf(other);
+  const owner = { offset: offset + L2TlbEntry.owner };
+  for (const [mask, push] of [
+    [L2_OWNER_MASK, () => pushControl(fn, TlbControl.owner)],
+    [L2_GLOBAL_MASK, () => fn.i32Const(L2_GLOBAL_OWNER)],
+  ] as const) {
+    fn.localGet(at);
+    fn.load('i32.load', owner);
+    fn.i32Const(mask);
+    fn.op('i32.and');
+    push();
+    pushShifted(fn, level, 'i32.shl', L2_LEVEL_SHIFT);
+    fn.op('i32.or');
+    fn.op('i32.ne');
+  }
+  fn.op('i32.and');
+  fn.brIf(other);
+}
+
+/** The table is not known to have parts of the large page `first`: that is for JavaScript to remember. */
+function refuseUnlessNoted(fn: FunctionBuilder, { context, first, level }: Locals, refused: Label): void {
+  fn.localGet(context);
+  fn.i32Const(LARGE_NOTES);
+  fn.op('i32.mul');
+  pushLevelHash(fn, first, level);
+  fn.i32Const(LARGE_NOTES - 1);
+  fn.op('i32.and');
+  fn.op('i32.add');
+  fn.i32Const(3);
+  fn.op('i32.shl');
+  fn.load('i64.load', { offset: TLB_LARGE_NOTES });
+  fn.localGet(first);
+  fn.i64Const((1n << BigInt(NOTED_LEVEL)) - 1n);
+  fn.op('i64.and');
+  fn.localGet(level);
+  fn.op('i64.extend_i32_u');
+  fn.i64Const(NOTED_LEVEL);
+  fn.op('i64.shl');
+  fn.op('i64.or');
+  fn.op('i64.ne');
+  fn.brIf(refused, BranchHint.unlikely);
+}
+
+/** Walks from the root to a leaf that permits the access, sets all locals for it, and counts. */
+function writeWalk(fn: FunctionBuilder, locals: Locals, { sets }: L2TlbOptions, refused: Label): void {
+  const { page, first, level, set, start, flags, linear, rights } = locals;
+  const table = fn.local(i64);
+  const frame = fn.local(i64);
+  const entry = fn.local(i64);
+  const shift = fn.local(i64);
+  const steps = fn.local(i32);
+  const refuse = (): void => fn.brIf(refused, BranchHint.unlikely);
+  pushControl(fn, TlbControl.rootShift);
+  fn.op('i64.extend_i32_u');
+  fn.localSet(shift);
+  // All bits above the root's index equal its highest one.
+  fn.localGet(page);
+  for (const op of ['i64.shl', 'i64.shr_s'] as const) {
+    fn.i64Const(64 + PAGE_SHIFT - INDEX_BITS);
+    fn.localGet(shift);
+    fn.op('i64.sub');
+    fn.op(op);
+  }
+  fn.localGet(page);
+  fn.op('i64.ne');
+  refuse();
+  pushWide(fn, TlbControl.root);
+  fn.localSet(table);
+  const leaf = fn.block();
+  const nextTable = fn.loop();
+  fn.localGet(page);
+  fn.localGet(shift);
+  fn.i64Const(PAGE_SHIFT);
+  fn.op('i64.sub');
+  fn.op('i64.shr_u');
+  fn.i64Const(2 ** INDEX_BITS - 1);
+  fn.op('i64.and');
+  fn.i64Const(ENTRY_SHIFT);
+  fn.op('i64.shl');
+  fn.localGet(table);
+  fn.op('i64.add');
+  fn.localSet(table);
+  refuseUnlessOpen(fn, table, refuse);
+  pushLinear(fn, table);
+  fn.load('i64.load');
+  fn.localTee(entry);
+  fn.i64Const(EXTENSIONS);
+  fn.op('i64.shr_u');
+  fn.op('i64.eqz');
+  fn.op('i32.eqz');
+  refuse();
+  fn.localGet(entry);
+  fn.op('i32.wrap_i64');
+  fn.localSet(flags);
+  pushMasked(fn, flags, Pte.valid);
+  fn.op('i32.eqz');
+  refuse();
+  pushMasked(fn, flags, Pte.read | Pte.write);
+  fn.i32Const(Pte.write);
+  fn.op('i32.eq');
+  refuse();
+  fn.localGet(steps);
+  fn.i32Const(1);
+  fn.op('i32.add');
+  fn.localSet(steps);
+  fn.localGet(entry);
+  fn.i64Const(FRAME);
+  fn.op('i64.shr_u');
+  fn.i64Const(PAGE_SHIFT);
+  fn.op('i64.shl');
+  fn.localSet(frame);
+  pushMasked(fn, flags, Pte.read | Pte.execute);
+  fn.brIf(leaf);
+  pushMasked(fn, flags, LEAF_ONLY);
+  refuse();
+  fn.localGet(frame);
+  fn.localSet(table);
+  fn.localGet(shift);
+  fn.i64Const(INDEX_BITS);
+  fn.op('i64.sub');
+  fn.localTee(shift);
+  fn.i64Const(PAGE_SHIFT);
+  fn.op('i64.ge_s');
+  fn.brIf(nextTable);
+  fn.br(refused);
+  fn.end(nextTable);
+  fn.end(leaf);
+  pushMasked(fn, flags, Pte.accessed);
+  fn.op('i32.eqz');
+  refuse();
+  writeFrame(fn, frame, shift, refuse);
+  pushLinear(fn, frame);
+  fn.localSet(start);
+  fn.localGet(page);
+  fn.i64Const(-1);
+  fn.localGet(shift);
+  fn.i64Const(PAGE_SHIFT);
+  fn.op('i64.sub');
+  fn.op('i64.shl');
+  fn.op('i64.and');
+  fn.localSet(first);
+  fn.localGet(page);
+  fn.localGet(first);
+  fn.op('i64.sub');
+  fn.op('i32.wrap_i64');
+  fn.i32Const(PAGE_SHIFT);
+  fn.op('i32.shl');
+  fn.localGet(start);
+  fn.op('i32.add');
+  fn.localSet(linear);
+  writeRights(fn, locals);
+  fn.localGet(rights);
+  writeAllowed(fn, locals, ACCESS);
+  refuse();
+  fn.localGet(shift);
+  fn.op('i32.wrap_i64');
+  fn.i32Const(PAGE_SHIFT);
+  fn.op('i32.sub');
+  fn.i32Const(INDEX_BITS);
+  fn.op('i32.div_u');
+  fn.localTee(level);
+  const large = fn.if();
+  refuseUnlessNoted(fn, locals, refused);
+  writeSet(fn, locals, sets);
+  fn.else();
+  fn.localGet(first);
+  fn.op('i32.wrap_i64');
+  fn.i32Const(sets - 1);
+  fn.op('i32.and');
+  fn.localSet(set);
+  fn.end(large);
+  increment(fn, TlbControl.walks);
+  fn.i32Const(0);
+  fn.i32Const(0);
+  fn.load('f64.load', { offset: TLB_CONTROL + TlbControl.walkSteps });
+  fn.localGet(steps);
+  fn.op('f64.convert_i32_u');
+  fn.op('f64.add');
+  fn.store('f64.store', { offset: TLB_CONTROL + TlbControl.walkSteps });
+}
+
+/** A large page begins at a multiple of its size, and all of a page is open RAM. */
+function writeFrame(fn: FunctionBuilder, frame: number, shift: number, refuse: () => void): void {
+  const size = fn.local(i64);
+  fn.i64Const(1);
+  fn.localGet(shift);
+  fn.op('i64.shl');
+  fn.localTee(size);
+  fn.i64Const(1);
+  fn.op('i64.sub');
+  fn.localGet(frame);
+  fn.op('i64.and');
+  fn.op('i64.eqz');
+  fn.op('i32.eqz');
+  refuse();
+  refuseUnlessOpen(fn, frame, refuse);
+  fn.localGet(frame);
+  pushWide(fn, TlbControl.openFrom);
+  fn.op('i64.sub');
+  fn.localGet(size);
+  fn.op('i64.add');
+  pushWide(fn, TlbControl.openSpan);
+  fn.op('i64.gt_u');
+  refuse();
+}
+
+/** Sets `rights` from the leaf's flags, as `rightsOf` of translation.ts. */
+function writeRights(fn: FunctionBuilder, { flags, rights }: Locals): void {
+  const all = fn.local(i32);
+  // Read, or execute where that is enough.
+  pushShifted(fn, flags, 'i32.shr_u', Math.log2(Pte.read / Access.read));
+  fn.i32Const(Access.read);
+  fn.op('i32.and');
+  pushShifted(fn, flags, 'i32.shr_u', Math.log2(Pte.execute));
+  pushControl(fn, TlbControl.executableReadable);
+  fn.op('i32.and');
+  fn.op('i32.or');
+  // Write where it is dirty already.
+  pushShifted(fn, flags, 'i32.shr_u', Math.log2(Pte.write / Access.write));
+  pushShifted(fn, flags, 'i32.shr_u', Math.log2(Pte.dirty / Access.write));
+  fn.op('i32.and');
+  fn.i32Const(Access.write);
+  fn.op('i32.and');
+  fn.op('i32.or');
+  pushShifted(fn, flags, 'i32.shr_u', Math.log2(Pte.execute / Access.execute));
+  fn.i32Const(Access.execute);
+  fn.op('i32.and');
+  fn.op('i32.or');
+  fn.localSet(all);
+  // User mode, and supervisor mode with SUM but for fetches; else both of supervisor mode.
+  fn.localGet(all);
+  pushMasked(fn, all, Access.read | Access.write);
+  fn.i32Const(2 * RIGHTS);
+  fn.op('i32.shl');
+  fn.op('i32.or');
+  fn.localGet(all);
+  fn.i32Const((1 << RIGHTS) | (1 << (2 * RIGHTS)));
+  fn.op('i32.mul');
+  pushMasked(fn, flags, Pte.user);
+  fn.select();
+  fn.localSet(rights);
+}
+
+/** Of a multiple of eight or of the page size. */
+function refuseUnlessOpen(fn: FunctionBuilder, address: number, refuse: () => void): void {
+  fn.localGet(address);
+  pushWide(fn, TlbControl.openFrom);
+  fn.op('i64.sub');
+  pushWide(fn, TlbControl.openSpan);
+  fn.op('i64.ge_u');
+  refuse();
+}
+
+/** The linear address of a physical one in open RAM. */
+function pushLinear(fn: FunctionBuilder, address: number): void {
+  fn.localGet(address);
+  fn.op('i32.wrap_i64');
+  pushControl(fn, TlbControl.openOffset);
+  fn.op('i32.add');
+}
+
+function pushWide(fn: FunctionBuilder, number: number): void {
+  fn.i32Const(0);
+  fn.load('i64.load', { offset: TLB_CONTROL + number });
+}
