@@ -3,7 +3,6 @@ import type { FunctionBuilder } from '../wasm/function.ts';
 import { ModuleBuilder } from '../wasm/module.ts';
 import { ValType } from '../wasm/type.ts';
 import { L2_GLOBAL_MASK, L2_GLOBAL_OWNER, L2_OWNER_MASK, type L2TlbOptions } from './l2-tlb.ts';
-import type { Access } from './regime.ts';
 import {
   increment,
   missLocals,
@@ -23,10 +22,10 @@ const { i32 } = ValType;
 const PAGE_MASK = -PAGE_SIZE;
 
 /**
- * Of an address that misses the first level, as int32 halves, and an Access: its linear address when the access is served, and then entered in the first
+ * Of an address that misses the first level, as int32 halves, and an Access, perhaps with EVEN_CODE: its linear address when the access is served, and then entered in the first
  * level, and counted. Else L2_ABSENT or L2_REFUSED, and nothing has changed.
  */
-export type L2Probe = (low: number, high: number, access: Access) => number;
+export type L2Probe = (low: number, high: number, access: number) => number;
 /** No page of 4 KiB is known there. */
 export const L2_ABSENT = 0;
 /** One is, but does not serve the access, or there is more to it than generated code knows. */

@@ -28,6 +28,9 @@ const { i32, i64 } = ValType;
 const PAGE_MASK = -PAGE_SIZE;
 export const PAGE_SHIFT = Math.log2(PAGE_SIZE);
 
+/** Beside an Access: a store to a page with code is served too. The first level does not get to know that it may be stored to. */
+export const EVEN_CODE = 8;
+
 /** What is known of an address that misses the first level: locals. */
 export interface MissLocals {
   /** i32: the address's low half. */
@@ -41,6 +44,8 @@ export interface MissLocals {
   readonly context: number;
   /** i32: Access bits in that table. */
   readonly allowed: number;
+  /** i32: Access.write where the page has code, else 0. */
+  readonly code: number;
 }
 
 /** Declares the locals, of an address whose low half is in `low`. */
@@ -52,6 +57,7 @@ export function missLocals(fn: FunctionBuilder, low: number): MissLocals {
     table: fn.local(i32),
     context: fn.local(i32),
     allowed: fn.local(i32),
+    code: fn.local(i32),
   };
 }
 
@@ -87,15 +93,19 @@ export function writeTable(fn: FunctionBuilder, { table, context }: MissLocals, 
 
 /**
  * Sets `allowed` from the rights in all tables, which are on the stack, less stores where there is code; pushes whether that is not enough for an
- * Access. `linear`: of the page, or a word that has more below.
+ * Access, perhaps with EVEN_CODE. `linear`: of the page, or a word that has more below.
  */
-export function writeAllowed(fn: FunctionBuilder, { linear, context, allowed }: MissLocals, access: number): void {
+export function writeAllowed(
+  fn: FunctionBuilder,
+  { linear, context, allowed, code }: MissLocals,
+  access: number,
+): void {
   // Those of machine mode, whose addresses are not translated, are always clear.
   fn.localGet(context);
   fn.i32Const(RIGHTS);
   fn.op('i32.mul');
   fn.op('i32.shr_u');
-  // Stores to pages with code are for JavaScript: one bit moved to the place of the other and inverted.
+  fn.localSet(allowed);
   fn.localGet(linear);
   fn.i32Const(GUEST);
   fn.op('i32.sub');
@@ -106,13 +116,29 @@ export function writeAllowed(fn: FunctionBuilder, { linear, context, allowed }: 
   fn.op('i32.and');
   fn.i32Const(Math.log2(Permission.code / Access.write));
   fn.op('i32.shr_u');
+  fn.localSet(code);
+  // Stores to pages with code are for JavaScript, but it may ask where they go.
+  fn.localGet(allowed);
+  fn.localGet(code);
+  pushShifted(fn, access, 'i32.shr_u', Math.log2(EVEN_CODE / Access.write));
   fn.i32Const(-1);
   fn.op('i32.xor');
   fn.op('i32.and');
-  fn.localTee(allowed);
-  fn.localGet(access);
+  pushWithout(fn);
+  pushMasked(fn, access, Access.read | Access.write | Access.execute);
   fn.op('i32.and');
   fn.op('i32.eqz');
+  fn.localGet(allowed);
+  fn.localGet(code);
+  pushWithout(fn);
+  fn.localSet(allowed);
+}
+
+/** Of two masks on the stack, the first without the bits of the second. */
+function pushWithout(fn: FunctionBuilder): void {
+  fn.i32Const(-1);
+  fn.op('i32.xor');
+  fn.op('i32.and');
 }
 
 /** Does what `L1Tlb.fill` does, large pages apart. */

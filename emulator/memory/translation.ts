@@ -19,6 +19,7 @@ import { OpenRam } from './open-ram.ts';
 import { Pmp, PMP_MIXED } from './pmp.ts';
 import { Access, bareRegime, PrivilegeMode, type Regime } from './regime.ts';
 import { LEVEL_PAGES, pageWithin, Pte, SvWalker, Walk } from './sv.ts';
+import { EVEN_CODE } from './tlb-code.ts';
 
 export interface MmuOptions {
   /** The second level; 4096 sets of 4 ways with pseudo-LRU unless given. */
@@ -337,7 +338,7 @@ export class AddressTranslation {
 
   /** What `translate` gives when the first level does not know the page. */
   #resolve(low: number, high: number, access: Access, length: number, serve: L2Probe): number {
-    const served = serve(low, high, access);
+    const served = serve(low, high, access | EVEN_CODE);
     if (served === L2_ABSENT || served === L2_REFUSED) return this.#resolveSlowly(low, high, access, length, served);
     this.whole = true;
     return served;
