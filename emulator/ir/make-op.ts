@@ -80,7 +80,7 @@ export function attributedOp(name: OpName, type: Type | 'none', args: readonly V
 
 /** The op with other arguments, and maybe of another type. */
 export function copyOp(op: Op, args: readonly Value[], type: Type | 'none' = op.type): Op {
-  return shaped(op.name, op.kind, type, args, op);
+  return op instanceof AttributedOp ? copyAttributed(op, args, type) : shaped(op.name, op.kind, type, args, op);
 }
 
 function shaped(name: OpName, kind: number, type: Type | 'none', args: readonly Value[], attributes: Attributes): Op {
@@ -159,5 +159,27 @@ function attributed(
   op.lane = attributes.lane;
   op.lanes = attributes.lanes;
   op.field = attributes.field;
+  return op;
+}
+
+/** Apart from the above, for V8: here attributes come from objects of one shape. */
+function copyAttributed(from: AttributedOp, args: readonly Value[], type: Type | 'none'): Op {
+  const op = new AttributedOp(from.name, from.kind, type, args);
+  op.pc = from.pc;
+  op.length = from.length;
+  op.width = from.width;
+  op.signed = from.signed;
+  op.alignment = from.alignment;
+  op.order = from.order;
+  op.displacement = from.displacement;
+  op.hint = from.hint;
+  op.from = from.from;
+  op.cause = from.cause;
+  op.helper = from.helper;
+  op.rmw = from.rmw;
+  op.shape = from.shape;
+  op.lane = from.lane;
+  op.lanes = from.lanes;
+  op.field = from.field;
   return op;
 }

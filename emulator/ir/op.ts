@@ -30,7 +30,13 @@ export function opRow(name: OpName): OpRow {
 }
 
 const V_EXTRACT = OP_NAMES.indexOf('v_extract');
-const ROWS: readonly OpRow[] = OP_NAMES.map(opRow);
+/** The rows with what they leave out as undefined: objects of one shape, for V8 looks up properties of more than four in a table. */
+const ROWS: readonly OpRow[] = OP_NAMES.map((name) => {
+  const { doc, types, args, result, effect, attributes, from, shapes, terminator, wasm, evaluate, evaluateFloat } =
+    opRow(name);
+  const optional = { attributes, from, shapes, terminator, wasm, evaluate, evaluateFloat };
+  return { doc, types, args, result, effect, ...optional } as OpRow;
+});
 
 /** The row of an op; one lookup in a list. */
 export function rowOf({ kind }: { readonly kind: number }): OpRow {

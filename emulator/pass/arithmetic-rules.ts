@@ -1,4 +1,5 @@
 import type { Op, Value } from '../ir/block.ts';
+import { copyOp } from '../ir/make-op.ts';
 import type { OpName } from '../ir/op.ts';
 import { op, powerOfTwo, type Rule, type Rules, type Simpler, type Simplifier } from './simplifier.ts';
 import { bitwiseOfWords } from './words.ts';
@@ -6,7 +7,7 @@ import { bitwiseOfWords } from './words.ts';
 /** A constant first argument goes second, where rules and value numbering look for it. */
 function constantLast(given: Op, s: Simplifier): Op | undefined {
   const [a, b] = given.args as readonly [Value, Value];
-  return s.bits(a) !== undefined && s.bits(b) === undefined ? { ...given, args: [b, a] } : undefined;
+  return s.bits(a) !== undefined && s.bits(b) === undefined ? copyOp(given, [b, a]) : undefined;
 }
 
 /**
@@ -134,14 +135,14 @@ function shiftAmount(given: Op, s: Simplifier): Simpler {
   const c = s.bits(amount);
   if (c !== undefined) {
     if (c < width) return undefined;
-    return { ...given, args: [given.args[0]!, s.constant(given.type, c % width)] };
+    return copyOp(given, [given.args[0]!, s.constant(given.type, c % width)]);
   }
   // Shifts take the amount modulo the width, so cutting it to as many bits before is for nothing.
   const masked = s.op(amount);
   if (masked.name !== 'and') return undefined;
   const mask = s.bits(masked.args[1]!);
   if (mask === undefined || (mask & (width - 1n)) !== width - 1n) return undefined;
-  return { ...given, args: [given.args[0]!, masked.args[0]!] };
+  return copyOp(given, [given.args[0]!, masked.args[0]!]);
 }
 
 const rotate: Rule = (given, s) => {

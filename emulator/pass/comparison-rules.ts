@@ -1,4 +1,5 @@
 import type { Op, Value } from '../ir/block.ts';
+import { copyOp } from '../ir/make-op.ts';
 import type { OpName } from '../ir/op.ts';
 import { op, type Rule, type Rules, type Simpler, type Simplifier } from './simplifier.ts';
 import { asWords } from './words.ts';
@@ -24,7 +25,7 @@ const equality: Rule = (given, s) => {
   if (a === b) return truth(s, equal);
   const c = s.bits(b);
   if (c === undefined) {
-    return s.bits(a) === undefined ? narrowed(given, s) : { ...given, args: [b, a] };
+    return s.bits(a) === undefined ? narrowed(given, s) : copyOp(given, [b, a]);
   }
   const inner = s.op(a);
   if (c === 0n) {
@@ -106,7 +107,7 @@ function tested(condition: Value, s: Simplifier): Value | undefined {
 
 const condition: Rule = (given, s) => {
   const simpler = tested(given.args[0]!, s);
-  return simpler === undefined ? undefined : { ...given, args: [simpler, ...given.args.slice(1)] };
+  return simpler === undefined ? undefined : copyOp(given, [simpler, ...given.args.slice(1)]);
 };
 
 const select: Rule = (given, s) => {

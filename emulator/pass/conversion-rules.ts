@@ -1,4 +1,5 @@
 import type { Op, Value } from '../ir/block.ts';
+import { copyOp } from '../ir/make-op.ts';
 import type { Type } from '../ir/type.ts';
 import { op, type Rule, type Rules, type Simplifier } from './simplifier.ts';
 
@@ -85,7 +86,7 @@ const store: Rule = (given, s) => {
   const value = given.args[1]!;
   const low = given.type === 'i32' || given.type === 'i64' ? lowBits(value, width, s) : value;
   const inner = s.op(low);
-  const stored = (type: Type, from: Value): Op => ({ ...given, type, args: [given.args[0]!, from] });
+  const stored = (type: Type, from: Value): Op => copyOp(given, [given.args[0]!, from], type);
   const source = inner.args[0]!;
   if ((inner.name === 'widen_s' || inner.name === 'widen_u') && width <= 32) return stored('i32', source);
   if (inner.name === 'wrap') return stored('i64', source);

@@ -137,10 +137,16 @@ export class InlineSite extends CaseSite implements Site {
   readonly inline = true;
   readonly inexactAccrued = false;
   readonly #frame: MainFrame;
+  readonly #spend: (() => void) | undefined;
 
-  constructor(fn: FunctionBuilder, which: Case, shift: number, frame: MainFrame) {
+  /**
+   * `spend`: given for the first case of a pair, which runs on into the code behind it, which must be the second's, if the budget allows. It takes one instruction
+   * from the budget, or leaves when there is none. Not a class of its own: V8 looks up properties of at most four kinds of sites in line.
+   */
+  constructor(fn: FunctionBuilder, which: Case, shift: number, frame: MainFrame, spend?: () => void) {
     super(fn, frame.record, which, shift);
     this.#frame = frame;
+    this.#spend = spend;
   }
 
   bailIf(): void {
@@ -175,12 +181,13 @@ export class InlineSite extends CaseSite implements Site {
   }
 
   fallThrough(): void {
-    this.advance();
-    this.fn.br(this.#frame.next);
+    this.#advance();
+    if (this.#spend === undefined) this.fn.br(this.#frame.next);
+    else this.#spend();
   }
 
   /** Makes `record` the next instruction's. */
-  protected advance(): void {
+  #advance(): void {
     this.fn.localGet(this.record);
     this.fn.i32Const(this.step);
     this.fn.op('i32.add');
@@ -189,22 +196,6 @@ export class InlineSite extends CaseSite implements Site {
 
   protected pcDelta(): void {
     this.fn.localGet(this.#frame.pcDelta);
-  }
-}
-
-/** The first case of a pair: runs on into the code behind it, which must be the second's, if the budget allows. */
-export class FirstOfPairSite extends InlineSite {
-  readonly #spend: () => void;
-
-  /** `spend` takes one instruction from the budget, or leaves when there is none. */
-  constructor(fn: FunctionBuilder, which: Case, shift: number, frame: MainFrame, spend: () => void) {
-    super(fn, which, shift, frame);
-    this.#spend = spend;
-  }
-
-  override fallThrough(): void {
-    this.advance();
-    this.#spend();
   }
 }
 

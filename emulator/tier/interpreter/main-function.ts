@@ -16,7 +16,7 @@ import { Lowering } from '../lower.ts';
 import { type MemoryPath } from '../memory-path.ts';
 import { Runtime } from '../runtime.ts';
 import { type Case, type Pair } from './case.ts';
-import { FirstOfPairSite, InlineSite, JUMP_STATUS, type MainFrame } from './case-site.ts';
+import { InlineSite, JUMP_STATUS, type MainFrame } from './case-site.ts';
 import { addEntryOffset } from '../tlb-path.ts';
 import { Frame } from './frame.ts';
 import { EARLY_FLOATS } from './pairs.ts';
@@ -262,7 +262,7 @@ export class MainFunction {
     }
     for (const [position, { first, second }] of [...pairs.entries()].reverse()) {
       fn.end(pairLabels[position]!);
-      lower(first, new FirstOfPairSite(fn, first, shift, frame, special.spend));
+      lower(first, new InlineSite(fn, first, shift, frame, special.spend));
       lower(second, new InlineSite(fn, second, shift, frame));
     }
   }

@@ -62,7 +62,7 @@ export function placed(ending: Ending, place: (target: Target) => Target): Endin
     case 'goto':
       return { kind: 'goto', to: place(ending.to) };
     case 'branch':
-      return { kind: 'branch', taken: place(ending.taken), fallThrough: place(ending.fallThrough) };
+      return { kind: 'branch', fallThrough: place(ending.fallThrough), taken: place(ending.taken) };
     default:
       return ending;
   }
