@@ -85,6 +85,8 @@ const EXTENSIONS =
 const INSTRUCTIONS_PER_TICK = 10;
 /** Instructions between two looks at clock and devices. */
 const SLICE = 100_000;
+/** The same where nothing is due before. A guest that is slower all at once, as in code that is new, has its timer interrupt a few milliseconds late. */
+const LONGEST_SLICE = 500_000;
 /** Milliseconds of host time after which the event loop turns. */
 const TURN = 10;
 const DEFAULT_MEMORY = 256 * 2 ** 20;
@@ -112,6 +114,8 @@ export class VirtMachine {
   /** Ticks that passed while the hart waited, deterministic machines only. */
   #skipped = 0;
   #finish: Finish | undefined;
+  /** Instructions a tick in the last slice. */
+  #speed = INSTRUCTIONS_PER_TICK;
   /** Ends the host's sleep while the guest waits. */
   #wake: () => void = () => {};
 
@@ -247,7 +251,10 @@ export class VirtMachine {
         turn = performance.now() + TURN;
       }
       this.#clock.poll();
-      this.hart.run(Math.min(this.#slice(), maximumInstructions - before));
+      const begin = this.#clock.now();
+      this.hart.run(Math.min(this.#slice(begin), maximumInstructions - before));
+      const retired = this.instructions - before;
+      if (retired >= SLICE) this.#speed = retired / Math.max(1, this.#clock.now() - begin);
       if (this.hart.waiting) {
         if (this.#finish === undefined && !(await this.#idle(limits, end))) return { kind: 'idle' };
         stuck = 0;
@@ -300,10 +307,10 @@ export class VirtMachine {
   }
 
   /** Instructions until the machine has to look at its clock. */
-  #slice(): number {
-    if (!this.#deterministic) return SLICE;
-    const ticks = this.#deadline() - this.#clock.now();
-    return Math.max(1, Math.min(SLICE, ticks * INSTRUCTIONS_PER_TICK));
+  #slice(now: number): number {
+    const ticks = this.#deadline() - now;
+    if (this.#deterministic) return Math.max(1, Math.min(SLICE, ticks * INSTRUCTIONS_PER_TICK));
+    return Math.max(SLICE, Math.min(LONGEST_SLICE, Math.floor(ticks * this.#speed)));
   }
 
   #deadline(): number {
