@@ -15,11 +15,11 @@ export class Hotspots {
   readonly #awaitedArrivals = new Map<number, number>();
   readonly #refusals = new Map<number, number>();
 
-  /** The interpreter was at `pc`; how often now in the same 64 bytes when that many make it worth a look, else 0. */
-  sampled(pc: number): number {
+  /** The interpreter was at `pc`, which counts `more` times; how often now in the same 64 bytes when that many make it worth a look, else 0. */
+  sampled(pc: number, more = 1): number {
     const line = pc >>> LINE;
-    const times = count(this.#samples, line);
-    if (times === 2) this.#lines++;
+    const times = count(this.#samples, line, more);
+    if (times >= 2 && times - more < 2) this.#lines++;
     return times >= (this.#awaited.get(line) ?? 0) ? times : 0;
   }
 

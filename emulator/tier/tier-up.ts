@@ -213,10 +213,10 @@ export class TierUp {
     else this.#install('reached', this.translator.discovery(pc));
   }
 
-  /** The interpreter has run a sample's length and is at pc: translates what it has been seen at often enough to be worth the cost. */
-  sampled(pc: number): void {
+  /** The interpreter has run so many samples' length and is at pc: translates what it has been seen at often enough to be worth the cost. */
+  sampled(pc: number, times: number): void {
     const { sampleInterval, hotSamples, leastRegion, traceLength } = this.#policy;
-    const samples = this.#hotspots.sampled(pc);
+    const samples = this.#hotspots.sampled(pc, times);
     if (this.#promote(pc)) return;
     if (this.#background?.ready === true) return this.#background.sampled(pc, samples, this.end);
     if (samples < hotSamples || samples * sampleInterval < this.#cost.of(leastRegion)) return;

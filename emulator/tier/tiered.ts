@@ -8,7 +8,8 @@ import type { TieredCounters, TieredOptions } from './engine-options.ts';
 import { AUTO, type TierPolicy } from './policy.ts';
 import { readPc, writePc } from './program-counter.ts';
 import type { CodeStore } from './region/code-store.ts';
-import { ARRIVALS_LOOKED_AT, Dispatcher } from './region/dispatcher.ts';
+import { Dispatcher, NO_REGION } from './region/dispatcher.ts';
+import { ARRIVALS_LOOKED_AT } from './region/dispatcher-code.ts';
 import type { Region } from './region/region.ts';
 import { type Entry, RegionTable } from './region/region-table.ts';
 import { Status } from './region/status.ts';
@@ -150,7 +151,7 @@ export class TieredEngine {
       if (left === 0) return ExitReason.budget;
       if (entry === undefined) reason = this.#interpret(left);
       else if (left < entry.region.code.longest) return this.#interpreter.runPastEntries(left);
-      else reason = this.#runRegions(entry.region, entry.number);
+      else reason = this.#runFrom(entry.region.index, entry.number);
       if (reason !== ExitReason.budget) return reason;
     }
   }
@@ -178,43 +179,62 @@ export class TieredEngine {
     this.store.checkInvariants();
   }
 
-  /** Interprets until an entry, a sample or the end of the budget; `budget` means go on. */
+  /** Interprets until a sample or the end of the budget, and on in regions that control comes to; `budget` means go on. */
   #interpret(left: number): ExitReason {
+    // What is new is decoded bit by bit.
+    const isNew = this.#policy.eager || this.#regions.size === 0 || !this.#interpreter.isDecoded(readPc(this.#state));
+    if (isNew) return this.#interpretAlone(left);
+    // The TLB is made to lead there.
+    if (!this.#interpreter.prepare()) return ExitReason.fault;
+    // Control would come out at once.
+    if (this.#interpreter.isAtEntry()) return this.#atClosedEntry();
+    return this.#runFrom(NO_REGION, 0);
+  }
+
+  /** The same, but comes out at regions. */
+  #interpretAlone(left: number): ExitReason {
     const { counters } = this;
-    const eager = this.#policy.eager;
     const before = counters.instructions;
-    const reason = this.#interpreter.run(eager ? 1 : Math.min(left, this.#untilSample));
+    const reason = this.#interpreter.run(this.#policy.eager ? 1 : Math.min(left, this.#untilSample));
     this.#untilSample -= counters.instructions - before;
     this.#tierUp.takeCompiled();
-    if (reason === ENTERED) {
-      const pc = readPc(this.#state);
-      if (this.#entryAt(pc) !== undefined) return ExitReason.budget;
-      this.#tierUp.expected(pc);
-      if (this.#entryAt(pc) !== undefined) return ExitReason.budget;
-      // Another address of the same code, or another address space at the same address.
-      return this.#interpreter.runPastEntries(Math.min(this.#tierUp.end - counters.instructions, FEW_INSTRUCTIONS));
-    }
+    if (reason === ENTERED)
+      return this.#entryAt(readPc(this.#state)) === undefined ? this.#atClosedEntry() : ExitReason.budget;
     if (reason === ExitReason.budget && this.#untilSample <= 0) this.#sample();
     return reason;
   }
 
-  /** Looks where the interpreter is. */
-  #sample(): void {
-    this.#untilSample = this.#policy.sampleInterval;
-    this.#tierUp.sampled(readPc(this.#state));
+  /** Control is where an entry is marked, and no region can be entered. */
+  #atClosedEntry(): ExitReason {
+    const pc = readPc(this.#state);
+    this.#tierUp.expected(pc);
+    if (this.#entryAt(pc) !== undefined) return ExitReason.budget;
+    // Another address of the same code, or another address space at the same address.
+    return this.#interpreter.runPastEntries(Math.min(this.#tierUp.end - this.counters.instructions, FEW_INSTRUCTIONS));
   }
 
-  /** Runs regions until control is where there is none; `budget` means go on at pc. */
-  #runRegions(first: Region, number: number): ExitReason {
+  /** Looks where the interpreter is. */
+  #sample(): void {
+    const { sampleInterval } = this.#policy;
+    const times = 1 + Math.floor(-this.#untilSample / sampleInterval);
+    this.#untilSample = sampleInterval;
+    this.#tierUp.sampled(readPc(this.#state), times);
+  }
+
+  /** Runs regions, the interpreter between them, from a region's entry or as NO_REGION says; `budget` means go on at pc. */
+  #runFrom(first: number, number: number): ExitReason {
     const { counters } = this;
-    let index = first.index;
+    let index = first;
     let entry = number;
-    first.entered = true;
+    if (first !== NO_REGION) this.#regions.byIndex(first).entered = true;
     for (;;) {
-      const least = this.#regions.byIndex(index).code.longest;
-      const slice = Math.min(this.#tierUp.end - counters.instructions, Math.max(this.#slice, least));
+      const isRegion = index !== NO_REGION;
+      const wanted = isRegion
+        ? Math.max(this.#slice, this.#regions.byIndex(index).code.longest)
+        : Math.max(this.#untilSample, 2 * this.#policy.sampleInterval);
+      const slice = Math.min(this.#tierUp.end - counters.instructions, wanted);
       this.#interpreter.beginSlice(slice);
-      counters.regionEntries++;
+      if (isRegion) counters.regionEntries++;
       const status = this.#dispatcher.run(index, entry);
       counters.chained += this.#dispatcher.takeChained();
       counters.chainMisses += this.#dispatcher.takeMissed();

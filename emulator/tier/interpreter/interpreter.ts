@@ -205,7 +205,7 @@ export class Interpreter {
       if (reason === ExitReason.budget) continue;
       if (reason !== ExitReason.miss) return reason;
       if (this.#stopRequested) return ExitReason.helper;
-      if (this.#atEntry()) return ENTERED;
+      if (this.isAtEntry()) return ENTERED;
       counters.misses++;
     }
     return this.#stopRequested ? ExitReason.helper : ExitReason.budget;
@@ -290,7 +290,7 @@ export class Interpreter {
     const end = counters.instructions + budget;
     let reason: ExitReason = ExitReason.budget;
     for (;;) {
-      const outcome = this.#atEntry() ? ENTERED : this.run(end - counters.instructions);
+      const outcome = this.isAtEntry() ? ENTERED : this.run(end - counters.instructions);
       if (outcome !== ENTERED) {
         reason = outcome;
         break;
@@ -399,7 +399,8 @@ export class Interpreter {
     this.#pages.markEntry(place, marked);
   }
 
-  #atEntry(): boolean {
+  /** Whether translated code begins at pc, as far as marks tell. */
+  isAtEntry(): boolean {
     const place = this.#place;
     return place !== NOWHERE && this.#pages.isEntry(place);
   }
