@@ -85,8 +85,11 @@ const EXTENSIONS =
 const INSTRUCTIONS_PER_TICK = 10;
 /** Instructions between two looks at clock and devices. */
 const SLICE = 100_000;
-/** The same where nothing is due before. A guest that is slower all at once, as in code that is new, has its timer interrupt a few milliseconds late. */
-const LONGEST_SLICE = 500_000;
+/**
+ * The same where nothing is due before. In longer ones V8 would take up its optimised code late, and a guest that is slower all at once, as in code that is new, has its
+ * timer interrupt late.
+ */
+const LONGEST_SLICE = 250_000;
 /** Milliseconds of host time after which the event loop turns. */
 const TURN = 10;
 const DEFAULT_MEMORY = 256 * 2 ** 20;
