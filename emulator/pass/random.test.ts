@@ -104,3 +104,18 @@ test('random blocks do the same after each pass, after all, and after all but ea
     assert.ok((outcomes.get(kind) ?? 0) > BLOCKS / 50, `blocks end in ${kind}`);
   }
 });
+
+test('what passes make of ops are objects of four shapes', (t) => {
+  const seed = testSeed();
+  t.diagnostic(`SEED=${seed}`);
+  const shapes = new Set<string>();
+  for (let turn = 0; turn < 400; turn++) {
+    const random = new Random(seed + turn);
+    const files = random.chance(50) ? FILES : FEW;
+    const block = blockOf(random, files);
+    const context = randomContext(random, files, randomStart(random, files));
+    // Objects with the same properties are of two shapes when their classes differ.
+    for (const op of optimize(block, context).ops) shapes.add(`${op.constructor.name} ${Object.keys(op).join()}`);
+  }
+  assert.equal(shapes.size, 4, [...shapes].join('; '));
+});
