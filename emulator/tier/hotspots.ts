@@ -1,7 +1,14 @@
 /** log2 of the bytes of code whose samples are counted together. */
 const LINE = 6;
 const LINE_SIZE = 1 << LINE;
-const NONE: readonly number[] = [];
+
+/** Where control arrives. */
+interface Arrival {
+  readonly pc: number;
+  times: number;
+  /** No look at it before that many. */
+  awaited: number;
+}
 
 /** Counts what is hot. Addresses are guest addresses. */
 export class Hotspots {
@@ -9,10 +16,8 @@ export class Hotspots {
   readonly #samples = new Map<number, number>();
   #lines = 0;
   readonly #awaited = new Map<number, number>();
-  readonly #arrivals = new Map<number, number>();
-  /** By line, where control arrived in it. */
-  readonly #arrivedAt = new Map<number, number[]>();
-  readonly #awaitedArrivals = new Map<number, number>();
+  /** By line: maps take longer to find addresses, which for V8 are mostly no integers. */
+  readonly #arrivals = new Map<number, Arrival[]>();
   readonly #refusals = new Map<number, number>();
 
   /** The interpreter was at `pc`, which counts `more` times; how often now in the same 64 bytes when that many make it worth a look, else 0. */
@@ -48,34 +53,37 @@ export class Hotspots {
 
   /** Control left a region for `pc`, where there is none, `times` more; how often by now. */
   arrived(pc: number, times: number): number {
-    if (!this.#arrivals.has(pc)) {
-      const line = pc >>> LINE;
-      const others = this.#arrivedAt.get(line);
-      if (others === undefined) this.#arrivedAt.set(line, [pc]);
-      else others.push(pc);
-    }
-    return count(this.#arrivals, pc, times);
+    return (this.#arrivalAt(pc).times += times);
   }
 
   /** Arrivals in guest bytes [low, high). */
   arrivalsIn(low: number, high: number): number {
     let sum = 0;
-    const begin = Math.floor(low / LINE_SIZE) * LINE_SIZE;
-    for (let at = begin; at < high; at += LINE_SIZE) {
-      // Addresses that are far apart may have lines of the same number.
-      for (const pc of this.#arrivedAt.get(at >>> LINE) ?? NONE)
-        if (pc >= low && pc < high) sum += this.#arrivals.get(pc)!;
+    for (let line = Math.floor(low / LINE_SIZE); line * LINE_SIZE < high; line++) {
+      const there = this.#arrivals.get(line);
+      if (there === undefined) continue;
+      for (const { pc, times } of there) if (pc >= low && pc < high) sum += times;
     }
     return sum;
   }
 
   /** No look at `pc` before control has arrived there so often. */
   await(pc: number, times: number): void {
-    this.#awaitedArrivals.set(pc, times);
+    this.#arrivalAt(pc).awaited = times;
   }
 
   awaited(pc: number): number {
-    return this.#awaitedArrivals.get(pc) ?? 0;
+    return this.#arrivalAt(pc).awaited;
+  }
+
+  #arrivalAt(pc: number): Arrival {
+    const line = Math.floor(pc / LINE_SIZE);
+    let there = this.#arrivals.get(line);
+    if (there === undefined) this.#arrivals.set(line, (there = []));
+    for (let index = 0; index < there.length; index++) if (there[index]!.pc === pc) return there[index]!;
+    const arrival = { pc, times: 0, awaited: 0 };
+    there.push(arrival);
+    return arrival;
   }
 
   /** A region gave the instruction at `pc` back; how often since that was heeded. */
@@ -105,16 +113,7 @@ export class Hotspots {
   /** Everything known of code may be wrong. */
   clear(): void {
     this.#lines = 0;
-    for (const map of [
-      this.#jumpTargets,
-      this.#samples,
-      this.#awaited,
-      this.#arrivals,
-      this.#arrivedAt,
-      this.#awaitedArrivals,
-      this.#refusals,
-    ])
-      map.clear();
+    for (const map of [this.#jumpTargets, this.#samples, this.#awaited, this.#arrivals, this.#refusals]) map.clear();
   }
 }
 
