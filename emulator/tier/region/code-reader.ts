@@ -105,6 +105,15 @@ export class ReadablePages {
   }
 
   partAt(pc: number): CodePart {
+    return this.#pageAt(pc);
+  }
+
+  /** What is known of the page around an address: the same as long as that leads to the same code. Undefined where it leads nowhere. */
+  knownAt(pc: number): KnownPage | undefined {
+    return this.#pageAt(pc).known;
+  }
+
+  #pageAt(pc: number): ReadablePage {
     const last = this.#last;
     if (last !== undefined && pc >= last.pc && pc < last.pc + PAGE_SIZE) return last;
     const at = Math.floor(pc / PAGE_SIZE) * PAGE_SIZE;
@@ -123,7 +132,7 @@ class ReadablePage implements CodePart {
   readonly size = PAGE_SIZE;
   readonly #reader: CodeReader;
   readonly #place: number;
-  readonly #known: KnownPage | undefined;
+  readonly known: KnownPage | undefined;
   readonly #elsewhere: Uint8Array | undefined;
   readonly #admit: () => boolean;
   readonly #misaligned: number;
@@ -135,14 +144,14 @@ class ReadablePage implements CodePart {
     this.pc = pc;
     this.#reader = reader;
     this.#place = place;
-    this.#known = place === NOWHERE ? undefined : reader.known.pageAt(place);
+    this.known = place === NOWHERE ? undefined : reader.known.pageAt(place);
     this.#elsewhere = elsewhere;
     this.#admit = admit;
     this.#misaligned = reader.isa.alignment - 1;
   }
 
   instruction(offset: number): InstructionFacts | undefined {
-    const known = this.#known;
+    const { known } = this;
     if (known === undefined || (offset & this.#misaligned) !== 0) return undefined;
     const facts = known.at(offset);
     if (facts === undefined) return this.#learn(known, offset);
