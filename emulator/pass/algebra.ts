@@ -20,9 +20,15 @@ function run(block: Block): Block {
   const simplifier = new Simplifier(rewriter, RULES);
   const uses = countUses(block);
   for (let index = 0; index < block.ops.length; index++) {
-    const op: Op = rewriter.renamed(block.ops[index]!);
+    const old = block.ops[index]!;
+    // Registers that are read, constants and marks of instructions.
+    if (old.args.length === 0) {
+      simplifier.uses[rewriter.keep(index)] = uses[index]!;
+      continue;
+    }
+    const op: Op = rewriter.renamed(old);
     // What has become of the arguments may have made them constants.
-    const folded = op === block.ops[index] ? undefined : foldConstant(op, rewriter.ops);
+    const folded = op === old ? undefined : foldConstant(op, rewriter.ops);
     const simpler = folded ?? simplifier.simplify(op);
     if (typeof simpler === 'number') {
       rewriter.forward(index, op, simpler);

@@ -53,18 +53,29 @@ function foldJump(op: Op, ops: readonly Op[], pc: bigint): Op {
   return attributedOp('jump_rel', 'none', [], { displacement, hint: op.hint! });
 }
 
+/** Whether there is something to compute or decide: a first argument is a constant then, of what is decided the only one that matters. */
+function mayFold(ops: readonly Op[]): boolean {
+  for (let index = 0; index < ops.length; index++) {
+    const { args } = ops[index]!;
+    if (args.length > 0 && ops[args[0]!]!.name === 'const') return true;
+  }
+  return false;
+}
+
 function run(block: Block): Block {
+  if (!mayFold(block.ops)) return block;
   const rewriter = new Rewriter(block);
   let pc = 0n;
   for (let index = 0; index < block.ops.length; index++) {
-    const op = rewriter.renamed(block.ops[index]!);
-    if (op.name === 'insn') pc = op.pc!;
-    if (op.name === 'jump') {
-      rewriter.replace(index, foldJump(op, rewriter.ops, pc));
+    const old = block.ops[index]!;
+    if (old.args.length === 0) {
+      if (old.name === 'insn') pc = old.pc!;
+      rewriter.keep(index);
       continue;
     }
-    if (op.args.length === 0) {
-      rewriter.replace(index, op);
+    const op = rewriter.renamed(old);
+    if (op.name === 'jump') {
+      rewriter.replace(index, foldJump(op, rewriter.ops, pc));
       continue;
     }
     const decided = foldCondition(op, rewriter.ops);

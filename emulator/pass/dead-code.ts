@@ -21,7 +21,7 @@ function run(block: Block): Block {
   if (dead === 0) return block;
   const rewriter = new Rewriter(block);
   for (let index = 0; index < source.length; index++) {
-    if (live[index] === 1) rewriter.replace(index, rewriter.renamed(source[index]!));
+    if (live[index] === 1) rewriter.keep(index);
     else rewriter.remove(index);
   }
   return rewriter.finish();

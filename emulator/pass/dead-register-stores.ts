@@ -2,16 +2,16 @@ import type { Block, Op } from '../ir/block.ts';
 import { isField, type Slot, type Type, WIDTH } from '../ir/type.ts';
 import { Effect, effects } from './effects.ts';
 import { type Pass, type PassContext, slotName } from './pass.ts';
-import { slotOffset } from './register-table.ts';
+import { COMMON_UNITS, slotOffset } from './register-table.ts';
 import { filled, Rewriter } from './rewriter.ts';
 
 const UNIT = 4;
-const READ = 0;
+const READ = -1;
 
 /** The parts of the state that are written again before anyone can look at them, going backwards through a block. */
 class Overwritten {
   /** By unit, what happens to it next: READ, or the stretch, between two places where all may be seen, in which it is written. */
-  readonly #next: number[] = [];
+  readonly #next: number[] = filled(COMMON_UNITS, 0);
   #stretch = 1;
 
   covers(slot: Slot, type: Type): boolean {
@@ -103,7 +103,7 @@ function run(block: Block, context: PassContext): Block {
   const rewriter = new Rewriter(block);
   for (let index = 0; index < source.length; index++) {
     if (dead[index] === 1) rewriter.drop(index);
-    else rewriter.replace(index, rewriter.renamed(source[index]!));
+    else rewriter.keep(index);
   }
   return rewriter.finish();
 }

@@ -39,7 +39,15 @@ function run(block: Block, context: PassContext): Block {
   const rewriter = new Rewriter(block);
   const table = new RegisterTable();
   for (let index = 0; index < block.ops.length; index++) {
-    const op = rewriter.renamed(block.ops[index]!);
+    const old = block.ops[index]!;
+    if (old.name !== 'get' && old.name !== 'set') {
+      const bits = effects(old);
+      if ((bits & Effect.call) !== 0) table.forget();
+      else if ((bits & Effect.flags) !== 0) table.forgetFlags();
+      rewriter.keep(index);
+      continue;
+    }
+    const op = rewriter.renamed(old);
     if (op.name === 'get') {
       const definer = table.definer(op.slot!, op.type as Type, rewriter.ops);
       if (definer < 0) {
@@ -55,7 +63,7 @@ function run(block: Block, context: PassContext): Block {
       const value = known.name === 'get' ? definer : known.args[0]!;
       if (known.type === op.type) rewriter.forward(index, op, value);
       else rewriter.replace(index, reinterpret(value, known.type, op.type as Type) ?? op);
-    } else if (op.name === 'set') {
+    } else {
       const definer = table.definer(op.slot!, op.type as Type, rewriter.ops);
       const known = definer < 0 ? undefined : rewriter.ops[definer]!;
       if (known !== undefined && known.type === op.type) {
@@ -66,11 +74,6 @@ function run(block: Block, context: PassContext): Block {
         }
       }
       table.define(op.slot!, op.type as Type, rewriter.replace(index, op));
-    } else {
-      const bits = effects(op);
-      if ((bits & Effect.call) !== 0) table.forget();
-      else if ((bits & Effect.flags) !== 0) table.forgetFlags();
-      rewriter.replace(index, op);
     }
   }
   return rewriter.finish();

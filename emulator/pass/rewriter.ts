@@ -36,6 +36,15 @@ export class Rewriter {
     return op;
   }
 
+  /** The op at `index` of the old block goes on as it is, but for the numbers of its arguments. Gives its new number. */
+  keep(index: Value): Value {
+    if (this.#ops === undefined && this.#values === undefined) {
+      this.#done++;
+      return index;
+    }
+    return this.replace(index, this.renamed(this.#block.ops[index]!));
+  }
+
   /** The op at `index` of the old block goes on as `op`, whose arguments are new values. Gives its new number. */
   replace(index: Value, op: Op): Value {
     if (this.#ops === undefined) {

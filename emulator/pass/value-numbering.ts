@@ -119,17 +119,22 @@ function run(block: Block): Block {
   const known = new Known(rewriter, block.ops.length);
   let flagsSince = 0;
   for (let index = 0; index < block.ops.length; index++) {
-    const op = rewriter.renamed(block.ops[index]!);
-    if (op.name === 'const') {
-      const found = known.constant(op);
-      if (found === NONE) known.addConstant(rewriter.replace(index, op));
-      else rewriter.forward(index, op, found);
+    const old = block.ops[index]!;
+    if (old.name === 'const') {
+      const found = known.constant(old);
+      if (found === NONE) known.addConstant(rewriter.keep(index));
+      else rewriter.forward(index, old, found);
       continue;
     }
-    const bits = effects(op);
-    if (((bits & Effect.repeatable) === 0 && op.name !== 'trap_if') || isDisplaced(op, rewriter.ops)) {
-      const value = rewriter.replace(index, op);
-      if (clearsFlags(op)) flagsSince = value;
+    const bits = effects(old);
+    if ((bits & Effect.repeatable) === 0 && old.name !== 'trap_if') {
+      const value = rewriter.keep(index);
+      if (clearsFlags(old)) flagsSince = value;
+      continue;
+    }
+    const op = rewriter.renamed(old);
+    if (isDisplaced(op, rewriter.ops)) {
+      rewriter.replace(index, op);
       continue;
     }
     const found = known.find(op, (bits & Effect.flags) !== 0 ? flagsSince : 0);
