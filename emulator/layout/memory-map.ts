@@ -130,6 +130,11 @@ export const TlbControl = {
 /** For each table of the first level, the large pages that it is known to have parts of: LARGE_NOTES tags (i64), 0 for none (memory/large-pages.ts). */
 export const TLB_LARGE_NOTES = TLB_CONTROL + 0x100;
 export const LARGE_NOTES = 256;
+/** A byte for each hash of such a large page (memory/large-pages.ts): 0 where there is none. */
+export const TLB_LARGE_FILTER = TLB_LARGE_NOTES + TLB_CONTEXTS * LARGE_NOTES * 8;
+export const LARGE_FILTER = 8192;
+/** For each table of the first level, an `i32`: with so many entries in its list, that is to be gone through before a fence. */
+export const TLB_CROWDED = TLB_LARGE_FILTER + TLB_CONTEXTS * LARGE_FILTER;
 export const RECORDS = 0xab_0000;
 export const RECORDS_SIZE = 0x1b5_0000;
 export const GUEST = 0x260_0000;

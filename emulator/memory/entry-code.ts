@@ -91,7 +91,7 @@ export function writeTouchOf(fn: FunctionBuilder, set: number, way: number, { wa
 }
 
 /** Takes the entry at `at` out of the counts. */
-function writeDrop(fn: FunctionBuilder, at: number): void {
+export function writeDrop(fn: FunctionBuilder, at: number): void {
   const old = fn.local(i32);
   fn.localGet(at);
   fn.load('i32.load', { offset: L2_TLB + L2TlbEntry.owner });

@@ -1,5 +1,6 @@
 import { assert, CHECK, CheckLevel } from '../check/assert.ts';
 import {
+  LARGE_FILTER,
   LARGE_NOTES,
   PAGE_CACHE_SIZE,
   PAGE_CACHES,
@@ -10,9 +11,11 @@ import {
   TLB_CONTEXT_SIZE,
   TLB_CONTEXTS,
   TLB_CONTROL,
+  TLB_CROWDED,
   TLB_EMPTY,
   TLB_ENTRIES,
   TLB_ENTRY_SIZE,
+  TLB_LARGE_FILTER,
   TLB_LARGE_NOTES,
   TLB_WRITTEN,
   TLB_WRITTEN_MOST,
@@ -58,16 +61,21 @@ export class L1Tlb {
   readonly #large: readonly LargePages[];
 
   /** By table, how many written entries are remembered when it is looked for those that need not be. */
-  readonly #crowded = new Int32Array(TLB_CONTEXTS).fill(UNCROWDED);
+  readonly #crowded: Int32Array<ArrayBuffer>;
   readonly #listed = new Uint8Array(TLB_ENTRIES);
 
   /** `memory`: as it was made, or one that another TLB had. */
   constructor(memory: WebAssembly.Memory) {
     this.#words = new Int32Array(memory.buffer as ArrayBuffer);
     this.#state = new DataView(memory.buffer as ArrayBuffer, STATE);
+    this.#crowded = new Int32Array(memory.buffer as ArrayBuffer, TLB_CROWDED, TLB_CONTEXTS).fill(UNCROWDED);
     this.#large = Array.from({ length: TLB_CONTEXTS }, (_, context) => {
       const at = TLB_LARGE_NOTES + context * LARGE_NOTES * 8;
-      return new LargePages(new Int32Array(memory.buffer as ArrayBuffer, at, 2 * LARGE_NOTES));
+      const filterAt = TLB_LARGE_FILTER + context * LARGE_FILTER;
+      return new LargePages(
+        new Int32Array(memory.buffer as ArrayBuffer, at, 2 * LARGE_NOTES),
+        new Uint8Array(memory.buffer as ArrayBuffer, filterAt, LARGE_FILTER),
+      );
     });
     this.#words.fill(-1, PAGE_CACHES / 4, PAGE_CACHES_USED / 4);
     this.#words[PAGE_CACHES_USED / 4] = 0;

@@ -2,6 +2,7 @@ import { GUEST, L2_TLB, L2_TLB_ENTRY_SIZE, L2TlbEntry, PAGE_SIZE, TlbControl } f
 import type { FunctionBuilder } from '../wasm/function.ts';
 import { ModuleBuilder } from '../wasm/module.ts';
 import { ValType } from '../wasm/type.ts';
+import { defineForget } from './forget-code.ts';
 import { L2_GLOBAL_MASK, L2_GLOBAL_OWNER, L2_OWNER_MASK, type L2TlbOptions } from './l2-tlb.ts';
 import {
   increment,
@@ -37,6 +38,8 @@ export interface MissCode {
   readonly probe: L2Probe;
   /** Serves large ones too, and walks page tables. */
   readonly walk: L2Probe;
+  /** Forgets the page of an address (int32 halves) in an address space or in ALL_SPACES; 0 when that is for JavaScript. */
+  readonly forget: (low: number, high: number, asid: number) => number;
 }
 
 /** Modules by shape and policy: few are ever asked for, and each takes a while to compile. */
@@ -62,6 +65,7 @@ function compile(options: L2TlbOptions): WebAssembly.Module {
   const probe = defineProbe(module, options);
   module.exportFunction('probe', probe);
   module.exportFunction('walk', defineWalk(module, options, probe.index));
+  module.exportFunction('forget', defineForget(module, options));
   return new WebAssembly.Module(module.encode());
 }
 

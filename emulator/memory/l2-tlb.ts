@@ -33,19 +33,19 @@ export const L2_LEVELS = 5;
 /** After the counts of the levels. */
 const CONTIGUOUS_COUNT = L2_LEVELS;
 /** Bits of the owner, above the ASID: the 8 of the leaf, and what else there is to know. */
-const ASID_MASK = 0xffff;
+export const L2_ASID_MASK = 0xffff;
 export const L2_FLAGS_SHIFT = 16;
 export const L2_LEVEL_SHIFT = 24;
 export const L2_CONTIGUOUS = 1 << 27;
 const PREFETCHED = 1 << 28;
 const USED = 1 << 29;
 const EMPTY = 0;
-const GLOBAL = Pte.global << L2_FLAGS_SHIFT;
+export const L2_GLOBAL = Pte.global << L2_FLAGS_SHIFT;
 /** For generated code: bits of an owner that pages of 4 KiB of one address space have in common, and only they. */
-export const L2_OWNER_MASK = USED | (7 << L2_LEVEL_SHIFT) | ASID_MASK;
+export const L2_OWNER_MASK = USED | (7 << L2_LEVEL_SHIFT) | L2_ASID_MASK;
 /** The same for global ones, and what those have there. */
-export const L2_GLOBAL_MASK = USED | (7 << L2_LEVEL_SHIFT) | GLOBAL;
-export const L2_GLOBAL_OWNER = USED | GLOBAL;
+export const L2_GLOBAL_MASK = USED | (7 << L2_LEVEL_SHIFT) | L2_GLOBAL;
+export const L2_GLOBAL_OWNER = USED | L2_GLOBAL;
 /** Bits of the rights in one table of the first level: those of user mode, supervisor mode, and supervisor mode with SUM are told apart. */
 export const RIGHTS = 3;
 /** In the direct word, below the page's linear address. */
@@ -126,7 +126,7 @@ export class L2Tlb {
       if (fields[at] !== tagLow || fields[at + TAG_HIGH] !== tagHigh) continue;
       const owner = fields[at + OWNER]!;
       if (owner === EMPTY || ((owner >> L2_LEVEL_SHIFT) & 7) !== level) continue;
-      if ((owner & ASID_MASK) !== asid && (owner & GLOBAL) === 0) continue;
+      if ((owner & L2_ASID_MASK) !== asid && (owner & L2_GLOBAL) === 0) continue;
       this.#replacement.touch(set, entry - begin);
       return entry;
     }
@@ -201,7 +201,7 @@ export class L2Tlb {
       }
       const same = this.#fields[FIELDS * entry] === tagLow && this.#fields[FIELDS * entry + TAG_HIGH] === tagHigh;
       if (!same || ((owner >> L2_LEVEL_SHIFT) & 7) !== level) continue;
-      if ((owner & ASID_MASK) !== asid && (owner & GLOBAL) === 0) continue;
+      if ((owner & L2_ASID_MASK) !== asid && (owner & L2_GLOBAL) === 0) continue;
       if (prefetched) return NONE;
       chosen = way;
       break;
@@ -233,7 +233,7 @@ export class L2Tlb {
   flushAsid(asid: number): void {
     for (let entry = 0; entry < this.page.length; entry++) {
       const owner = this.#fields[FIELDS * entry + OWNER]!;
-      if ((owner & ASID_MASK) === asid && (owner & GLOBAL) === 0) this.#drop(entry);
+      if ((owner & L2_ASID_MASK) === asid && (owner & L2_GLOBAL) === 0) this.#drop(entry);
     }
   }
 
@@ -278,7 +278,7 @@ export class L2Tlb {
         this.#fields[FIELDS * entry],
         this.#fields[FIELDS * entry + TAG_HIGH],
         level,
-        owner & ASID_MASK,
+        owner & L2_ASID_MASK,
       ].join();
       assert(!seen.has(key), 'a page is entered once in an address space');
       seen.add(key);
@@ -296,7 +296,7 @@ export class L2Tlb {
       if (this.#fields[FIELDS * entry] !== tagLow || this.#fields[FIELDS * entry + TAG_HIGH] !== tagHigh) continue;
       const owner = this.#fields[FIELDS * entry + OWNER]!;
       if (((owner >> L2_LEVEL_SHIFT) & 7) !== level || (onlyContiguous && (owner & L2_CONTIGUOUS) === 0)) continue;
-      if (asid !== undefined && ((owner & ASID_MASK) !== asid || (owner & GLOBAL) !== 0)) continue;
+      if (asid !== undefined && ((owner & L2_ASID_MASK) !== asid || (owner & L2_GLOBAL) !== 0)) continue;
       this.#drop(entry);
     }
   }

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { LARGE_NOTES } from '../layout/memory-map.ts';
+import { LARGE_FILTER, LARGE_NOTES } from '../layout/memory-map.ts';
 import { LargePages } from './large-pages.ts';
 
 const address = fc.bigInt({ min: -(2n ** 63n), max: 2n ** 63n - 1n });
@@ -9,7 +9,7 @@ const halves = (at: bigint): [number, number] => [Number(BigInt.asIntN(32, at)),
 /** Svnapot, and the levels of Sv57. */
 const SIZES = [16, 2 ** 9, 2 ** 18, 2 ** 27, 2 ** 36];
 
-const notes = () => new Int32Array(2 * LARGE_NOTES);
+const none = () => new LargePages(new Int32Array(2 * LARGE_NOTES), new Uint8Array(LARGE_FILTER));
 
 test('an address lies in a large page when one was added around it, whatever its size', () => {
   fc.assert(
@@ -17,7 +17,7 @@ test('an address lies in a large page when one was added around it, whatever its
       fc.array(fc.record({ at: address, size: fc.constantFrom(...SIZES) }), { maxLength: 12 }),
       fc.array(address, { maxLength: 8 }),
       (added, others) => {
-        const pages = new LargePages(notes());
+        const pages = none();
         for (const { at, size } of added) pages.add(...halves(at), size);
         const near = added.flatMap(({ at, size }) => {
           const bytes = BigInt(size) * 4096n;
@@ -38,7 +38,7 @@ test('an address lies in a large page when one was added around it, whatever its
 });
 
 test('when there are too many to tell apart, any address may lie in one, until they are forgotten', () => {
-  const pages = new LargePages(notes());
+  const pages = none();
   for (let n = 0; n < 5000; n++) pages.add(0, n, 512);
   assert.ok(pages.mayHold(0x1234_5678, -7));
   pages.clear();

@@ -5,6 +5,14 @@ import { levelHash, levelTag, levelTagHigh } from './l2-tlb.ts';
 /** A guest's kernel has one for each 2 MiB of RAM; when there are more, nothing is told apart. */
 const MOST = 4096;
 
+/** Bytes of the filter, one after the other, for each size: its binary logarithm in bytes, and that of how many there are. */
+export const FILTERS = [
+  { shift: 21, at: 0, bits: 12 },
+  { shift: 16, at: 4096, bits: 11 },
+  { shift: 30, at: 6144, bits: 10 },
+  { shift: 39, at: 7168, bits: 9 },
+  { shift: 48, at: 7680, bits: 9 },
+] as const;
 /** Of pages of level 1. */
 const LARGE_SHIFT = 21;
 /** In a note's high word: the level, above 20 bits of a page number and its sign. */
@@ -20,21 +28,25 @@ const PER_HIGH = Array.from({ length: 32 }, (_, shift) => 2 ** (32 - shift));
 export class LargePages {
   /** Two words for a note: the page number of a large page, with its level on top. */
   readonly #notes: Int32Array<ArrayBuffer>;
+  /** Whether there may be something of a page, by size and hash: all that generated code asks before a fence (forget-code.ts). */
+  readonly #filter: Uint8Array<ArrayBuffer>;
   /** Binary logarithms of the sizes, in bytes, that there are pages of. */
   readonly #shifts: number[] = [];
   /** By position in `#shifts`, numbers of the pages in units of their size. */
   readonly #pages: Set<number>[] = [];
   #count = 0;
 
-  /** `notes`: LARGE_NOTES times two words in the linear memory. */
-  constructor(notes: Int32Array<ArrayBuffer>) {
+  /** Both in the linear memory. `notes`: LARGE_NOTES times two words; `filter`: LARGE_FILTER bytes. */
+  constructor(notes: Int32Array<ArrayBuffer>, filter: Uint8Array<ArrayBuffer>) {
     this.#notes = notes.fill(0);
+    this.#filter = filter.fill(0);
   }
 
   /** Notes the page of so many pages of 4 KiB, a power of two, that an address (int32 halves) lies in. */
   add(low: number, high: number, pages: number): void {
     const shift = shiftOf(pages);
     this.#note(low, high, shift);
+    this.#filter[filterAt(low, high, shift)] = 1;
     if (this.#count >= MOST) return;
     let at = this.#shifts.indexOf(shift);
     if (at < 0) at = this.#shifts.push(shift) - 1;
@@ -42,6 +54,7 @@ export class LargePages {
     const before = known.size;
     known.add(numberOf(low, high, shift));
     this.#count += known.size - before;
+    if (this.#count >= MOST) this.#filter.fill(1);
   }
 
   /** Whether an address may lie in one of them: never wrong where it does. */
@@ -57,6 +70,7 @@ export class LargePages {
     if (this.#count === 0) return;
     for (const pages of this.#pages) pages.clear();
     this.#notes.fill(0);
+    this.#filter.fill(0);
     this.#count = 0;
   }
 
@@ -80,6 +94,13 @@ export class LargePages {
     this.#notes[at] = tag;
     this.#notes[at + 1] = (levelTagHigh(high, level) & TAG_MASK) | (level << LEVEL_SHIFT);
   }
+}
+
+/** Where the filter has the page of 2^shift bytes around an address. */
+function filterAt(low: number, high: number, shift: number): number {
+  const number = shift < 32 ? (low >>> shift) | (high << (32 - shift)) : high >> (shift - 32);
+  const { at, bits } = FILTERS.find((filter) => filter.shift === shift)!;
+  return at + ((number ^ (number >>> bits)) & ((1 << bits) - 1));
 }
 
 /** Binary logarithm of the bytes of so many pages, of which there are 2^36 at most. */

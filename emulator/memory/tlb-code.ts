@@ -27,6 +27,8 @@ import { type ReplacementPolicy, treeBits } from './replacement.ts';
 const { i32, i64 } = ValType;
 const PAGE_MASK = -PAGE_SIZE;
 export const PAGE_SHIFT = Math.log2(PAGE_SIZE);
+/** Bits of an index into a page table. */
+export const INDEX_BITS = 9;
 
 /** Beside an Access: a store to a page with code is served too. The first level does not get to know that it may be stored to. */
 export const EVEN_CODE = 8;
@@ -260,6 +262,33 @@ export function writeTouch(
       fn.load('f64.load', { offset: TLB_CONTROL + TlbControl.uses });
       fn.store('f64.store', { offset: L2_TLB_REPLACEMENT + 8 * way });
   }
+}
+
+/** Pushes the number (i64) of the first page of the large page of a level that a page is in. */
+export function pushFirst(fn: FunctionBuilder, page: number, level: number): void {
+  fn.localGet(page);
+  fn.i64Const(-1);
+  fn.localGet(level);
+  fn.i32Const(INDEX_BITS);
+  fn.op('i32.mul');
+  fn.op('i64.extend_i32_u');
+  fn.op('i64.shl');
+  fn.op('i64.and');
+}
+
+/** `levelHash` of l2-tlb.ts, of such a number. */
+export function pushLevelHash(fn: FunctionBuilder, first: number, level: number): void {
+  fn.localGet(first);
+  fn.op('i32.wrap_i64');
+  for (const shift of [INDEX_BITS, 2 * INDEX_BITS]) {
+    fn.localGet(first);
+    fn.op('i32.wrap_i64');
+    fn.i32Const(shift);
+    fn.op('i32.shr_u');
+    fn.op('i32.xor');
+  }
+  fn.localGet(level);
+  fn.op('i32.xor');
 }
 
 /** Adds one to a number (f64) of TlbControl. */

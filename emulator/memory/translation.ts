@@ -12,8 +12,9 @@ import {
 } from '../layout/memory-map.ts';
 import { FaultKind } from '../layout/state.ts';
 import { NO_RAM, type Bus } from './bus.ts';
+import { ALL_SPACES } from './forget-code.ts';
 import { L1Tlb, TlbContext } from './l1-tlb.ts';
-import { L2_ABSENT, L2_REFUSED, missCode, type L2Probe } from './l2-probe.ts';
+import { L2_ABSENT, L2_REFUSED, missCode, type L2Probe, type MissCode } from './l2-probe.ts';
 import { L2Tlb, type L2TlbOptions, RIGHTS } from './l2-tlb.ts';
 import { OpenRam } from './open-ram.ts';
 import { Pmp, PMP_MIXED } from './pmp.ts';
@@ -89,6 +90,8 @@ export class AddressTranslation {
   /** Serves what is plain behind the first level, for generated code too. */
   readonly serveMiss: L2Probe;
   readonly #probeL2: L2Probe;
+  /** Does plain fences of an address. */
+  readonly forget: MissCode['forget'];
   readonly counters: MmuCounters = this.#createCounters();
   /** To be changed by the ISA's code only, which then calls `regimeChanged`. */
   readonly regime: Regime = bareRegime();
@@ -127,7 +130,8 @@ export class AddressTranslation {
     const l2 = options.l2 ?? DEFAULT_L2;
     this.l2 = new L2Tlb(l2, memory);
     this.#prefetch = options.prefetch ?? false;
-    const { probe, walk } = missCode(memory, l2);
+    const { probe, walk, forget } = missCode(memory, l2);
+    this.forget = forget;
     this.#probeL2 = probe;
     this.serveMiss = this.#prefetch ? probe : walk;
     this.#control = new Float64Array(memory.buffer as ArrayBuffer, TLB_CONTROL, 8);
@@ -202,11 +206,13 @@ export class AddressTranslation {
   /** SFENCE.VMA for the page of an address. */
   fenceAddress(low: number, high: number, asid: number | undefined): void {
     this.counters.fences++;
-    this.l2.flushAddress(low, high, asid);
-    if (asid === undefined || asid === this.#asid) {
-      this.l1.flushPage(TlbContext.user, low, high);
-      this.l1.flushPage(TlbContext.supervisor, low, high);
-      this.l1.flushPage(TlbContext.supervisorUserMemory, low, high);
+    if (this.forget(low, high, asid ?? ALL_SPACES) === 0) {
+      this.l2.flushAddress(low, high, asid);
+      if (asid === undefined || asid === this.#asid) {
+        this.l1.flushPage(TlbContext.user, low, high);
+        this.l1.flushPage(TlbContext.supervisor, low, high);
+        this.l1.flushPage(TlbContext.supervisorUserMemory, low, high);
+      }
     }
     if (CHECK >= CheckLevel.full) this.checkInvariants();
   }

@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { testSeed } from '../bits/float-operands.ts';
 import { Random } from '../ir/random.ts';
-import { GUEST, L2_TLB, TLB_CONTROL, TLB_WRITTEN, TlbControl } from '../layout/memory-map.ts';
+import { GUEST, L2_TLB, TLB_CONTROL, TLB_CROWDED, TLB_WRITTEN, TlbControl } from '../layout/memory-map.ts';
+import { ALL_SPACES } from './forget-code.ts';
 import { TlbContext } from './l1-tlb.ts';
 import { L2_ABSENT, L2_REFUSED } from './l2-probe.ts';
 import type { Mmu } from './mmu.ts';
@@ -54,7 +55,7 @@ function shared({ memory }: TestMachine): readonly Uint8Array[] {
     bytes.slice(L2_TLB, TLB_WRITTEN),
     bytes.slice(control, control + hits),
     bytes.slice(control + uses, control + walks),
-    bytes.slice(control + root, control + 0x2000),
+    bytes.slice(control + root, TLB_CROWDED + 16),
   ];
 }
 
@@ -67,6 +68,13 @@ function outcome(mmu: Mmu, low: number, high: number, access: Access): readonly 
       : [linear];
 }
 
+/** `Mmu.fenceAddress`, which looks at both levels as a whole after each. */
+function fence(mmu: Mmu, low: number, high: number, asid: number | undefined): void {
+  if (mmu.forget(low, high, asid ?? ALL_SPACES) !== 0) return;
+  mmu.l2.flushAddress(low, high, asid);
+  if (asid === undefined || asid === mmu.regime.asid) for (const table of CONTEXTS) mmu.l1.flushPage(table, low, high);
+}
+
 for (const policy of REPLACEMENT_POLICIES) {
   test(`generated code walks as JavaScript does: results, counts, both levels, page tables (${policy})`, (context) => {
     const seed = testSeed();
@@ -74,7 +82,8 @@ for (const policy of REPLACEMENT_POLICIES) {
     const random = new Random(seed);
     const options = { l2: { sets: 1 << random.below(7), ways: 1 << random.below(4), policy } };
     const [walked, plain] = [new TestMachine(SIZE, options), new TestMachine(SIZE, options)];
-    const serve = walked.mmu.serveMiss;
+    const { serveMiss: serve, forget } = walked.mmu;
+    let forgotten = 0;
     let served = 0;
     let left = 0;
     Object.assign(walked.mmu, {
@@ -84,9 +93,14 @@ for (const policy of REPLACEMENT_POLICIES) {
         else served++;
         return linear;
       },
+      forget: (low: number, high: number, asid: number) => {
+        const done = forget(low, high, asid);
+        forgotten += done;
+        return done;
+      },
     });
     // Refusal has JavaScript look for everything.
-    Object.assign(plain.mmu, { serveMiss: () => L2_REFUSED });
+    Object.assign(plain.mmu, { serveMiss: () => L2_REFUSED, forget: () => 0 });
     const both = (act: (machine: TestMachine) => void): void => {
       act(walked);
       act(plain);
@@ -134,7 +148,7 @@ for (const policy of REPLACEMENT_POLICIES) {
       if (random.chance(2)) both(({ mmu }) => mmu.l1.flushAll());
       if (random.chance(3)) {
         const asid = random.pick([undefined, 0, 1]);
-        both(({ mmu }) => (mmu.l2.flushAddress(low, high, asid), mmu.l1.flushPage(TlbContext.supervisor, low, high)));
+        both(({ mmu }) => fence(mmu, low, high, asid));
       }
       if (random.chance(1)) {
         const linear = GUEST + 4096 * random.below(PAGES);
@@ -164,9 +178,10 @@ for (const policy of REPLACEMENT_POLICIES) {
     assert.ok(Buffer.from(walked.ram.buffer).subarray(GUEST).equals(Buffer.from(plain.ram.buffer).subarray(GUEST)));
     both(({ mmu }) => mmu.checkInvariants());
     const { walks, l2Hits, pageFaults, accessFaults } = walked.mmu.counters;
-    context.diagnostic(JSON.stringify({ served, left, walks, l2Hits, pageFaults, accessFaults }));
+    context.diagnostic(JSON.stringify({ served, left, forgotten, walks, l2Hits, pageFaults, accessFaults }));
     // Policies that draw numbers have only large pages served.
     const fewest = LOOKUPS / (policy === 'lru' || policy === 'pseudo-lru' ? 50 : 1000);
+    assert.ok(forgotten > LOOKUPS / 1000, `${forgotten} fences`);
     assert.ok(served > fewest && left > LOOKUPS / 100, `${served} served, ${left} left`);
   });
 }

@@ -26,10 +26,13 @@ import { Access } from './regime.ts';
 import { Pte } from './sv.ts';
 import {
   increment,
+  INDEX_BITS,
   type MissLocals,
   missLocals,
   PAGE_SHIFT,
   pushControl,
+  pushFirst,
+  pushLevelHash,
   pushMasked,
   pushShifted,
   writeAllowed,
@@ -40,8 +43,6 @@ import {
 
 const { i32, i64 } = ValType;
 const PAGE_MASK = -PAGE_SIZE;
-/** Bits of an index into a page table. */
-const INDEX_BITS = 9;
 const ENTRY_SHIFT = 3;
 /** Bits 63…54 of an entry: memory types, contiguity, and what is reserved. */
 const EXTENSIONS = 54;
@@ -135,14 +136,7 @@ function writeLargeEntries(
   fn.load('i32.load', { offset: TLB_CONTROL + TlbControl.population });
   fn.op('i32.eqz');
   fn.brIf(none);
-  fn.localGet(page);
-  fn.i64Const(-1);
-  fn.localGet(level);
-  fn.i32Const(INDEX_BITS);
-  fn.op('i32.mul');
-  fn.op('i64.extend_i32_u');
-  fn.op('i64.shl');
-  fn.op('i64.and');
+  pushFirst(fn, page, level);
   fn.localSet(first);
   writeSet(fn, locals, sets);
   pushShifted(fn, set, 'i32.shl', Math.log2(ways * L2_TLB_ENTRY_SIZE));
@@ -198,21 +192,6 @@ function writeSet(fn: FunctionBuilder, { first, level, set }: Locals, sets: numb
   fn.i32Const(sets - 1);
   fn.op('i32.and');
   fn.localSet(set);
-}
-
-/** `levelHash` of l2-tlb.ts. */
-function pushLevelHash(fn: FunctionBuilder, first: number, level: number): void {
-  fn.localGet(first);
-  fn.op('i32.wrap_i64');
-  for (const shift of [INDEX_BITS, 2 * INDEX_BITS]) {
-    fn.localGet(first);
-    fn.op('i32.wrap_i64');
-    fn.i32Const(shift);
-    fn.op('i32.shr_u');
-    fn.op('i32.xor');
-  }
-  fn.localGet(level);
-  fn.op('i32.xor');
 }
 
 /** Branches where an entry is of another page or level, or of another address space. */
