@@ -207,7 +207,7 @@ export class FunctionBuilder {
     if (typeof value === 'bigint') {
       const near = Number(value);
       // Most are small, and operations on bigints are calls.
-      if (near >= 0 && near <= Number.MAX_SAFE_INTEGER) this.i64ConstHalves(near | 0, (near / 0x1_0000_0000) | 0);
+      if (Number.isSafeInteger(near)) this.i64ConstHalves(near | 0, Math.floor(near / 0x1_0000_0000) | 0);
       else this.i64ConstHalves(Number(BigInt.asIntN(32, value)), Number(BigInt.asIntN(32, value >> 32n)));
       return;
     }

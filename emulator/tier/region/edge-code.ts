@@ -5,7 +5,7 @@ import { StateOffset } from '../../layout/state.ts';
 import type { FunctionBuilder, Label } from '../../wasm/function.ts';
 import type { FlowGraph } from './flow-graph.ts';
 import type { GuardedLoops } from './guarded-loops.ts';
-import type { RegionNode, Target } from './node.ts';
+import { type RegionNode, signedAddress, type Target } from './node.ts';
 import type { RegisterLocals } from './register-locals.ts';
 import { Status } from './status.ts';
 import { emitSwitch } from './switch.ts';
@@ -229,7 +229,7 @@ function lastInstruction({ block }: RegionNode): number {
   const { ops } = block;
   let last = ops.length - 1;
   while (ops[last]!.name !== 'insn') last--;
-  return Number(BigInt.asIntN(64, ops[last]!.pc!));
+  return signedAddress(ops[last]!.pc!);
 }
 
 function callsHelper({ ops }: Block): boolean {

@@ -74,3 +74,10 @@ export function instructionsOf(nodes: readonly RegionNode[]): number {
   for (let index = 0; index < nodes.length; index++) sum += nodes[index]!.instructions;
   return sum;
 }
+
+/** The guest address of an instruction as a signed number. */
+export function signedAddress(pc: bigint): number {
+  const near = Number(pc);
+  // Mostly it is one already, and operations on bigints are calls.
+  return Number.isSafeInteger(near) ? near : Number(BigInt.asIntN(64, pc));
+}

@@ -7,7 +7,7 @@ import type { Site } from '../site.ts';
 import { type FloatWindow, planFloatWindows } from './float-window.ts';
 import { FloatWindowCode, isRepeatableOp } from './float-window-code.ts';
 import { regionMode } from './mode.ts';
-import type { RegionNode } from './node.ts';
+import { type RegionNode, signedAddress } from './node.ts';
 import type { AccessPlan } from './access-plan.ts';
 import type { EntryAddress, Moves } from './block-values.ts';
 import type { RegisterLocals } from './register-locals.ts';
@@ -157,7 +157,7 @@ export class RegionSite implements Site {
   #isRefused(instruction: number): boolean {
     if (this.#frame.refused.size === 0) return false;
     const { pc } = this.#node.block.ops[this.#starts[instruction]!]!;
-    return this.#frame.refused.has(Number(BigInt.asIntN(64, pc!)));
+    return this.#frame.refused.has(signedAddress(pc!));
   }
 
   /** Those moves that can be put off. */
@@ -283,7 +283,7 @@ export class RegionSite implements Site {
 
   /** Of the instruction. */
   get #address(): number {
-    return Number(BigInt.asIntN(64, this.#pc));
+    return signedAddress(this.#pc);
   }
 
   /** An exit for the interpreter to do the instruction. */

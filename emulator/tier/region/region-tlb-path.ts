@@ -26,7 +26,9 @@ import { FLAGS_SHIFT, type RegionAccess } from './shared-access.ts';
 import { type AccessGroup, groupAccesses } from './tlb-groups.ts';
 
 const { i32 } = ValType;
-const NO_MEMBERS: ReadonlyMap<Op, Member> = new Map();
+const NO_MEMBERS: readonly Member[] = [];
+/** Among more, a member is looked for in a map; most blocks have fewer, and to make it takes longer then. */
+const FEW_MEMBERS = 12;
 
 /** Accesses that one look at a page serves. */
 interface Shared {
@@ -36,6 +38,7 @@ interface Shared {
 }
 
 interface Member {
+  readonly op: Op;
   readonly shared: Shared;
   /** Bytes from the group's lowest. */
   readonly offset: number;
@@ -65,6 +68,7 @@ export class RegionTlbPath implements MemoryPath {
   readonly #table: number;
   readonly #knowledge: Pick<AccessKnowledge, 'wanders'>;
   #members = NO_MEMBERS;
+  #memberByOp: ReadonlyMap<Op, Member> | undefined = undefined;
   readonly #copies = new ByteCopyCode();
 
   /** `places`: present where all accesses are user mode's. Where instructions wander, remembering the last page is of no use. */
@@ -92,11 +96,24 @@ export class RegionTlbPath implements MemoryPath {
   /** The accesses lowered from now on are this block's. `byteCopies`: whether to copy bytes as one. */
   follow(fn: FunctionBuilder, block: Block, byteCopies: boolean): void {
     const frame = this.#frame;
-    const members = membersOf(block, frame);
-    this.#members = members;
-    const copies =
-      byteCopies && mayCopy(block) ? copiesOf(block, (op) => checkOf(op, members, frame), true) : undefined;
+    this.#members = membersOf(block, frame);
+    this.#memberByOp =
+      this.#members.length <= FEW_MEMBERS ? undefined : new Map(this.#members.map((member) => [member.op, member]));
+    const copies = byteCopies && mayCopy(block) ? copiesOf(block, (op) => this.#checkOf(op), true) : undefined;
     this.#copies.begin(fn, copies);
+  }
+
+  #memberOf(op: Op): Member | undefined {
+    if (this.#memberByOp !== undefined) return this.#memberByOp.get(op);
+    const members = this.#members;
+    for (let at = 0; at < members.length; at++) if (members[at]!.op === op) return members[at]!;
+    return undefined;
+  }
+
+  /** What has checked an access's bytes (byte-copies.ts). */
+  #checkOf(op: Op): Op | number | undefined {
+    const member = this.#memberOf(op);
+    return member === undefined || isAlone(member) ? this.#frame.addendOf(op) : member.shared.group.first;
   }
 
   /** Frees what the last block needed. */
@@ -108,7 +125,7 @@ export class RegionTlbPath implements MemoryPath {
     const kind = kindOf(op, TlbEntry.read);
     const addend = this.#frame.addendOf(op);
     if (addend !== undefined) return loadGuarded(lowering, op, kind, addend, this.#copies);
-    const member = this.#members.get(op);
+    const member = this.#memberOf(op);
     if (member !== undefined && !isAlone(member)) return this.#grouped(lowering, op, kind, member, undefined);
     lowering.inLocal(op.args[0]!, 'i64', (address) => {
       const caches = member && this.#cachesFor(member.shared);
@@ -121,7 +138,7 @@ export class RegionTlbPath implements MemoryPath {
     const kind = kindOf(op, TlbEntry.write);
     const addend = this.#frame.addendOf(op);
     if (addend !== undefined) return storeGuarded(lowering, op, kind, addend, this.#copies);
-    const member = this.#members.get(op);
+    const member = this.#memberOf(op);
     const isGrouped = member !== undefined && !isAlone(member);
     if (isGrouped && member.shared.group.first !== op) {
       lowering.inLocal(op.args[1]!, kind.type, (value) => this.#grouped(lowering, op, kind, member, value));
@@ -415,23 +432,17 @@ function isAlone({ shared }: Member): boolean {
   return shared.group.members.length === 1;
 }
 
-function membersOf(block: Block, frame: TlbFrame): ReadonlyMap<Op, Member> {
+function membersOf(block: Block, frame: TlbFrame): readonly Member[] {
   const groups = groupAccesses(block, frame);
   if (groups.length === 0) return NO_MEMBERS;
-  const members = new Map<Op, Member>();
+  const members: Member[] = [];
   for (let at = 0; at < groups.length; at++) {
     const group = groups[at]!;
     const shared: Shared = { group, local: -1 };
     for (let member = 0; member < group.members.length; member++) {
       const { op, offset } = group.members[member]!;
-      members.set(op, { shared, offset });
+      members.push({ op, shared, offset });
     }
   }
   return members;
-}
-
-/** What has checked an access's bytes (byte-copies.ts). */
-function checkOf(op: Op, members: ReadonlyMap<Op, Member>, frame: TlbFrame): Op | number | undefined {
-  const member = members.get(op);
-  return member === undefined || isAlone(member) ? frame.addendOf(op) : member.shared.group.first;
 }

@@ -14,8 +14,14 @@ export interface Deferred {
   readonly aside: ReadonlySet<number>;
 }
 
+interface Changing extends Deferred {
+  readonly moved: Map<number, number>;
+  readonly aside: Set<number>;
+}
+
+const NOTHING: Changing = { moved: new Map(), aside: new Set() };
 /** Nothing is put off: every register is in its place. */
-export const SETTLED: Deferred = { moved: new Map(), aside: new Set() };
+export const SETTLED: Deferred = NOTHING;
 
 /** Registers of 64 bits lie at multiples of this. */
 const UNIT = 4;
@@ -46,12 +52,10 @@ export class RegisterLocals {
   readonly #kept: (Kept | undefined)[] = [];
   /** Whether writes may be put off: where control goes from node to node without a label, so that it is known here what was. */
   deferring = false;
-  #deferred: { readonly moved: Map<number, number>; readonly aside: Set<number> } = {
-    moved: new Map(),
-    aside: new Set(),
-  };
+  /** Replaced rather than changed when it is NOTHING, as it is all along in most regions. */
+  #deferred = NOTHING;
   /** Locals for the values of registers that are in the state, by their offset. */
-  readonly #asides = new Map<number, { readonly local: number; readonly type: 'i64' | 'f64' }>();
+  #asides: Map<number, { readonly local: number; readonly type: 'i64' | 'f64' }> | undefined = undefined;
 
   /** `isSmall`: the region is little more than a loop. */
   constructor(fn: FunctionBuilder, nodes: readonly RegionNode[], isSmall: boolean) {
@@ -110,13 +114,12 @@ export class RegisterLocals {
   /** What is put off. */
   get deferred(): Deferred {
     if (this.isSettled) return SETTLED;
-    const { moved, aside } = this.#deferred;
-    return { moved: new Map(moved), aside: new Set(aside) };
+    return copyOf(this.#deferred);
   }
 
-  set deferred({ moved, aside }: Deferred) {
-    if (moved.size === 0 && aside.size === 0 && this.isSettled) return;
-    this.#deferred = { moved: new Map(moved), aside: new Set(aside) };
+  set deferred(deferred: Deferred) {
+    const isSettled = deferred.moved.size === 0 && deferred.aside.size === 0;
+    this.#deferred = isSettled ? NOTHING : copyOf(deferred);
   }
 
   get isSettled(): boolean {
@@ -134,7 +137,7 @@ export class RegisterLocals {
       fn.localSet(local);
     }
     for (const offset of aside) {
-      const { local, type } = this.#asides.get(offset)!;
+      const { local, type } = this.#asides!.get(offset)!;
       fn.i32Const(0);
       fn.localGet(local);
       storeRegister(fn, type, STATE + offset);
@@ -173,9 +176,9 @@ export class RegisterLocals {
 
   /** Behind a turn that another one follows: what is in locals is so in them. */
   endTurn(): void {
-    const { moved } = this.#deferred;
+    const { moved, aside } = this.#deferred;
     this.settle({ moved, aside: SETTLED.aside });
-    moved.clear();
+    this.deferred = { moved: SETTLED.moved, aside };
   }
 
   /** Behind the last of them. `nodes`: those that come next, and are not left before their end: what they write again nobody sees. */
@@ -193,8 +196,19 @@ export class RegisterLocals {
 
   /** Makes a register `by` more than its local. */
   move(offset: number, by: number): void {
-    if (by === 0) this.#deferred.moved.delete(offset);
-    else this.#deferred.moved.set(offset, by);
+    if (by === 0) this.#stay(offset);
+    else this.#change().moved.set(offset, by);
+  }
+
+  /** A register is in its local as it is. */
+  #stay(offset: number): void {
+    if (this.#deferred.moved.has(offset)) this.#change().moved.delete(offset);
+  }
+
+  /** What is put off, to be changed. */
+  #change(): Changing {
+    if (this.#deferred === NOTHING) this.#deferred = copyOf(NOTHING);
+    return this.#deferred;
   }
 
   /** By how much a register is more than what `baseAt` pushes. */
@@ -277,7 +291,7 @@ export class RegisterLocals {
       return;
     }
     push();
-    this.#deferred.moved.delete(offset);
+    this.#stay(offset);
     if (type !== kept.type) {
       if (type === 'f64') fn.op('i64.reinterpret_f64');
       else if (type !== 'i64') this.#mergeLow(kept, type);
@@ -288,12 +302,13 @@ export class RegisterLocals {
 
   #putAside(offset: number, type: 'i64' | 'f64', push: () => void): void {
     const fn = this.#fn;
+    this.#asides ??= new Map();
     let aside = this.#asides.get(offset);
     if (aside === undefined) this.#asides.set(offset, (aside = { local: fn.local(ValType[type]), type }));
     push();
     if (aside.type !== type) fn.op(type === 'f64' ? 'i64.reinterpret_f64' : 'f64.reinterpret_i64');
     fn.localSet(aside.local);
-    this.#deferred.aside.add(offset);
+    if (!this.#deferred.aside.has(offset)) this.#change().aside.add(offset);
   }
 
   /** Makes the 64 bits of a register of the 32 pushed and its own high half. */
@@ -308,6 +323,10 @@ export class RegisterLocals {
     fn.op('i64.and');
     fn.op('i64.or');
   }
+}
+
+function copyOf({ moved, aside }: Deferred): Changing {
+  return { moved: new Map(moved), aside: new Set(aside) };
 }
 
 function keepsLocals({ count, type }: RegisterFile): boolean {
