@@ -333,9 +333,12 @@ export class TierUp {
   merge(): void {
     this.#regions.countUses();
     const { chainCost } = this.#policy;
+    const each = this.#cost.of(1);
     for (const region of this.#regions) {
+      // Not worth it for the region alone: so are nearly all of them.
+      if (region.parent === undefined || region.uses * chainCost < each * region.code.counters.instructions) continue;
       // The parent may have been made anew since.
-      const parent = region.parent && this.#regions.entryAt(region.parent.seed)?.region;
+      const parent = this.#regions.entryAt(region.parent.seed)?.region;
       if (parent === undefined || parent === region) continue;
       const instructions = region.code.counters.instructions + parent.code.counters.instructions;
       if (region.uses * chainCost < this.#cost.of(instructions)) continue;
