@@ -289,7 +289,11 @@ export class TierUp {
   #takeKnown(seed: number, reason: 'known' | 'prefetched', pc = seed): boolean {
     if (this.#promoted.has(seed)) return false;
     const place = this.#code.placeOf(seed);
-    if (place === NOWHERE || this.#regions.holds(place)) return false;
+    if (place === NOWHERE) return false;
+    const entry = this.#regions.entryAt(seed);
+    // Most of what is stored, in a run that has not begun with any.
+    if (entry !== undefined && entry.region.site.entries[entry.number - 1] === place) return false;
+    if (this.#regions.holds(place)) return false;
     const stored = this.translator.stored(seed, (one) => one.ranges.some(([low, high]) => low <= pc && pc < high));
     if (stored === undefined) return false;
     this.#promoted.add(seed);

@@ -21,8 +21,8 @@ interface Leader extends Candidate {
   run: Run;
 }
 
-/** Addresses that a filter tells apart: those this far from each other are one to it. */
-const FILTERED = 1024;
+/** Words of a filter: typed arrays of more than 64 bytes lie outside V8's heap and take several times as long to make, once for each survey. */
+const FILTER_WORDS = 16;
 
 /** Where control goes from a seed, in the order in which that was found. */
 export class Leaders {
@@ -30,7 +30,7 @@ export class Leaders {
   readonly #seed: number;
   readonly #known = new Map<number, Candidate>();
   /** What is not in here is no leader: most instructions are none, and looking a number up in a map takes longer. */
-  readonly #filter = new Uint8Array(FILTERED);
+  readonly #filter = new Int32Array(FILTER_WORDS);
 
   constructor(seed: number) {
     this.#seed = seed;
@@ -54,12 +54,12 @@ export class Leaders {
   /** There is a run from there. */
   lead(candidate: Candidate, run: Run): void {
     candidate.run = run;
-    this.#filter[run.pc & (FILTERED - 1)] = 1;
+    this.#filter[wordOf(run.pc)]! |= bitOf(run.pc);
   }
 
   /** Whether an address is a leader's, asked of instruction after instruction. */
   has(pc: number): boolean {
-    return this.#filter[pc & (FILTERED - 1)] === 1 && this.at(pc) !== undefined;
+    return (this.#filter[wordOf(pc)]! & bitOf(pc)) !== 0 && this.at(pc) !== undefined;
   }
 
   /** An integer for V8, where that is possible: maps take longer to find other numbers, such as kernels' addresses. */
@@ -68,4 +68,13 @@ export class Leaders {
     const short = distance | 0;
     return short === distance ? short : distance;
   }
+}
+
+/** The filter has a bit for every two bytes of a kilobyte. */
+function wordOf(pc: number): number {
+  return (pc >>> 6) & (FILTER_WORDS - 1);
+}
+
+function bitOf(pc: number): number {
+  return 1 << ((pc >>> 1) & 31);
 }

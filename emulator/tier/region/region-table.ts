@@ -62,8 +62,9 @@ export class RegionTable {
 
   /** Whether a region translates the instruction at a place. */
   holds(place: number): boolean {
-    for (const { site } of this.#byPage.get(place - (place % PAGE_SIZE)) ?? [])
-      if (site.ranges.some(([low, high]) => low <= place && place < high)) return true;
+    const there = this.#byPage.get(place - (place % PAGE_SIZE));
+    if (there === undefined) return false;
+    for (const { site } of there) if (isWithin(site.ranges, place, place + 1)) return true;
     return false;
   }
 
@@ -220,5 +221,15 @@ function pagesOf(ranges: readonly (readonly [number, number])[]): Set<number> {
 
 /** Whether every byte of `inner` is in `outer`; both are ascending and without overlap. */
 function covers(outer: readonly (readonly [number, number])[], inner: readonly (readonly [number, number])[]): boolean {
-  return inner.every(([low, high]) => outer.some(([from, to]) => from <= low && high <= to));
+  for (const [low, high] of inner) if (!isWithin(outer, low, high)) return false;
+  return true;
+}
+
+/** Whether one of the ranges holds all of [from, to). By index: asked of each region in the pages of every new one. */
+function isWithin(ranges: readonly (readonly [number, number])[], from: number, to: number): boolean {
+  for (let index = 0; index < ranges.length; index++) {
+    const range = ranges[index]!;
+    if (range[0] <= from && to <= range[1]) return true;
+  }
+  return false;
 }
