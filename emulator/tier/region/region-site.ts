@@ -3,6 +3,7 @@ import type { Op } from '../../ir/block.ts';
 import type { Slot, Type } from '../../ir/type.ts';
 import type { ExitReason } from '../../layout/state.ts';
 import { BranchHint, type FunctionBuilder, type Label } from '../../wasm/function.ts';
+import { filled } from '../../pass/rewriter.ts';
 import type { Site } from '../site.ts';
 import { type FloatWindow, planFloatWindows } from './float-window.ts';
 import { FloatWindowCode, isRepeatableOp } from './float-window-code.ts';
@@ -51,6 +52,7 @@ export interface NodePlace {
   readonly end: (() => void) | undefined;
 }
 
+const UNKNOWN = -1;
 const NO_WINDOWS: FloatWindow[] = [];
 
 /** The nodes of a region, one after the other: operands known, registers in locals. */
@@ -64,6 +66,8 @@ export class RegionSite implements Site {
   #place!: NodePlace;
   /** Where each instruction's ops begin, and behind them all. */
   #starts: readonly number[] = [];
+  /** Whether each instruction has its common course in line: 0, 1 or UNKNOWN. */
+  #inline: number[] = [];
   #begun = 0;
   #pc = 0n;
   #length = 0;
@@ -92,6 +96,7 @@ export class RegionSite implements Site {
     for (let index = 0; index < ops.length; index++) if (ops[index]!.name === 'insn') starts.push(index);
     starts.push(ops.length);
     this.#starts = starts;
+    this.#inline = filled(starts.length, UNKNOWN);
     this.#moves = place.moves.size === 0 ? place.moves : this.#planMoves(place.moves);
     this.#forgone = this.#planForgone();
     this.#windows = this.#frame.floatWindows ? this.#planWindows() : NO_WINDOWS;
@@ -136,6 +141,14 @@ export class RegionSite implements Site {
   }
 
   #isInline(instruction: number): boolean {
+    const known = this.#inline[instruction]!;
+    if (known !== UNKNOWN) return known === 1;
+    const isInline = this.#findInline(instruction);
+    this.#inline[instruction] = Number(isInline);
+    return isInline;
+  }
+
+  #findInline(instruction: number): boolean {
     const { ops } = this.#node.block;
     const first = this.#starts[instruction]!;
     const end = this.#starts[instruction + 1]!;
