@@ -6,7 +6,7 @@ const OF_V8 = 'node-V8Worker';
 const THREADS = '/proc/self/task';
 /**
  * Nice value: where both want a processor they have a quarter of it. [measured: with two processors the guest's thread waited 0.2 s of a boot of 4.2 s for
- * them, with 1 to 3 as long, with 5 and more 0.02 s, and used no more itself. Programs of half a second, whose hot code V8 is still compiling, take 1.05 to
+ * them, with 2 half as long, with 5 and more 0.02 s, and used no more itself. Programs of half a second, whose hot code V8 is still compiling, take 1.05 to
  * 1.1 times as long with it when others want the processors too: it is for machines.]
  */
 const NICE = 5;

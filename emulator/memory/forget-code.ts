@@ -21,9 +21,9 @@ import type { ModuleBuilder } from '../wasm/module.ts';
 import { ValType } from '../wasm/type.ts';
 import { writeDrop } from './entry-code.ts';
 import { TlbContext } from './l1-tlb.ts';
-import { L2_ASID_MASK, L2_GLOBAL, L2_LEVEL_SHIFT, L2_LEVELS, type L2TlbOptions } from './l2-tlb.ts';
+import { L2_ASID_MASK, L2_GLOBAL, L2_LEVEL_SHIFT, type L2TlbOptions } from './l2-tlb.ts';
 import { FILTERS } from './large-pages.ts';
-import { PAGE_SHIFT, pushControl, pushFirst, pushLevelHash, pushShifted } from './tlb-code.ts';
+import { endLevels, PAGE_SHIFT, pushControl, pushFirst, pushLevelHash, pushShifted } from './tlb-code.ts';
 
 const { i32, i64 } = ValType;
 const [LOW, HIGH, ASID] = [0, 1, 2];
@@ -210,12 +210,5 @@ function writeForgetEntries(fn: FunctionBuilder, address: number, { sets, ways }
     fn.localSet(at);
   }
   fn.end(some);
-  fn.localGet(level);
-  fn.i32Const(1);
-  fn.op('i32.add');
-  fn.localTee(level);
-  fn.i32Const(L2_LEVELS);
-  fn.op('i32.lt_u');
-  fn.brIf(nextLevel);
-  fn.end(nextLevel);
+  endLevels(fn, level, nextLevel);
 }

@@ -18,9 +18,9 @@ import {
   TlbEntry,
 } from '../layout/memory-map.ts';
 import { StateOffset } from '../layout/state.ts';
-import type { FunctionBuilder } from '../wasm/function.ts';
+import type { FunctionBuilder, Label } from '../wasm/function.ts';
 import { ValType } from '../wasm/type.ts';
-import { RIGHTS } from './l2-tlb.ts';
+import { L2_LEVELS, RIGHTS } from './l2-tlb.ts';
 import { Access } from './regime.ts';
 import { type ReplacementPolicy, treeBits } from './replacement.ts';
 
@@ -262,6 +262,18 @@ export function writeTouch(
       fn.load('f64.load', { offset: TLB_CONTROL + TlbControl.uses });
       fn.store('f64.store', { offset: L2_TLB_REPLACEMENT + 8 * way });
   }
+}
+
+/** Ends a loop over the levels of pages, of which `level` is the one that it was about. */
+export function endLevels(fn: FunctionBuilder, level: number, next: Label): void {
+  fn.localGet(level);
+  fn.i32Const(1);
+  fn.op('i32.add');
+  fn.localTee(level);
+  fn.i32Const(L2_LEVELS);
+  fn.op('i32.lt_u');
+  fn.brIf(next);
+  fn.end(next);
 }
 
 /** Pushes the number (i64) of the first page of the large page of a level that a page is in. */

@@ -13,18 +13,11 @@ import type { ModuleBuilder } from '../wasm/module.ts';
 import { ValType } from '../wasm/type.ts';
 import { type EntryLocals, isEntered, writeEntry, writeTouchOf } from './entry-code.ts';
 import { TlbContext } from './l1-tlb.ts';
-import {
-  L2_GLOBAL_MASK,
-  L2_GLOBAL_OWNER,
-  L2_LEVEL_SHIFT,
-  L2_LEVELS,
-  L2_OWNER_MASK,
-  type L2TlbOptions,
-  RIGHTS,
-} from './l2-tlb.ts';
+import { L2_GLOBAL_MASK, L2_GLOBAL_OWNER, L2_LEVEL_SHIFT, L2_OWNER_MASK, type L2TlbOptions, RIGHTS } from './l2-tlb.ts';
 import { Access } from './regime.ts';
 import { Pte } from './sv.ts';
 import {
+  endLevels,
   increment,
   INDEX_BITS,
   type MissLocals,
@@ -150,14 +143,7 @@ function writeLargeEntries(
     fn.end(other);
   }
   fn.end(none);
-  fn.localGet(level);
-  fn.i32Const(1);
-  fn.op('i32.add');
-  fn.localTee(level);
-  fn.i32Const(L2_LEVELS);
-  fn.op('i32.lt_u');
-  fn.brIf(nextLevel);
-  fn.end(nextLevel);
+  endLevels(fn, level, nextLevel);
   fn.br(absent);
   fn.end(found);
   fn.localGet(at);

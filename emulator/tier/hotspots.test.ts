@@ -8,6 +8,10 @@ test('lines count once they have been seen twice', () => {
   assert.equal(hotspots.lines, 1);
   hotspots.sampled(0x2010);
   assert.equal(hotspots.lines, 2);
+  // One look for several samples' length counts as several, and its line once.
+  assert.equal(hotspots.sampled(0x3000, 3), 3);
+  assert.equal(hotspots.sampled(0x3000, 2), 5);
+  assert.equal(hotspots.lines, 3);
   hotspots.clear();
   assert.equal(hotspots.lines, 0);
 });

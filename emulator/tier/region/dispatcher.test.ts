@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { STATE } from '../../layout/memory-map.ts';
-import { StateOffset } from '../../layout/state.ts';
+import { ExitReason, StateOffset } from '../../layout/state.ts';
 import { ModuleBuilder } from '../../wasm/module.ts';
 import { ValType } from '../../wasm/type.ts';
-import { Dispatcher } from './dispatcher.ts';
+import { Dispatcher, NO_REGION } from './dispatcher.ts';
+import { Status } from './status.ts';
 
 const { i32 } = ValType;
 /** Where a countdown lies that no part of the engine uses. */
@@ -56,4 +57,26 @@ test('two regions whose addresses have the same low bits both stay in the jump c
   view.setInt32(LEFT, 100, true);
   dispatcher.run(0, 1);
   assert.deepEqual([dispatcher.takeChained(), dispatcher.takeMissed() > 0], [0, true]);
+});
+
+test('without a region the interpreter begins, and goes on in the region that it comes to', () => {
+  const memory = new WebAssembly.Memory({ initial: 64 });
+  const view = new DataView(memory.buffer);
+  const pc = 0x1_0000;
+  let reason: ExitReason = ExitReason.budget;
+  // It comes to that address whatever it ends with.
+  const interpret = () => {
+    view.setBigInt64(STATE + StateOffset.pc, BigInt(pc), true);
+    return reason;
+  };
+  const dispatcher = new Dispatcher(memory, 2, interpret, 3, false);
+  const run = () => dispatcher.run(NO_REGION, 0);
+  dispatcher.table.set(5, regionGoingTo(pc, memory));
+  assert.equal(run(), Status.interpreted | ExitReason.budget);
+  reason = ExitReason.miss;
+  assert.equal(run(), Status.interpreted | ExitReason.miss);
+  dispatcher.cache(pc, 5, 1, []);
+  view.setInt32(LEFT, 3, true);
+  assert.equal(run(), EXIT);
+  assert.deepEqual([dispatcher.lastIndex, dispatcher.takeChained(), dispatcher.takeUses(5)], [5, 3, 3]);
 });
