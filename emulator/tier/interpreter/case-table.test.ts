@@ -2,10 +2,10 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { riscv64 } from '../../isa/riscv/index.ts';
 import { CaseTable } from './case-table.ts';
-import { COMMON_PAIRS } from './pairs.ts';
+import { COMMON_PAIRS, MACHINE_PAIRS } from './pairs.ts';
 import { FIRST_CASE } from './record.ts';
 
-const PAIRS = COMMON_PAIRS['riscv64']!;
+const PAIRS = [...COMMON_PAIRS['riscv64']!, ...MACHINE_PAIRS['riscv64']!];
 const whole = new CaseTable(riscv64, PAIRS);
 
 test('a table of which only the numbering is known gives the same cases, whichever is asked for first', () => {

@@ -10,13 +10,13 @@ import { Lowering } from '../lower.ts';
 import { FlatMemoryPath, type MemoryPath } from '../memory-path.ts';
 import { Runtime, type RuntimeOptions } from '../runtime.ts';
 import { importTlbSlowPaths, TlbMemoryPath } from '../tlb-path.ts';
-import type { Case } from './case.ts';
+import type { Case, Pair } from './case.ts';
 import { CaseTable } from './case-table.ts';
 import { FunctionSite } from './case-site.ts';
 import { EarlyState, Frame } from './frame.ts';
 import { keptModules, type KeptTables } from './kept-modules.ts';
 import { EARLY_EXIT, MainFunction } from './main-function.ts';
-import { COMMON_PAIRS, COMMON_TWINS } from './pairs.ts';
+import { COMMON_PAIRS, COMMON_TWINS, MACHINE_PAIRS } from './pairs.ts';
 import { ENTRY_BIT, FIRST_CASE, PageLayout, RecordField } from './record.ts';
 import { RecordEncoder } from './record-encoder.ts';
 import { RecordTemplates } from './record-templates.ts';
@@ -132,7 +132,8 @@ function sharedTables(isa: Isa): Tables {
 }
 
 function makeTables(isa: Isa, kept?: KeptTables): Tables {
-  const table = new CaseTable(isa, COMMON_PAIRS[isa.name] ?? [], kept?.numbering);
+  const pairs = [...(COMMON_PAIRS[isa.name] ?? []), ...(MACHINE_PAIRS[isa.name] ?? [])];
+  const table = new CaseTable(isa, pairs, kept?.numbering);
   const layout = new PageLayout(isa);
   const encoder = new RecordEncoder(isa, layout, table);
   const templates = new RecordTemplates(isa, encoder, kept?.templates);
@@ -172,14 +173,16 @@ function writeInterpreter(
   );
   assert(runtime.floatOps.length === 0, 'common twins compute no floating-point numbers exactly');
   module.exportTable('twins', table);
-  const write = (fn: FunctionBuilder, isEarly: boolean) => {
-    const { translated = false } = options;
-    new MainFunction(fn, isa, all, pairs, layout, memory, runtime, table, translated, isEarly).write(twinType);
-  };
+  const { translated = false } = options;
+  const write = (fn: FunctionBuilder, holdsPair: (pair: Pair) => boolean, isEarly: boolean) =>
+    new MainFunction(fn, isa, all, pairs, layout, memory, runtime, table, translated, holdsPair, isEarly).write(
+      twinType,
+    );
+  const programs = new Set(COMMON_PAIRS[isa.name]);
   const main = module.function('main', [], [i32]);
-  write(main, false);
+  write(main, ({ first, second }) => translated || programs.has(`${first.key} ${second.key}`), false);
   const early = module.function('early', [], [i32]);
-  write(early, true);
+  write(early, () => false, true);
   module.exportFunction('run', eitherOf(module, early, main));
   return module.encode({ names: true });
 }

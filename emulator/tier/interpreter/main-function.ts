@@ -19,7 +19,7 @@ import { type Case, type Pair } from './case.ts';
 import { InlineSite, JUMP_STATUS, type MainFrame } from './case-site.ts';
 import { addEntryOffset } from '../tlb-path.ts';
 import { Frame } from './frame.ts';
-import { EARLY_FLOATS } from './pairs.ts';
+import { COMMON_PAIRS, EARLY_FLOATS } from './pairs.ts';
 import {
   CROSSING,
   ENTRY_BIT,
@@ -56,9 +56,10 @@ export class MainFunction {
   readonly #runtime: Runtime;
   readonly #table: number;
   readonly #translated: boolean;
+  readonly #holdsPair: (pair: Pair) => boolean;
   readonly #isEarly: boolean;
 
-  /** `isEarly`: without cases for pairs, and for rare floating-point arithmetic (early-stage.ts). */
+  /** `holdsPair`: which pairs have a case; the others run as their first alone. `isEarly`: without cases for rare floating-point arithmetic (early-stage.ts). */
   constructor(
     fn: FunctionBuilder,
     isa: Isa,
@@ -69,8 +70,10 @@ export class MainFunction {
     runtime: Runtime,
     table: number,
     translated: boolean,
+    holdsPair: (pair: Pair) => boolean,
     isEarly: boolean,
   ) {
+    this.#holdsPair = holdsPair;
     this.#translated = translated;
     this.#isEarly = isEarly;
     this.#fn = fn;
@@ -208,11 +211,14 @@ export class MainFunction {
     },
   ): void {
     const fn = this.#fn;
-    const common = new Set(EARLY_FLOATS[this.#isa.name]);
-    for (const { first, second } of this.#pairs) common.add(first.key).add(second.key);
+    const { name } = this.#isa;
+    const common = new Set([
+      ...(EARLY_FLOATS[name] ?? []),
+      ...(COMMON_PAIRS[name] ?? []).flatMap((pair) => pair.split(' ')),
+    ]);
     const isHeld = (which: Case) => !this.#isEarly || common.has(which.key) || !isFloat(which);
     const inline = this.#cases.filter((which) => which.inline && isHeld(which));
-    const pairs = this.#isEarly ? [] : this.#pairs;
+    const pairs = this.#pairs.filter(this.#holdsPair);
     const pairLabels = pairs.map(() => fn.block());
     const caseLabels = inline.map(() => fn.block());
     const early = this.#isEarly ? fn.block() : undefined;
@@ -233,8 +239,7 @@ export class MainFunction {
       return label;
     };
     labels.push(...this.#cases.map(labelOf));
-    if (this.#isEarly) labels.push(...this.#pairs.map(({ first }) => labelOf(first)));
-    else labels.push(...pairLabels);
+    labels.push(...this.#pairs.map((pair) => pairLabels[pairs.indexOf(pair)] ?? labelOf(pair.first)));
     fn.localGet(frame.record);
     fn.load('i32.load16_u', { offset: RecordField.op });
     fn.brTable(labels, notDecoded);
