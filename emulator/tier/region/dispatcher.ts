@@ -13,8 +13,8 @@ import { PAGE_END, RecordField } from '../interpreter/record.ts';
 import type { CodePage } from './code-page.ts';
 import { cacheEntries, generateDispatcher, INDEX_BITS } from './dispatcher-code.ts';
 
-/** A cached address that no guest instruction has. */
-const EMPTY = -1n;
+/** Both halves of a cached address that no guest instruction has. */
+const EMPTY = -1;
 
 const compiled: { flat?: WebAssembly.Module; translated?: WebAssembly.Module } = {};
 
@@ -112,27 +112,37 @@ export class Dispatcher {
     const first = this.#slot(pc);
     const second = first ^ REGION_CACHE_ENTRY_SIZE;
     // Two addresses that both want the first may be in turn, all the time. [measured: 26,000 times in a counting loop of the shell]
-    const isFree = this.#tag(second) === BigInt(pc) || (this.#tag(second) === EMPTY && this.#tag(first) !== EMPTY);
-    const at = this.#tag(first) !== BigInt(pc) && isFree ? second : first;
-    this.#view.setBigInt64(at, BigInt(pc), true);
+    const isFree = this.#leads(second, pc) || (this.#leads(second, EMPTY) && !this.#leads(first, EMPTY));
+    const at = isFree && !this.#leads(first, pc) ? second : first;
+    this.#setAddress(at, pc);
     if (!this.#translated) {
       this.#view.setInt32(at + 8, index, true);
       this.#view.setInt32(at + 12, entry, true);
       return;
     }
-    const page = Math.floor(pc / PAGE_SIZE) * PAGE_SIZE;
     this.#view.setInt32(at + 8, index | (entry << INDEX_BITS), true);
-    this.#view.setInt32(at + 12, pages.find((other) => other.pc === page)!.records, true);
+    const page = Math.floor(pc / PAGE_SIZE) * PAGE_SIZE;
+    let number = 0;
+    while (pages[number]!.pc !== page) number++;
+    this.#view.setInt32(at + 12, pages[number]!.records, true);
   }
 
   forget(pc: number): void {
-    for (const at of [this.#slot(pc), this.#slot(pc) ^ REGION_CACHE_ENTRY_SIZE])
-      if (this.#tag(at) === BigInt(pc)) this.#view.setBigInt64(at, EMPTY, true);
+    const first = this.#slot(pc);
+    const second = first ^ REGION_CACHE_ENTRY_SIZE;
+    if (this.#leads(first, pc)) this.#setAddress(first, EMPTY);
+    if (this.#leads(second, pc)) this.#setAddress(second, EMPTY);
   }
 
-  /** The guest address whose region an entry of the cache leads to. */
-  #tag(at: number): bigint {
-    return this.#view.getBigInt64(at, true);
+  /** Whether an entry of the cache leads to the region of a guest address, as a signed number. */
+  #leads(at: number, pc: number): boolean {
+    const view = this.#view;
+    return view.getInt32(at, true) === (pc | 0) && view.getInt32(at + 4, true) === Math.floor(pc / 2 ** 32);
+  }
+
+  #setAddress(at: number, pc: number): void {
+    this.#view.setInt32(at, pc | 0, true);
+    this.#view.setInt32(at + 4, Math.floor(pc / 2 ** 32), true);
   }
 
   /** The entry of the cache where an address is looked for first; the other one of its pair is second. */

@@ -84,31 +84,41 @@ export class RegionTable {
    * from elsewhere too, and would be translated again for that. [measured: a script in `awk` made 1853 translations, 55 since]
    */
   add(code: CompiledRegion, run: WebAssembly.ExportValue, generation: number, site: RegionSites): Region {
-    const enterable = new Set(code.entries.filter(({ inlined }) => !inlined).map(({ pc }) => pc));
-    for (const other of this.#near(site.ranges))
-      if (covers(site.ranges, other.site.ranges) && this.#entriesOf(other).every((pc) => enterable.has(pc)))
-        this.remove(other);
+    const pages = pagesOf(site.ranges);
+    this.#removeCovered(code, site, pages);
     this.#makeRoom(code.bytes.length);
     const index = this.#free.pop() ?? this.#byIndex.length;
     const region = new Region(code, index, generation, site);
     this.#byIndex[index] = region;
     this.#live.add(region);
-    for (const page of pagesOf(site.ranges)) {
-      const there = this.#byPage.get(page);
-      if (there === undefined) this.#byPage.set(page, new Set([region]));
+    for (let at = 0; at < pages.length; at++) {
+      const there = this.#byPage.get(pages[at]!);
+      if (there === undefined) this.#byPage.set(pages[at]!, new Set([region]));
       else there.add(region);
     }
     this.#bytes += code.bytes.length;
     this.#dispatcher.table.set(index, run);
     this.#dispatcher.takeUses(index);
-    for (const [position, { pc, inlined }] of code.entries.entries()) {
-      if (inlined || (pc !== code.seed && this.#entries.has(pc))) continue;
-      this.#entries.set(pc, { region, number: position + 1 });
+    const { entries, seed } = code;
+    for (let at = 0; at < entries.length; at++) {
+      const { pc, inlined } = entries[at]!;
+      if (inlined || (pc !== seed && this.#entries.has(pc))) continue;
+      this.#entries.set(pc, { region, number: at + 1 });
       this.entryMarks.add(pc);
-      this.#dispatcher.cache(pc, index, position + 1, site.pages);
-      this.#mark(site.entries[position]!, true);
+      this.#dispatcher.cache(pc, index, at + 1, site.pages);
+      this.#mark(site.entries[at]!, true);
     }
     return region;
+  }
+
+  #removeCovered(code: CompiledRegion, site: RegionSites, pages: readonly number[]): void {
+    for (let at = 0; at < pages.length; at++) {
+      const there = this.#byPage.get(pages[at]!);
+      if (there === undefined) continue;
+      for (const other of there)
+        if (covers(site.ranges, other.site.ranges) && this.#entriesOf(other).every((pc) => isEnterable(code, pc)))
+          this.remove(other);
+    }
   }
 
   /** A region that runs, and has written over its own code, is still found by its index until it has come out. */
@@ -116,10 +126,11 @@ export class RegionTable {
     if (!region.live) return;
     region.live = false;
     this.#live.delete(region);
-    for (const page of pagesOf(region.site.ranges)) {
-      const there = this.#byPage.get(page)!;
+    const pages = pagesOf(region.site.ranges);
+    for (let at = 0; at < pages.length; at++) {
+      const there = this.#byPage.get(pages[at]!)!;
       there.delete(region);
-      if (there.size === 0) this.#byPage.delete(page);
+      if (there.size === 0) this.#byPage.delete(pages[at]!);
     }
     this.#free.push(region.index);
     this.#bytes -= region.code.bytes.length;
@@ -143,7 +154,7 @@ export class RegionTable {
     const end = place + length;
     const hit = new Set<Region>();
     if (what !== 'writes') {
-      for (const region of this.#near([[place, end]])) {
+      for (const region of this.#near(place, end)) {
         if (region.site.ranges.some(([low, high]) => low < end && place < high)) hit.add(region);
       }
     }
@@ -160,12 +171,14 @@ export class RegionTable {
     }
   }
 
-  /** The regions with code in a page of the ranges. */
-  #near(ranges: readonly (readonly [number, number])[]): Set<Region> {
-    const pages = pagesOf(ranges);
+  /** The regions with code in a page of [low, high). */
+  #near(low: number, high: number): Set<Region> {
     const near = new Set<Region>();
-    if (pages.size > this.#byPage.size) for (const region of this.#live) near.add(region);
-    else for (const page of pages) for (const region of this.#byPage.get(page) ?? []) near.add(region);
+    const first = low - (low % PAGE_SIZE);
+    if ((high - first) / PAGE_SIZE > this.#byPage.size) for (const region of this.#live) near.add(region);
+    else
+      for (let page = first; page < high; page += PAGE_SIZE)
+        for (const region of this.#byPage.get(page) ?? []) near.add(region);
     return near;
   }
 
@@ -211,17 +224,28 @@ export class RegionTable {
   }
 }
 
-/** The pages that ranges touch; an empty range none. */
-function pagesOf(ranges: readonly (readonly [number, number])[]): Set<number> {
-  const pages = new Set<number>();
-  for (const [low, high] of ranges)
-    for (let page = low - (low % PAGE_SIZE); page < high; page += PAGE_SIZE) pages.add(page);
+/** The pages that a region's ranges touch: a few. */
+function pagesOf(ranges: readonly (readonly [number, number])[]): number[] {
+  const pages: number[] = [];
+  for (let index = 0; index < ranges.length; index++) {
+    const [low, high] = ranges[index]!;
+    for (let page = low - (low % PAGE_SIZE); page < high; page += PAGE_SIZE)
+      if (!pages.includes(page)) pages.push(page);
+  }
   return pages;
+}
+
+/** Whether control can go from elsewhere to an address in a region. */
+function isEnterable({ entries }: CompiledRegion, pc: number): boolean {
+  return entries.some((entry) => entry.pc === pc && !entry.inlined);
 }
 
 /** Whether every byte of `inner` is in `outer`; both are ascending and without overlap. */
 function covers(outer: readonly (readonly [number, number])[], inner: readonly (readonly [number, number])[]): boolean {
-  for (const [low, high] of inner) if (!isWithin(outer, low, high)) return false;
+  for (let index = 0; index < inner.length; index++) {
+    const range = inner[index]!;
+    if (!isWithin(outer, range[0], range[1])) return false;
+  }
   return true;
 }
 
