@@ -50,6 +50,41 @@ test('code is compiled once while it is warm, and again after others have taken 
   store.checkInvariants();
 });
 
+test('code of a file is compiled with what follows it there, and counts as warm when it is wanted', () => {
+  const codes = Array.from({ length: 20 }, (_, at) => region(4 * at, 30));
+  const store = new CodeStore();
+  for (const code of codes) store.add(code, source, false);
+  const resultOf = (code: CompiledRegion) => {
+    assert.ok(store.verify(code));
+    const { module, name } = store.moduleOf(code);
+    return (new WebAssembly.Instance(module).exports[name] as (entry: number) => number)(0);
+  };
+  assert.equal(resultOf(codes[2]!), 8);
+  store.checkInvariants();
+  assert.equal(store.counters.warmed, 1);
+  for (const code of codes) assert.equal(resultOf(code), code.seed);
+  assert.deepEqual(store.counters, { warmed: 20, warmHits: 1, cooled: 0, forgotten: 0, refused: 0 });
+  const modules = codes.map((code) => store.moduleOf(code).module);
+  assert.equal(modules[2], modules[17], 'sixteen are one module');
+  assert.equal(modules[0], modules[18], 'and the others are as well');
+  store.checkInvariants();
+});
+
+test('what is no region among the code of a file is refused alone', () => {
+  const codes = [region(0, 30), { ...region(4, 30), bytes: new Uint8Array(9) }, region(8, 30)];
+  const invalid = region(12, 30);
+  // The last instruction but one: what is returned.
+  invalid.bytes[invalid.bytes.length - 2] = 0xff;
+  const store = new CodeStore();
+  for (const code of [...codes, invalid]) store.add(code, source, false);
+  assert.deepEqual(
+    [...codes, invalid].map((code) => store.verify(code)),
+    [true, false, true, false],
+  );
+  assert.equal(store.counters.refused, 2);
+  store.checkInvariants();
+});
+
 test('what is forgotten is neither found nor kept warm', () => {
   const [first, second] = [region(0, 300), region(4, 300)];
   const store = new CodeStore(costOf(first) + 10);

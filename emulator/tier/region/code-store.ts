@@ -1,6 +1,7 @@
 import { assert } from '../../check/assert.ts';
 import { PAGE_SIZE } from '../../layout/memory-map.ts';
-import { regionModule } from './region-module.ts';
+import { combineModules } from './combined-module.ts';
+import { regionModule, runName } from './region-module.ts';
 import type { CompiledRegion } from './translate.ts';
 
 /** A translation and the guest bytes it was made of, range after range. */
@@ -17,6 +18,21 @@ const WARM_CAPACITY = 2 << 20;
 const FIXED_BYTES = 2048;
 /** Translations kept of one seed: other code may have been there, or other modes been set. */
 const VERSIONS = 4;
+
+/**
+ * Code read from a file that is compiled together: what is wanted, and what follows it there, as that was wanted next in another run. V8 gives up the
+ * machine code of all when none is used any more.
+ */
+const COMBINED = 16;
+
+/** Emitted code that V8 has compiled. */
+export interface WarmCode {
+  readonly module: WebAssembly.Module;
+  /** What the module exports for it. */
+  readonly name: string;
+  /** Others are in that module too: their imports are the same. */
+  readonly combined: boolean;
+}
 
 /** How code moved between the temperatures. */
 export interface CodeStoreCounters {
@@ -44,8 +60,10 @@ export class CodeStore {
   readonly #byPage = new Map<number, Set<CompiledRegion>>();
   /** What came from a file and has not been looked into: to compile all of it before a boot of Linux took 0.1 s. */
   readonly #unverified = new Set<CompiledRegion>();
+  /** What has been compiled together with other code and not been wanted yet: V8 has its bytes, but no machine code. */
+  readonly #ready = new Map<CompiledRegion, WarmCode>();
   /** Least recently used first. */
-  readonly #warm = new Map<CompiledRegion, WebAssembly.Module>();
+  readonly #warm = new Map<CompiledRegion, WarmCode>();
   readonly #capacity: number;
   readonly #warmCapacity: number;
   #bytes = 0;
@@ -102,7 +120,9 @@ export class CodeStore {
 
   /** Whether stored code is that of a region; what is not is given up. */
   verify(code: CompiledRegion): boolean {
-    if (!this.#unverified.delete(code)) return true;
+    if (!this.#unverified.has(code)) return true;
+    if (this.#verifyCombined(code)) return true;
+    this.#unverified.delete(code);
     const module = regionModule(code.bytes);
     if (module === undefined) {
       this.counters.refused++;
@@ -111,6 +131,24 @@ export class CodeStore {
     }
     this.counters.warmed++;
     this.keepWarm(code, module);
+    return true;
+  }
+
+  /** The same for others with it, which V8 then compiles at once; false when there are none. */
+  #verifyCombined(code: CompiledRegion): boolean {
+    const codes: CompiledRegion[] = [];
+    for (const other of this.#unverified) {
+      if (codes.length === 0 ? other !== code : other.pages.length !== code.pages.length) continue;
+      codes.push(other);
+      if (codes.length === COMBINED) break;
+    }
+    const combined = combineModules(codes.map(({ bytes }) => bytes));
+    const module = combined && regionModule(combined.bytes, combined.members.length);
+    if (module === undefined) return false;
+    for (const [at, member] of combined!.members.entries()) {
+      this.#unverified.delete(codes[member]!);
+      this.#ready.set(codes[member]!, { module, name: runName(at), combined: true });
+    }
     return true;
   }
 
@@ -135,8 +173,8 @@ export class CodeStore {
     this.#forget(code);
   }
 
-  /** The module of emitted code: V8 compiles it unless it is warm. */
-  moduleOf(code: CompiledRegion): WebAssembly.Module {
+  /** Emitted code as a module: V8 compiles it unless it is warm. */
+  moduleOf(code: CompiledRegion): WarmCode {
     const warm = this.#warm.get(code);
     if (warm !== undefined) {
       this.counters.warmHits++;
@@ -144,23 +182,29 @@ export class CodeStore {
       this.#warm.set(code, warm);
       return warm;
     }
-    const module = new WebAssembly.Module(code.bytes);
     this.counters.warmed++;
-    this.keepWarm(code, module);
-    return module;
+    const ready = this.#ready.get(code);
+    if (ready === undefined) return this.keepWarm(code, new WebAssembly.Module(code.bytes));
+    this.#ready.delete(code);
+    return this.#keepWarm(code, ready);
   }
 
   /** Keeps the module of emitted code that has been compiled elsewhere. */
-  keepWarm(code: CompiledRegion, module: WebAssembly.Module): void {
-    if (this.#warm.has(code)) return;
-    this.#warm.set(code, module);
+  keepWarm(code: CompiledRegion, module: WebAssembly.Module): WarmCode {
+    return this.#keepWarm(code, { module, name: runName(0), combined: false });
+  }
+
+  #keepWarm(code: CompiledRegion, warm: WarmCode): WarmCode {
+    if (this.#warm.has(code)) return warm;
+    this.#warm.set(code, warm);
     this.#warmBytes += costOf(code);
-    if (this.#warmBytes <= this.#warmCapacity) return;
+    if (this.#warmBytes <= this.#warmCapacity) return warm;
     for (const oldest of this.#warm.keys()) {
       if (this.#warmBytes <= this.#warmCapacity) break;
       this.counters.cooled++;
       this.#cool(oldest);
     }
+    return warm;
   }
 
   /** Oldest first: added in this order, they make an equal store. */
@@ -176,6 +220,11 @@ export class CodeStore {
     const listed = new Set([...this.#byPage.values()].flatMap((there) => [...there]));
     assert(listed.size === all.length, 'what pages list is stored');
     for (const code of this.#unverified) assert(all.includes(code), 'what is to be verified is stored');
+    for (const code of this.#ready.keys())
+      assert(
+        all.includes(code) && !this.#warm.has(code) && !this.#unverified.has(code),
+        'what is ready is stored, verified and not warm',
+      );
     assert(this.#bytes === sumOfCosts(all), 'the bytes of stored code are counted');
     assert(this.#bytes <= this.#capacity, 'stored code fits its capacity');
     assert(this.#warmBytes === sumOfCosts(this.#warm.keys()), 'the bytes of warm code are counted');
@@ -185,6 +234,7 @@ export class CodeStore {
   #forget(code: CompiledRegion): void {
     this.counters.forgotten++;
     this.#unverified.delete(code);
+    this.#ready.delete(code);
     this.#bytes -= costOf(code);
     for (const page of pagesOf(code)) {
       const there = this.#byPage.get(page)!;
@@ -197,6 +247,11 @@ export class CodeStore {
   #cool(code: CompiledRegion): void {
     if (this.#warm.delete(code)) this.#warmBytes -= costOf(code);
   }
+}
+
+/** Whether all that a region imports is the same for all such regions of a process: it asks for no operation and need not look where its pages are. */
+export function importsAlike({ floatOps, pages }: CompiledRegion): boolean {
+  return floatOps.length === 0 && pages.length < 2;
 }
 
 /** Guest pages of a region's code. */

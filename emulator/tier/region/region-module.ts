@@ -11,15 +11,19 @@ const IMPORTS: Readonly<Record<string, WebAssembly.ImportExportKind>> = {
   ...Object.fromEntries(Array.from({ length: MOST_CODE_PAGES }, (_, at) => [recordsImport(at), 'global'])),
 };
 
-/** The module of these bytes if it is one, exports `run` and imports nothing but what regions are given. */
-export function regionModule(bytes: Uint8Array<ArrayBuffer>): WebAssembly.Module | undefined {
+/** What a module exports for a region: `run` where there is one (combined-module.ts). */
+export function runName(at: number): string {
+  return at === 0 ? 'run' : `run${at}`;
+}
+
+/** The module of these bytes if it is one, exports what so many regions are run by and imports nothing but what regions are given. */
+export function regionModule(bytes: Uint8Array<ArrayBuffer>, regions = 1): WebAssembly.Module | undefined {
   const module = compile(bytes);
   if (module === undefined) return undefined;
-  const [run, ...others] = WebAssembly.Module.exports(module);
+  const exports = WebAssembly.Module.exports(module);
   const isRegion =
-    run?.name === 'run' &&
-    run.kind === 'function' &&
-    others.length === 0 &&
+    exports.length === regions &&
+    exports.every(({ name, kind }, at) => name === runName(at) && kind === 'function') &&
     WebAssembly.Module.imports(module).every(
       ({ module: from, name, kind }) => from === 'env' && IMPORTS[name] === kind,
     );

@@ -20,7 +20,7 @@ import type { AddressMarks } from './address-marks.ts';
 import type { AddressSampler } from './address-sampler.ts';
 import { type CodePage, recordsImport } from './code-page.ts';
 import { CodeReader, type ReadableCode, ReadablePages } from './code-reader.ts';
-import { type CodeStore, isSource, sourceOf, type StoredCode } from './code-store.ts';
+import { type CodeStore, importsAlike, isSource, sourceOf, type StoredCode, type WarmCode } from './code-store.ts';
 import { Discovery, type DiscoveryLimits } from './discover.ts';
 import type { KnownPage } from './known-code.ts';
 import type { RegionNode } from './node.ts';
@@ -121,6 +121,8 @@ export class Translator {
   readonly #state: DataView<ArrayBuffer>;
   /** What regions import. */
   readonly #env: WebAssembly.ModuleImports;
+  /** Of modules with several regions, for those that import the same. */
+  readonly #shared = new WeakMap<WebAssembly.Module, WebAssembly.Instance>();
   readonly #reader: CodeReader;
   readonly #blocks = new Map<number, KnownBlock>();
   readonly #pageCaches: PageCachePlaces;
@@ -293,13 +295,18 @@ export class Translator {
   instantiate({ code, sites }: PlacedRegion, compiled?: WebAssembly.Module): WebAssembly.ExportValue {
     const { now } = this.#options;
     const begin = now?.() ?? 0;
-    const { pages } = sites;
-    // Most regions ask for no operation and lie in one page, and share what they import.
-    const isPlain = code.floatOps.length === 0 && pages.length < 2;
-    const env = isPlain ? this.#env : { ...this.#env, float: this.#floatOf(code), ...recordsOf(pages) };
-    const instance = new WebAssembly.Instance(this.#moduleOf(code, compiled), { env });
+    const { module, name, combined } = this.#moduleOf(code, compiled);
+    const isShared = combined && importsAlike(code);
+    let instance = isShared ? this.#shared.get(module) : undefined;
+    if (instance === undefined) {
+      const env = importsAlike(code)
+        ? this.#env
+        : { ...this.#env, float: this.#floatOf(code), ...recordsOf(sites.pages) };
+      instance = new WebAssembly.Instance(module, { env });
+      if (isShared) this.#shared.set(module, instance);
+    }
     if (now !== undefined) this.counters.compileMilliseconds += now() - begin;
-    return instance.exports['run']!;
+    return instance.exports[name]!;
   }
 
   #floatOf({ floatOps }: CompiledRegion): (index: number) => void {
@@ -311,10 +318,8 @@ export class Translator {
     };
   }
 
-  #moduleOf(code: CompiledRegion, compiled: WebAssembly.Module | undefined): WebAssembly.Module {
-    if (compiled === undefined) return this.#store.moduleOf(code);
-    this.#store.keepWarm(code, compiled);
-    return compiled;
+  #moduleOf(code: CompiledRegion, compiled: WebAssembly.Module | undefined): WarmCode {
+    return compiled === undefined ? this.#store.moduleOf(code) : this.#store.keepWarm(code, compiled);
   }
 
   /** Code may have changed: nothing decoded or lifted before is to be used again. */
@@ -422,8 +427,7 @@ function addressesOf(pages: readonly CodePage[]): readonly number[] {
 /** What regions import of their pages. */
 function recordsOf(pages: readonly CodePage[]): WebAssembly.ModuleImports {
   const globals: WebAssembly.ModuleImports = {};
-  for (const [at, { records }] of pages.entries())
-    globals[recordsImport(at)] = new WebAssembly.Global({ value: 'i32' }, records);
+  for (let at = 0; at < pages.length; at++) globals[recordsImport(at)] = pages[at]!.records;
   return globals;
 }
 

@@ -1,0 +1,135 @@
+import { ExternalKind, Section } from '../../wasm/binary-format.ts';
+import { BinaryReader } from '../../wasm/binary-reader.ts';
+import { MalformedModuleError } from '../../wasm/error.ts';
+import { ByteBuffer } from '../../wasm/leb128.ts';
+import { BRANCH_HINTS } from '../../wasm/module.ts';
+import { openSection } from '../../wasm/section.ts';
+import { runName } from './region-module.ts';
+
+/** The parts of a region's module that has one function. */
+interface Parts {
+  /** All before that function: types and imports. */
+  readonly head: Uint8Array;
+  readonly type: number;
+  /** The function's index: what is before it is imported. */
+  readonly index: number;
+  /** Its branch hints, from their number on. */
+  readonly hints: Uint8Array | undefined;
+  /** Its body, with the length. */
+  readonly body: Uint8Array;
+}
+
+/** One module for several. */
+export interface CombinedModule {
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  /** Which of the modules are in it: by their places in the list that was given, in the order of their names (`runName`). */
+  readonly members: readonly number[];
+}
+
+/**
+ * One module with the functions of several regions, as many as have one function each and import the same as the first; undefined when these are not
+ * two. What a module costs beside its code, V8's description of it, its own pages for code and an instance, they then have together.
+ */
+export function combineModules(modules: readonly Uint8Array[]): CombinedModule | undefined {
+  const first = modules[0] && partsOf(modules[0]);
+  if (first === undefined) return undefined;
+  const members = [0];
+  const parts = [first];
+  for (let at = 1; at < modules.length; at++) {
+    const other = partsOf(modules[at]!);
+    if (other === undefined || other.index !== first.index || !isSame(other.head, first.head)) continue;
+    members.push(at);
+    parts.push(other);
+  }
+  return parts.length < 2 ? undefined : { bytes: encode(parts), members };
+}
+
+function encode(parts: readonly Parts[]): Uint8Array<ArrayBuffer> {
+  const { head, index } = parts[0]!;
+  const out = new ByteBuffer(
+    parts.reduce((sum, { body, hints }) => sum + body.length + (hints?.length ?? 0) + 16, 256),
+  );
+  out.append(head);
+  writeVector(out, Section.function, parts, ({ type }) => out.u32(type));
+  writeVector(out, Section.export, parts, (_, at) => {
+    out.name(runName(at));
+    out.byte(ExternalKind.function);
+    out.u32(index + at);
+  });
+  const hinted = parts.filter(({ hints }) => hints !== undefined).length;
+  if (hinted > 0) {
+    const slot = openSection(out, Section.custom);
+    out.name(BRANCH_HINTS);
+    out.u32(hinted);
+    for (const [at, { hints }] of parts.entries()) {
+      if (hints === undefined) continue;
+      out.u32(index + at);
+      out.append(hints);
+    }
+    out.closeSlot(slot);
+  }
+  writeVector(out, Section.code, parts, ({ body }) => out.append(body));
+  return out.toBytes();
+}
+
+function writeVector(
+  out: ByteBuffer,
+  section: number,
+  parts: readonly Parts[],
+  write: (part: Parts, at: number) => void,
+) {
+  const slot = openSection(out, section);
+  out.u32(parts.length);
+  for (const [at, part] of parts.entries()) write(part, at);
+  out.closeSlot(slot);
+}
+
+/** Undefined where a module has another shape. Its bytes may be anything: whether what comes out is valid, V8 says. */
+function partsOf(module: Uint8Array): Parts | undefined {
+  try {
+    return readParts(new BinaryReader(module));
+  } catch (error) {
+    if (error instanceof MalformedModuleError) return undefined;
+    throw error;
+  }
+}
+
+function readParts(reader: BinaryReader): Parts | undefined {
+  const { bytes } = reader;
+  reader.take(8);
+  let [head, type, index] = [0, -1, -1];
+  let hints: Uint8Array | undefined;
+  while (!reader.done) {
+    const start = reader.offset;
+    const id = reader.byte();
+    const section = reader.part(reader.u32());
+    if (id === Section.type || id === Section.import) continue;
+    if (id === Section.custom) {
+      if (section.name() !== BRANCH_HINTS || section.u32() !== 1 || section.u32() !== index) return undefined;
+      hints = section.take(section.end - section.offset);
+      continue;
+    }
+    if (section.u32() !== 1) return undefined;
+    if (id === Section.function) {
+      head = start;
+      type = section.u32();
+    } else if (id === Section.export) {
+      if (section.name() !== runName(0) || section.byte() !== ExternalKind.function) return undefined;
+      index = section.u32();
+    } else if (id === Section.code) {
+      const isWhole = reader.done && head > 0 && index >= 0;
+      return isWhole
+        ? { head: bytes.subarray(0, head), type, index, hints, body: bytes.subarray(section.offset, section.end) }
+        : undefined;
+    } else {
+      return undefined;
+    }
+  }
+  return undefined;
+}
+
+function isSame(a: Uint8Array, b: Uint8Array): boolean {
+  if (a.length !== b.length) return false;
+  for (let at = 0; at < a.length; at++) if (a[at] !== b[at]) return false;
+  return true;
+}
