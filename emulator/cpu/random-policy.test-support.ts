@@ -40,7 +40,8 @@ export function besidePolicy(
   guestSize: number,
   translated: boolean,
 ): { policy: TierPolicy; compilers: DeferredCompilers } {
-  const policy: TierPolicy = { ...sampled, backgroundCost: random.below(100), exitCost: 1 + random.below(50) };
+  const [arrivalCost, systemArrivalCost] = [1 + random.below(50), 1 + random.below(50)];
+  const policy: TierPolicy = { ...sampled, backgroundCost: random.below(100), arrivalCost, systemArrivalCost };
   return { policy, compilers: compilersFor(policy, random, guestSize, translated) };
 }
 

@@ -12,6 +12,7 @@ import {
   Permission,
   STATE,
   STATE_SIZE,
+  TLB,
   TLB_ENTRIES,
   TLB_ENTRY_SIZE,
   TlbEntry,
@@ -44,6 +45,8 @@ export interface CodeSpace {
   readonly end: number;
   /** Pages that follow each other do so for the guest: an instruction may run on from one to the next. */
   readonly contiguous: boolean;
+  /** Whether what runs now runs in user mode, which programs without a kernel always do. */
+  readonly userMode: boolean;
   /** Left by `fetch`. */
   readonly fault: FetchFault;
   /** The place of the instruction that is about to run, or NOWHERE. */
@@ -89,6 +92,7 @@ export class FlatCode implements CodeSpace {
   readonly bytes: Uint8Array<ArrayBuffer>;
   readonly end: number;
   readonly contiguous = true;
+  readonly userMode = true;
   readonly fault: FetchFault = { kind: FaultKind.fetch, low: 0, high: 0 };
   readonly #alignment: number;
   readonly #view: DataView<ArrayBuffer>;
@@ -174,6 +178,10 @@ export class TranslatedCode implements CodeSpace {
     this.#mmu = mmu;
     this.#words = new Int32Array(buffer);
     this.#state = new DataView(buffer, STATE, STATE_SIZE);
+  }
+
+  get userMode(): boolean {
+    return this.#state.getInt32(StateOffset.fetchTlb, true) === TLB;
   }
 
   fetch(low: number, high: number): number {

@@ -235,14 +235,15 @@ export class TierUp {
 
   /** Control has left a region so many more times for pc, where there is none: the region grows or another begins there when that is worth it. */
   arrived(pc: number, more: number, region: Region): void {
-    const { hotExits, exitCost, leastRegion } = this.#policy;
+    const { hotExits, leastRegion } = this.#policy;
     const times = this.#hotspots.arrived(pc, more);
     if (times < hotExits || times < this.#hotspots.awaited(pc) || !this.#interpreter.isDecoded(pc)) return;
-    if (this.#background?.ready === true) return this.#background.arrived(pc, times, region);
+    if (this.#background?.ready === true) return this.#background.arrived(pc, times * this.#arrivalCost, times, region);
     if (!this.#cost.mayBegin(this.#hotspots.lines)) return;
     // To look is dear too, and what would be found is seldom smaller than it was.
     const before = this.#unworthy.get(pc);
-    const mayBeWorth = before === undefined ? times * exitCost >= this.#cost.of(leastRegion) : this.#isWorth(before);
+    const mayBeWorth =
+      before === undefined ? times * this.#arrivalCost >= this.#cost.of(leastRegion) : this.#isWorth(before);
     if (!mayBeWorth) return this.#hotspots.await(pc, 2 * times);
     const survey = this.#survey(pc, this.#regions.entryMarks);
     const { entry: seed, discovery } = survey;
@@ -259,11 +260,17 @@ export class TierUp {
     if (made !== undefined && region.live) made.parent = region;
   }
 
+  /** What an arrival counts in the present mode. */
+  get #arrivalCost(): number {
+    return this.#code.userMode ? this.#policy.arrivalCost : this.#policy.systemArrivalCost;
+  }
+
   /** Whether the interpreter, and regions that were left for it, have spent as much in this code as its translation costs. */
   #isWorth({ instructions, ranges }: Extent): boolean {
-    const { sampleInterval, exitCost } = this.#policy;
+    const { sampleInterval } = this.#policy;
+    const arrivalCost = this.#arrivalCost;
     let spent = sampleInterval * this.#hotspots.samplesIn(ranges);
-    for (const [low, high] of ranges) spent += exitCost * this.#hotspots.arrivalsIn(low, high);
+    for (const [low, high] of ranges) spent += arrivalCost * this.#hotspots.arrivalsIn(low, high);
     return spent >= this.#cost.of(instructions);
   }
 

@@ -74,10 +74,10 @@ export class BackgroundTranslation {
       this.#ask({ reason: 'sampled', wishes: [{ seed }], choose: true, regions: [], refusal: false });
   }
 
-  /** Control has left a region for pc so many times. */
-  arrived(pc: number, times: number, region: Region): void {
+  /** Control has left a region for pc so many times, which counts as much as `spent` interpreted instructions. */
+  arrived(pc: number, spent: number, times: number, region: Region): void {
     const { policy, hotspots } = this.#engine;
-    if (times * policy.exitCost < policy.backgroundCost || !this.client.idle) return;
+    if (spent < policy.backgroundCost || !this.client.idle) return;
     hotspots.await(pc, 2 * times);
     this.#ask({ reason: 'arrivals', wishes: [{ seed: pc }], choose: true, regions: [region], refusal: false });
   }
