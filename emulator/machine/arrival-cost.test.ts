@@ -38,8 +38,15 @@ function regionsMade(privilege: number, arrivalCost: number, systemArrivalCost: 
   const policy: TierPolicy = {
     ...AUTO_TRANSLATED,
     // So many looks that the end of the loop, interpreted for two instructions each time, is not sampled often enough.
-    ...{ sampleInterval: 20, hotSamples: 50, warmUp: 0, lineCost: 0, cost: 1, coldCost: 0, leastRegion: 1 },
-    ...{ arrivalCost, systemArrivalCost },
+    sampleInterval: 20,
+    hotSamples: 50,
+    warmUp: 0,
+    lineCost: 0,
+    cost: 1,
+    coldCost: 0,
+    leastRegion: 1,
+    arrivalCost,
+    systemArrivalCost,
   };
   const { cpu, state, hooks } = userHart(false, translating({ policy }));
   assert.ok(cpu instanceof Vcpu);
