@@ -25,6 +25,7 @@ export interface TlbImports {
   /** What regions call instead (region/shared-access.ts). */
   readonly regionLoad: WebAssembly.ExportValue;
   readonly regionStore: WebAssembly.ExportValue;
+  readonly notePageCache: WebAssembly.ExportValue;
 }
 
 let compiled: WebAssembly.Module | undefined = undefined;

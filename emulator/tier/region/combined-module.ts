@@ -6,6 +6,9 @@ import { BRANCH_HINTS } from '../../wasm/module.ts';
 import { openSection } from '../../wasm/section.ts';
 import { runName } from './region-module.ts';
 
+const RUN = new TextEncoder().encode(runName(0));
+const HINTS = new TextEncoder().encode(BRANCH_HINTS);
+
 /** The parts of a region's module that has one function. */
 interface Parts {
   /** All before that function: types and imports. */
@@ -102,30 +105,38 @@ function readParts(reader: BinaryReader): Parts | undefined {
   while (!reader.done) {
     const start = reader.offset;
     const id = reader.byte();
-    const section = reader.part(reader.u32());
-    if (id === Section.type || id === Section.import) continue;
+    const length = reader.u32();
+    const end = reader.offset + length;
+    const isCode = id === Section.code;
+    if (end > bytes.length || isCode !== (end === bytes.length)) return undefined;
     if (id === Section.custom) {
-      if (section.name() !== BRANCH_HINTS || section.u32() !== 1 || section.u32() !== index) return undefined;
-      hints = section.take(section.end - section.offset);
-      continue;
+      if (!isName(reader, HINTS) || reader.u32() !== 1 || reader.u32() !== index) return undefined;
+      hints = bytes.subarray(reader.offset, end);
+    } else if (id !== Section.type && id !== Section.import) {
+      if (reader.u32() !== 1) return undefined;
+      if (isCode)
+        return head > 0 && index >= 0
+          ? { head: bytes.subarray(0, head), type, index, hints, body: bytes.subarray(reader.offset, end) }
+          : undefined;
+      if (id === Section.function) {
+        head = start;
+        type = reader.u32();
+      } else if (id === Section.export) {
+        if (!isName(reader, RUN) || reader.byte() !== ExternalKind.function) return undefined;
+        index = reader.u32();
+      } else {
+        return undefined;
+      }
     }
-    if (section.u32() !== 1) return undefined;
-    if (id === Section.function) {
-      head = start;
-      type = section.u32();
-    } else if (id === Section.export) {
-      if (section.name() !== runName(0) || section.byte() !== ExternalKind.function) return undefined;
-      index = section.u32();
-    } else if (id === Section.code) {
-      const isWhole = reader.done && head > 0 && index >= 0;
-      return isWhole
-        ? { head: bytes.subarray(0, head), type, index, hints, body: bytes.subarray(section.offset, section.end) }
-        : undefined;
-    } else {
-      return undefined;
-    }
+    if (reader.offset > end) return undefined;
+    reader.offset = end;
   }
   return undefined;
+}
+
+/** Whether the next name is this one. Modules by the hundred are asked that: to decode each takes longer than all else. */
+function isName(reader: BinaryReader, name: Uint8Array): boolean {
+  return isSame(reader.take(reader.count()), name);
 }
 
 function isSame(a: Uint8Array, b: Uint8Array): boolean {

@@ -117,9 +117,7 @@ export class RegionEmitter implements EdgeFrame, GuardedFrame, TlbFrame, RegionF
     this.registers = new RegisterLocals(fn, nodes, plans.isSmall);
     this.longest = instructionsOf(nodes);
     this.guarded = new GuardedLoops(fn, graph, plans.guards, this);
-    this.#memory = isFlat
-      ? memory
-      : new RegionTlbPath(runtime.module, memory, this, circumstances.pageCaches, knowledge);
+    this.#memory = isFlat ? memory : new RegionTlbPath(memory, this, circumstances.pageCaches, knowledge);
     this.#edges = new EdgeCode(fn, this);
     this.#site = new RegionSite(fn, this);
     for (const { pointers } of plans.guards.values())

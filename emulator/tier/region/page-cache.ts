@@ -1,16 +1,6 @@
-import {
-  PAGE_CACHE_SIZE,
-  PAGE_CACHES,
-  PAGE_CACHES_COUNT,
-  PAGE_CACHES_USED,
-  PAGE_SIZE,
-  TlbEntry,
-} from '../../layout/memory-map.ts';
-import { BranchHint, type FunctionBuilder } from '../../wasm/function.ts';
-import type { ModuleBuilder } from '../../wasm/module.ts';
-import { ValType } from '../../wasm/type.ts';
+import { PAGE_CACHE_SIZE, PAGE_CACHES, PAGE_CACHES_COUNT, PAGE_SIZE, TlbEntry } from '../../layout/memory-map.ts';
+import { BranchHint, type FunctionBuilder, type FunctionIndex } from '../../wasm/function.ts';
 
-const { i32 } = ValType;
 const EMPTY = -1;
 const ADDEND = 8;
 
@@ -41,12 +31,12 @@ export class PageCachePlaces {
  * For user mode only: then one table of the first level is where all translations come from, and who empties that empties these (memory/l1-tlb.ts).
  */
 export class PageCaches {
-  readonly #module: ModuleBuilder;
+  readonly #note: FunctionIndex;
   readonly #places: PageCachePlaces;
-  #note: FunctionBuilder | undefined;
 
-  constructor(module: ModuleBuilder, places: PageCachePlaces) {
-    this.#module = module;
+  /** `note`: RegionAccess. */
+  constructor(note: FunctionIndex, places: PageCachePlaces) {
+    this.#note = note;
     this.#places = places;
   }
 
@@ -78,7 +68,7 @@ export class PageCaches {
     fn.op('i32.eq');
     const fresh = fn.if(undefined, BranchHint.unlikely);
     fn.i32Const(cache);
-    fn.call(this.#outlineNote());
+    fn.call(this.#note);
     fn.end(fresh);
     fn.i32Const(0);
     fn.localGet(address);
@@ -89,26 +79,5 @@ export class PageCaches {
     fn.localGet(entry);
     fn.load('i32.load', { offset: TlbEntry.addend });
     fn.store('i32.store', { offset: cache + ADDEND });
-  }
-
-  /** `(cache)`: notes that it is no longer empty. */
-  #outlineNote(): FunctionBuilder {
-    if (this.#note !== undefined) return this.#note;
-    const fn = this.#module.function('note', [i32], []);
-    this.#note = fn;
-    const count = fn.local(i32);
-    fn.i32Const(0);
-    fn.i32Const(0);
-    fn.load('i32.load', { offset: PAGE_CACHES_USED });
-    fn.i32Const(1);
-    fn.op('i32.add');
-    fn.localTee(count);
-    fn.store('i32.store', { offset: PAGE_CACHES_USED });
-    fn.localGet(count);
-    fn.i32Const(2);
-    fn.op('i32.shl');
-    fn.localGet(0);
-    fn.store('i32.store', { offset: PAGE_CACHES_USED });
-    return fn;
   }
 }

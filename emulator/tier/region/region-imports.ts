@@ -15,24 +15,24 @@ export interface RegionImports {
   readonly records: readonly number[];
 }
 
-/** By the options of those who translate, and the number of pages. */
+/** By the options of those who translate, and twice the number of pages, with one more for page caches. */
 const known = new WeakMap<RuntimeOptions, RegionImports[]>();
 
-/** The imports of regions that lie in so many pages; made once for all that are translated with the same options. */
-export function importsOf(options: RuntimeOptions, pages: number): RegionImports {
+/** The imports of regions that lie in so many pages and have page caches or not; made once for all that are translated with the same options. */
+export function importsOf(options: RuntimeOptions, pages: number, pageCaches: boolean): RegionImports {
   // Where it is alone, the page is the dispatcher's to look at, as the one that is entered always is.
   const imported = pages < 2 ? 0 : pages;
   let byPages = known.get(options);
   if (byPages === undefined) known.set(options, (byPages = []));
-  return (byPages[imported] ??= makeImports(options, imported));
+  return (byPages[2 * imported + (pageCaches ? 1 : 0)] ??= makeImports(options, imported, pageCaches));
 }
 
 /** `pages`: those whose records' addresses are imported, each run's own, so that the same bytes serve wherever the pages are. */
-function makeImports(options: RuntimeOptions, pages: number): RegionImports {
+function makeImports(options: RuntimeOptions, pages: number, pageCaches: boolean): RegionImports {
   const module = new ModuleBuilder();
   const records: number[] = [];
   for (let at = 0; at < pages; at++) records.push(module.importGlobal('env', recordsImport(at), ValType.i32, false));
   const runtimeFunctions = importRuntime(module, options);
-  const slowPaths = options.translated === true ? importRegionAccess(module) : undefined;
+  const slowPaths = options.translated === true ? importRegionAccess(module, pageCaches) : undefined;
   return { model: module.asModel(), runtimeFunctions, slowPaths, records };
 }

@@ -8,6 +8,7 @@ const IMPORTS: Readonly<Record<string, WebAssembly.ImportExportKind>> = {
   codeWritten: 'function',
   regionLoad: 'function',
   regionStore: 'function',
+  notePageCache: 'function',
   ...Object.fromEntries(Array.from({ length: MOST_CODE_PAGES }, (_, at) => [recordsImport(at), 'global'])),
 };
 

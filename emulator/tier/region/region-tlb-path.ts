@@ -3,7 +3,6 @@ import type { Type } from '../../ir/type.ts';
 import { PAGE_SIZE, STATE, TlbEntry } from '../../layout/memory-map.ts';
 import { ExitReason, StateOffset } from '../../layout/state.ts';
 import { BranchHint, type FunctionBuilder } from '../../wasm/function.ts';
-import type { ModuleBuilder } from '../../wasm/module.ts';
 import { ValType } from '../../wasm/type.ts';
 import type { Lowering } from '../lower.ts';
 import { loadInstruction, type MemoryPath, storeInstruction } from '../memory-path.ts';
@@ -73,7 +72,6 @@ export class RegionTlbPath implements MemoryPath {
 
   /** `places`: present where all accesses are user mode's. Where instructions wander, remembering the last page is of no use. */
   constructor(
-    module: ModuleBuilder,
     slow: RegionAccess,
     frame: TlbFrame,
     places: PageCachePlaces | undefined,
@@ -81,7 +79,7 @@ export class RegionTlbPath implements MemoryPath {
   ) {
     this.#knowledge = knowledge;
     this.#table = frame.table!;
-    this.#caches = places && new PageCaches(module, places);
+    this.#caches = places && new PageCaches(slow.note!, places);
     this.#slow = slow;
     this.#frame = frame;
   }

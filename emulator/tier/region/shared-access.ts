@@ -1,4 +1,4 @@
-import { STATE, TlbEntry } from '../../layout/memory-map.ts';
+import { PAGE_CACHES_USED, STATE, TlbEntry } from '../../layout/memory-map.ts';
 import { StateOffset } from '../../layout/state.ts';
 import type { FunctionBuilder, FunctionIndex } from '../../wasm/function.ts';
 import type { ModuleBuilder } from '../../wasm/module.ts';
@@ -16,18 +16,22 @@ const [ADDRESS, ACCESS, BUDGET, EXIT, VALUE] = [0, 1, 2, 3, 4];
 
 const LOAD = { name: 'regionLoad', params: [i64, i32, i32, i32], results: [i64, i32, i32] } as const;
 const STORE = { name: 'regionStore', params: [i64, i32, i32, i32, i64], results: [i32, i32] } as const;
+const NOTE = { name: 'notePageCache', params: [i32], results: [] } as const;
 
 /** What regions call for accesses that their code does not do in line, by its place in a module. */
 export interface RegionAccess {
   readonly load: FunctionIndex;
   readonly store: FunctionIndex;
+  /** Where regions have page caches. */
+  readonly note: FunctionIndex | undefined;
 }
 
 /** Declares their imports: before the module has a function of its own. */
-export function importRegionAccess(module: ModuleBuilder): RegionAccess {
+export function importRegionAccess(module: ModuleBuilder, pageCaches: boolean): RegionAccess {
   return {
     load: module.importFunction('env', LOAD.name, LOAD.params, LOAD.results),
     store: module.importFunction('env', STORE.name, STORE.params, STORE.results),
+    note: pageCaches ? module.importFunction('env', NOTE.name, NOTE.params, NOTE.results) : undefined,
   };
 }
 
@@ -39,12 +43,33 @@ export function importRegionAccess(module: ModuleBuilder): RegionAccess {
  * - `regionStore: (address, bytes | flags << FLAGS_SHIFT, budget, exit, value) -> (status, budget)`. Of 16 bytes, the upper half is in the
  *   argument slots.
  *
+ * - `notePageCache: (cache)`: a page cache (page-cache.ts) is no longer empty.
+ *
  * The status is 0 or, after a fault, `exit`; the budget is what has become of it. `slow`: TlbImports. Before they call that they look into the first level
  * of the TLB, for accesses that were looked up with others: at the end of a page most of them lie in one of the two.
  */
-export function defineRegionAccess(module: ModuleBuilder, slow: RegionAccess): void {
+export function defineRegionAccess(module: ModuleBuilder, slow: Pick<RegionAccess, 'load' | 'store'>): void {
   defineLoad(module, slow.load);
   defineStore(module, slow.store);
+  defineNote(module);
+}
+
+function defineNote(module: ModuleBuilder): void {
+  const fn = module.function(NOTE.name, NOTE.params, NOTE.results);
+  module.exportFunction(NOTE.name, fn);
+  const count = fn.local(i32);
+  fn.i32Const(0);
+  fn.i32Const(0);
+  fn.load('i32.load', { offset: PAGE_CACHES_USED });
+  fn.i32Const(1);
+  fn.op('i32.add');
+  fn.localTee(count);
+  fn.store('i32.store', { offset: PAGE_CACHES_USED });
+  fn.localGet(count);
+  fn.i32Const(2);
+  fn.op('i32.shl');
+  fn.localGet(0);
+  fn.store('i32.store', { offset: PAGE_CACHES_USED });
 }
 
 function defineLoad(module: ModuleBuilder, slow: FunctionIndex): void {

@@ -99,7 +99,11 @@ export function translateRegion(
   circumstances: Present,
   pages: readonly number[] = [],
 ): CompiledRegion {
-  const { model, runtimeFunctions, slowPaths, records } = importsOf(options, pages.length);
+  const { model, runtimeFunctions, slowPaths, records } = importsOf(
+    options,
+    pages.length,
+    circumstances.pageCaches !== undefined,
+  );
   const module = new ModuleBuilder({ check: CHECK >= CheckLevel.full, model });
   const runtime = new Runtime(module, isa, options, runtimeFunctions);
   const instructions = instructionsOf(found);
