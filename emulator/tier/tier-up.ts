@@ -262,7 +262,7 @@ export class TierUp {
 
   /** What an arrival counts in the present mode. */
   get #arrivalCost(): number {
-    return this.#code.userMode ? this.#policy.arrivalCost : this.#policy.systemArrivalCost;
+    return this.#cost.ofArrival(this.#code.userMode);
   }
 
   /** Whether the interpreter, and regions that were left for it, have spent as much in this code as its translation costs. */

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { AUTO } from './policy.ts';
+import { AUTO, AUTO_TRANSLATED } from './policy.ts';
 import { TranslationAccount, TranslationCost } from './translation-cost.ts';
 
 const price = (guestInstructions: number, instructions: number) =>
@@ -53,4 +53,19 @@ test('they are dearer for a process that is not the only one', () => {
   const alone = first.of(100);
   make();
   assert.ok(first.of(100) > 1.5 * alone);
+});
+
+test('arrivals count less the more has been translated, in user mode, but something', () => {
+  const done = { guestInstructions: 0 };
+  const cost = new TranslationCost(AUTO, done, { instructions: 0 });
+  assert.equal(cost.ofArrival(true), AUTO.arrivalCost);
+  done.guestInstructions = AUTO.arrivalFade;
+  assert.equal(cost.ofArrival(true), AUTO.arrivalCost / 2);
+  assert.equal(cost.ofArrival(false), AUTO.systemArrivalCost);
+  done.guestInstructions = 1e9;
+  assert.equal(cost.ofArrival(true), 50);
+  const least = new TranslationCost({ ...AUTO, arrivalCost: 7 }, done, { instructions: 0 });
+  assert.equal(least.ofArrival(true), 7);
+  const lasting = new TranslationCost(AUTO_TRANSLATED, done, { instructions: 0 });
+  assert.equal(lasting.ofArrival(true), AUTO_TRANSLATED.arrivalCost);
 });

@@ -11,6 +11,9 @@ const SPENT_EACH = 20_000;
 /** Instructions of which a program may spend as much again on translations before these become dearer: that much is soon run. */
 const ADVANCE = 2_000_000;
 
+/** What an arrival costs at least, some instructions being interpreted each time. */
+const LEAST_ARRIVAL = 50;
+
 /**
  * How much longer a process that is not the only one of its program must have run for its translations: those of pipes end sooner than a program that has
  * run alone for as long. [measured: emulator/docs/measurements.md, "Short programs with and without translation"]
@@ -76,6 +79,15 @@ export class TranslationCost {
     const { instructions } = this.#counted;
     if (instructions < warmUp) return false;
     return instructions >= lineCost * lines || this.#account.retired >= longProgram;
+  }
+
+  /** What an arrival counts (TierPolicy), in interpreted instructions. */
+  ofArrival(userMode: boolean): number {
+    const { arrivalCost, systemArrivalCost, arrivalFade } = this.#policy;
+    if (!userMode) return systemArrivalCost;
+    this.#bringUpToDate();
+    const faded = arrivalCost / (1 + this.#account.translated / arrivalFade);
+    return Math.max(faded, Math.min(arrivalCost, LEAST_ARRIVAL));
   }
 
   /** How many events of that price, but no fewer than `least`, cost as much as translating a region again. */
