@@ -23,7 +23,7 @@ import { writeDrop } from './entry-code.ts';
 import { TlbContext } from './l1-tlb.ts';
 import { L2_ASID_MASK, L2_GLOBAL, L2_LEVEL_SHIFT, type L2TlbOptions } from './l2-tlb.ts';
 import { FILTERS } from './large-pages.ts';
-import { endLevels, PAGE_SHIFT, pushControl, pushFirst, pushLevelHash, pushShifted } from './tlb-code.ts';
+import { endLevels, PAGE_SHIFT, pushAddress, pushControl, pushFirst, pushLevelHash, pushShifted } from './tlb-code.ts';
 
 const { i32, i64 } = ValType;
 const [LOW, HIGH, ASID] = [0, 1, 2];
@@ -43,13 +43,7 @@ export function defineForget(module: ModuleBuilder, options: L2TlbOptions): Func
   const declined = fn.block();
   pushControl(fn, TlbControl.contiguous);
   fn.brIf(declined, BranchHint.unlikely);
-  fn.localGet(HIGH);
-  fn.op('i64.extend_i32_s');
-  fn.i64Const(32);
-  fn.op('i64.shl');
-  fn.localGet(LOW);
-  fn.op('i64.extend_i32_u');
-  fn.op('i64.or');
+  pushAddress(fn, LOW, HIGH);
   fn.localSet(address);
   pushIsInForce(fn);
   const first = fn.if();

@@ -276,6 +276,17 @@ export function endLevels(fn: FunctionBuilder, level: number, next: Label): void
   fn.end(next);
 }
 
+/** Pushes an address (i64) that is given by its halves. */
+export function pushAddress(fn: FunctionBuilder, low: number, high: number): void {
+  fn.localGet(high);
+  fn.op('i64.extend_i32_u');
+  fn.i64Const(32);
+  fn.op('i64.shl');
+  fn.localGet(low);
+  fn.op('i64.extend_i32_u');
+  fn.op('i64.or');
+}
+
 /** Pushes the number (i64) of the first page of the large page of a level that a page is in. */
 export function pushFirst(fn: FunctionBuilder, page: number, level: number): void {
   fn.localGet(page);

@@ -2,6 +2,7 @@ import { GUEST, PAGE_SIZE, STATE, TlbEntry } from '../layout/memory-map.ts';
 import { StateOffset } from '../layout/state.ts';
 import { L2_REFUSED, type L2Probe } from '../memory/l2-probe.ts';
 import { Access } from '../memory/regime.ts';
+import { pushAddress } from '../memory/tlb-code.ts';
 import type { FunctionBuilder, FunctionIndex } from '../wasm/function.ts';
 import { ModuleBuilder } from '../wasm/module.ts';
 import { ValType } from '../wasm/type.ts';
@@ -144,13 +145,7 @@ function defineAccess(
  */
 function pushFirstLevel(fn: FunctionBuilder, access: number, entry: number): void {
   const address = fn.local(i64);
-  fn.localGet(HIGH);
-  fn.op('i64.extend_i32_u');
-  fn.i64Const(32);
-  fn.op('i64.shl');
-  fn.localGet(LOW);
-  fn.op('i64.extend_i32_u');
-  fn.op('i64.or');
+  pushAddress(fn, LOW, HIGH);
   fn.localSet(address);
   fn.i32Const(0);
   fn.load('i32.load', { offset: STATE + StateOffset.dataTlb });
