@@ -10,7 +10,7 @@ import { ElfMachine, parseElf, type ElfImage } from '../loader/elf.ts';
 import { Bus } from '../memory/bus.ts';
 import { FlatMemory } from '../memory/flat.ts';
 import { Mmu } from '../memory/mmu.ts';
-import type { MmuCounters } from '../memory/translation.ts';
+import type { MmuCounters } from '../memory/translation-counters.ts';
 import { governTranslation } from './riscv-translation.ts';
 import { type InstructionTrace, translatedFetch } from './instruction-trace.ts';
 import { codeBytesOf, createTranslatedCpu, sumCounters, type Tier } from './tier.ts';

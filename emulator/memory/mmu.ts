@@ -284,8 +284,8 @@ export class Mmu extends AddressTranslation {
       for (let i = 0; i < bytes; i++) {
         this.#bytes[i < inFirst ? (first >>> 0) + i : (second >>> 0) + i - inFirst] = this.#transfer[i]!;
       }
-      this.wroteRam(first >>> 0, inFirst);
-      this.wroteRam(second >>> 0, bytes - inFirst);
+      this.codePages.wrote(first >>> 0, inFirst);
+      this.codePages.wrote(second >>> 0, bytes - inFirst);
       return 0;
     }
     if (first === TRANSLATION_DEVICE) return this.#writeDevice(low, high, bytes);
@@ -309,12 +309,12 @@ export class Mmu extends AddressTranslation {
       default:
         for (let i = 0; i < bytes; i++) this.#bytes[linear + i] = this.#transfer[i]!;
     }
-    this.wroteRam(linear, bytes);
+    this.codePages.wrote(linear, bytes);
     return 0;
   }
 
   #withholds(linear: number, length: number): boolean {
-    return this.#isCode !== undefined && this.isCodePage(linear) && this.#isCode(linear, length);
+    return this.#isCode !== undefined && this.codePages.has(linear) && this.#isCode(linear, length);
   }
 
   #readDevice(low: number, high: number, bytes: number, access: Access): number {
@@ -383,7 +383,7 @@ export class Mmu extends AddressTranslation {
         buffer.set(this.#bytes.subarray(linear, linear + length), done);
       } else {
         this.#bytes.set(length === total ? buffer : buffer.subarray(done, done + length), linear);
-        this.wroteRam(linear, length);
+        this.codePages.wrote(linear, length);
       }
       done += length;
       start = next;

@@ -1,26 +1,19 @@
 import { CHECK, CheckLevel } from '../check/assert.ts';
-import {
-  GUEST,
-  PAGE_SIZE,
-  PERMISSION,
-  Permission,
-  TLB_ENTRIES,
-  TLB_CONTROL,
-  TLB_ENTRY_SIZE,
-  TlbControl,
-  TlbEntry,
-} from '../layout/memory-map.ts';
-import { FaultKind } from '../layout/state.ts';
+import { PAGE_SIZE, TLB_ENTRIES, TLB_CONTROL, TLB_ENTRY_SIZE, TlbControl, TlbEntry } from '../layout/memory-map.ts';
 import { NO_RAM, type Bus } from './bus.ts';
+import { CodePages } from './code-pages.ts';
 import { ALL_SPACES } from './forget-code.ts';
 import { L1Tlb, TlbContext } from './l1-tlb.ts';
 import { L2_ABSENT, L2_REFUSED, missCode, type L2Probe, type MissCode } from './l2-probe.ts';
 import { L2Tlb, type L2TlbOptions, RIGHTS } from './l2-tlb.ts';
+import { LeafSequence } from './leaf-sequence.ts';
 import { OpenRam } from './open-ram.ts';
 import { Pmp, PMP_MIXED } from './pmp.ts';
 import { Access, bareRegime, PrivilegeMode, type Regime } from './regime.ts';
-import { LEVEL_PAGES, pageWithin, Pte, SvWalker, Walk } from './sv.ts';
+import { contextOf, faultKind, rightsOf } from './rights.ts';
+import { LEVEL_PAGES, pageWithin, SvWalker, Walk } from './sv.ts';
 import { EVEN_CODE } from './tlb-code.ts';
+import { createCounters, type MmuCounters, type SlowCounts } from './translation-counters.ts';
 
 export interface MmuOptions {
   /** The second level; 4096 sets of 4 ways with pseudo-LRU unless given. */
@@ -30,28 +23,6 @@ export interface MmuOptions {
    * before they were forgotten, and each costs a third of a walk.
    */
   readonly prefetch?: boolean;
-}
-
-/** What the MMU has done since it was made; all exact. Inline hits in generated code are not seen. */
-export interface MmuCounters {
-  /** Accesses that the first level did not serve. */
-  readonly l1Misses: number;
-  readonly l2Hits: number;
-  /** Page-table walks, and entries read by them. */
-  readonly walks: number;
-  readonly walkSteps: number;
-  /** Pages entered by prefetch, and those of them that were used later. */
-  prefetched: number;
-  prefetchHits: number;
-  pageFaults: number;
-  accessFaults: number;
-  deviceReads: number;
-  deviceWrites: number;
-  /** Fences of any form, and changes of regime that emptied tables of the first level. */
-  fences: number;
-  flushes: number;
-  /** Stores to pages with decoded code. */
-  codeWrites: number;
 }
 
 /** Returned by `translate` in place of a linear address: the fault is in the fields. */
@@ -67,10 +38,7 @@ const INDEX_BITS = ((TLB_ENTRIES - 1) * TLB_ENTRY_SIZE) / 4;
 const ADDEND = TlbEntry.addend / 4;
 /** Pages of a 64 KiB range. */
 const CONTIGUOUS_PAGES = 16;
-// Of TlbControl: numbers of 64 bits, and words.
-const HITS = TlbControl.hits / 8;
-const WALKS = TlbControl.walks / 8;
-const WALK_STEPS = TlbControl.walkSteps / 8;
+// Words of TlbControl.
 const ROOT = (TLB_CONTROL + TlbControl.root) / 4;
 const ROOT_SHIFT = (TLB_CONTROL + TlbControl.rootShift) / 4;
 const EXECUTABLE_READABLE = (TLB_CONTROL + TlbControl.executableReadable) / 4;
@@ -82,17 +50,13 @@ export class AddressTranslation {
   readonly pmp = new Pmp();
   readonly l1: L1Tlb;
   readonly l2: L2Tlb;
-  // What was served or missed in JavaScript; generated code counts for itself.
-  #slowMisses = 0;
-  #slowHits = 0;
-  #slowWalks = 0;
-  readonly #control: Float64Array<ArrayBuffer>;
   /** Serves what is plain behind the first level, for generated code too. */
   readonly serveMiss: L2Probe;
   readonly #probeL2: L2Probe;
   /** Does plain fences of an address. */
   readonly forget: MissCode['forget'];
-  readonly counters: MmuCounters = this.#createCounters();
+  readonly counters: MmuCounters;
+  readonly #slow: SlowCounts = { misses: 0, hits: 0, walks: 0 };
   /** To be changed by the ISA's code only, which then calls `regimeChanged`. */
   readonly regime: Regime = bareRegime();
   /** Called after a store to a page with Permission.code: linear address and bytes. */
@@ -108,8 +72,9 @@ export class AddressTranslation {
   /** Words from there to the one for fetches. */
   #fetchOffset = 0;
   readonly #words: Int32Array<ArrayBuffer>;
-  readonly #bytes: Uint8Array<ArrayBuffer>;
+  protected readonly codePages: CodePages;
   readonly #walker: SvWalker;
+  readonly #leaves: LeafSequence;
   readonly #open: OpenRam;
   readonly #prefetch: boolean;
   #dataContext: TlbContext = TlbContext.machine;
@@ -120,10 +85,7 @@ export class AddressTranslation {
   #executableReadable = false;
   /** Where generated code walks from. */
   #rootPage = 0;
-  // The page whose leaf comes after the walker's.
-  #leafFollows = false;
-  #leafLow = 0;
-  #leafHigh = 0;
+
   constructor(memory: WebAssembly.Memory, bus: Bus, options: MmuOptions) {
     this.bus = bus;
     this.l1 = new L1Tlb(memory);
@@ -134,15 +96,18 @@ export class AddressTranslation {
     this.forget = forget;
     this.#probeL2 = probe;
     this.serveMiss = this.#prefetch ? probe : walk;
-    this.#control = new Float64Array(memory.buffer as ArrayBuffer, TLB_CONTROL, 8);
-    for (const number of [HITS, WALKS, WALK_STEPS]) this.#control[number] = 0;
     this.#words = new Int32Array(memory.buffer as ArrayBuffer);
-    this.#bytes = new Uint8Array(memory.buffer as ArrayBuffer);
+    this.codePages = new CodePages(memory, this.l1, (linear, length) => {
+      this.counters.codeWrites++;
+      this.onCodeWrite(linear, length);
+    });
     this.#open = new OpenRam(memory, bus, this.pmp);
     this.#walker = new SvWalker(memory, bus, this.pmp, this.#open);
+    this.#leaves = new LeafSequence(bus, this.pmp, this.#walker);
+    this.counters = createCounters(memory, this.#slow, this.#walker);
     this.#publishFormat();
     this.#publishRoot();
-    bus.onWrite = (linear, length) => this.wroteRam(linear, length);
+    bus.onWrite = (linear, length) => this.codePages.wrote(linear, length);
     this.regimeChanged();
   }
 
@@ -232,7 +197,7 @@ export class AddressTranslation {
       const protection = this.pmp.permissionsOf(page * PAGE_SIZE, PAGE_SIZE, machine);
       const linearPage = this.bus.ramAt(page * PAGE_SIZE, PAGE_SIZE);
       if (linearPage === NO_RAM || protection === PMP_MIXED || (protection & Access.execute) === 0) return 0;
-      this.l1.fill(context, low, high, linearPage, this.#withoutCode(linearPage, ALL & protection), 1);
+      this.l1.fill(context, low, high, linearPage, this.codePages.rightsTo(linearPage, ALL & protection), 1);
       return (linearPage + (low & ~PAGE_MASK)) | 0;
     }
     const entry = l2.find(low, high, regime.asid);
@@ -246,41 +211,18 @@ export class AddressTranslation {
    * marked already.
    */
   protectCode(linear: number): boolean {
-    const page = pageIndex(linear);
-    if ((this.#bytes[PERMISSION + page]! & Permission.code) !== 0) return false;
-    this.#bytes[PERMISSION + page]! |= Permission.code;
-    this.l1.protectWrites(linear & PAGE_MASK);
-    return true;
+    return this.codePages.add(linear);
   }
 
   /** Takes the mark away, and what the tiers noted in the TLB about the page. */
   releaseCode(linear: number): void {
-    this.#bytes[PERMISSION + pageIndex(linear)]! &= ~Permission.code;
-    this.l1.unlinkCode(linear & PAGE_MASK);
+    this.codePages.delete(linear);
   }
 
   checkInvariants(): void {
     this.l1.checkInvariants();
     this.l2.checkInvariants();
     this.bus.checkInvariants();
-  }
-
-  /** After RAM was written past the inline path; the range may lie in several pages. */
-  protected wroteRam(linear: number, length: number): void {
-    const last = pageIndex(linear + Math.max(length, 1) - 1);
-    for (let page = pageIndex(linear); page <= last; page++) {
-      const start = GUEST + page * PAGE_SIZE;
-      if (!this.isCodePage(start)) continue;
-      const begin = Math.max(linear, start);
-      const end = Math.min(linear + length, GUEST + (page + 1) * PAGE_SIZE);
-      this.counters.codeWrites++;
-      this.onCodeWrite(begin, end - begin);
-    }
-  }
-
-  /** Whether stores to the page of RAM around a linear address are reported. */
-  protected isCodePage(linear: number): boolean {
-    return (this.#bytes[PERMISSION + pageIndex(linear)]! & Permission.code) !== 0;
   }
 
   /** As `translate`; says in `whole` whether the answer holds for the rest of the page. */
@@ -299,47 +241,24 @@ export class AddressTranslation {
    */
   protected knownRun(low: number, high: number, access: Access, linear: number, pages: number): number {
     const known = this.l1.run(this.#dataContext, low, high, access, linear, pages);
-    if (known !== 0 || !this.#leafFollows || low !== this.#leafLow || high !== this.#leafHigh) return known;
-    const run = this.#walker.leafRun(linear, pages);
-    if (run === 0) return 0;
-    this.#slowMisses += run;
-    this.#expectLeaf(low + (run - 1) * PAGE_SIZE, high);
+    if (known !== 0 || !this.#leaves.isNext(low, high)) return known;
+    const run = this.#leaves.run(low, high, linear, pages);
+    this.#slow.misses += run;
     return run;
   }
 
   /** To be called before the first `translateForBulk` of a transfer: page tables may have changed since the last one. */
   protected beginBulk(): void {
-    this.#leafFollows = false;
+    this.#leaves.forget();
   }
 
-  /**
-   * For the page after the one walked for last: its leaf is the next in the same table, unless that has come to its end. No level of the TLB
-   * learns of it, for a transfer that misses both would only push out what programs use. The linear address of the page, or 0 to walk anew.
-   */
   #followLeaf(low: number, high: number, access: Access): number {
-    if (!this.#leafFollows || low !== this.#leafLow || high !== this.#leafHigh) return 0;
-    const { regime } = this;
-    const walker = this.#walker;
-    this.#leafFollows = false;
-    const found = walker.nextLeaf(regime);
-    const privilege = this.#dataContext === TlbContext.user ? PrivilegeMode.user : PrivilegeMode.supervisor;
-    if (!found || !walker.permits(access, privilege, regime)) return 0;
-    const gpa = walker.page * PAGE_SIZE;
-    const protection = this.pmp.permissionsOf(gpa, PAGE_SIZE, false);
-    if (protection === PMP_MIXED || (protection & access) === 0) return 0;
-    const linear = this.bus.ramAt(gpa, PAGE_SIZE);
-    if (linear === NO_RAM) return 0;
-    this.#slowMisses++;
+    if (!this.#leaves.isNext(low, high)) return 0;
+    const linear = this.#leaves.follow(low, high, access, translatedPrivilege(this.#dataContext), this.regime);
+    if (linear === 0) return 0;
+    this.#slow.misses++;
     this.whole = true;
-    this.#expectLeaf(low, high);
-    return linear | 0;
-  }
-
-  /** The walker has found the leaf of this page. */
-  #expectLeaf(low: number, high: number): void {
-    this.#leafLow = ((low & PAGE_MASK) + PAGE_SIZE) | 0;
-    this.#leafHigh = this.#leafLow === 0 ? (high + 1) | 0 : high;
-    this.#leafFollows = true;
+    return linear;
   }
 
   /** What `translate` gives when the first level does not know the page. */
@@ -357,7 +276,7 @@ export class AddressTranslation {
   #resolveSlowly(low: number, high: number, access: Access, length: number, served: number): number {
     const { regime, counters, l2 } = this;
     const context = access === Access.execute ? this.#fetchContext : this.#dataContext;
-    this.#slowMisses++;
+    this.#slow.misses++;
     if (context === TlbContext.machine || regime.levels === 0) {
       const page = (low >>> 12) + (high >>> 0) * 0x10_0000;
       return this.#reach(low, high, page, ALL, 1, context, access, length);
@@ -367,21 +286,20 @@ export class AddressTranslation {
       if (l2.takePrefetched(entry)) counters.prefetchHits++;
       // An entry that does not permit the access may be stale: the page table has the last word.
       if (((l2.rightsOf(entry) >>> (RIGHTS * context)) & access) !== 0) {
-        this.#slowHits++;
+        this.#slow.hits++;
         return this.#useEntry(entry, low, high, context, access, length);
       }
     }
     const walker = this.#walker;
-    const privilege = context === TlbContext.user ? PrivilegeMode.user : PrivilegeMode.supervisor;
-    this.#slowWalks++;
-    const outcome = walker.walk(low, high, access, privilege, regime);
+    this.#slow.walks++;
+    const outcome = walker.walk(low, high, access, translatedPrivilege(context), regime);
     if (outcome !== Walk.done) {
       this.fault(outcome === Walk.pageFault, access, low, high);
       return TRANSLATION_FAULT;
     }
     const linear = this.#useEntry(this.#enter(low, high, false), low, high, context, access, length);
     // A prefetch moves the walker on.
-    if (!this.#prefetch) this.#expectLeaf(low, high);
+    if (!this.#prefetch) this.#leaves.foundAt(low, high);
     else if (walker.nextLeaf(regime)) {
       const nextLow = (low + PAGE_SIZE) | 0;
       const nextHigh = nextLow >= 0 && low < 0 ? (high + 1) | 0 : high;
@@ -403,7 +321,7 @@ export class AddressTranslation {
       return this.#reach(low, high, l2.page[entry]! + within, allowed, levelPages, context, access, length);
     const linear = (start + (within << 12)) | 0;
     this.whole = true;
-    this.l1.fill(context, low, high, linear, this.#withoutCode(linear, allowed), levelPages);
+    this.l1.fill(context, low, high, linear, this.codePages.rightsTo(linear, allowed), levelPages);
     return linear + (low & ~PAGE_MASK);
   }
 
@@ -435,7 +353,7 @@ export class AddressTranslation {
     const open = this.#open.at(page * PAGE_SIZE, PAGE_SIZE);
     if (open !== NO_RAM) {
       this.whole = true;
-      this.l1.fill(context, low, high, open, this.#withoutCode(open, allowed), levelPages);
+      this.l1.fill(context, low, high, open, this.codePages.rightsTo(open, allowed), levelPages);
       return (open + (low & ~PAGE_MASK)) | 0;
     }
     const machine = context === TlbContext.machine;
@@ -448,7 +366,14 @@ export class AddressTranslation {
       return TRANSLATION_FAULT;
     }
     if (this.whole) {
-      this.l1.fill(context, low, high, linearPage, this.#withoutCode(linearPage, allowed & protection), levelPages);
+      this.l1.fill(
+        context,
+        low,
+        high,
+        linearPage,
+        this.codePages.rightsTo(linearPage, allowed & protection),
+        levelPages,
+      );
       return (linearPage + (low & ~PAGE_MASK)) | 0;
     }
     const linear = this.bus.ramAt(gpa, length);
@@ -460,12 +385,6 @@ export class AddressTranslation {
     }
     this.deviceAddress = gpa;
     return TRANSLATION_DEVICE;
-  }
-
-  /** Rights to a page of RAM, less that to store where code has been decoded. */
-  #withoutCode(linear: number, allowed: number): number {
-    const flags = this.#bytes[PERMISSION + pageIndex(linear)]!;
-    return (flags & Permission.code) === 0 ? allowed : allowed & ~Access.write;
   }
 
   /** For generated code: how addresses are split, and a right that no entry has. */
@@ -490,36 +409,6 @@ export class AddressTranslation {
     this.l1.flush(TlbContext.supervisorUserMemory);
   }
 
-  #createCounters(): MmuCounters {
-    const misses = (): number => this.#slowMisses + this.#control[HITS]! + this.#control[WALKS]!;
-    const hits = (): number => this.#slowHits + this.#control[HITS]!;
-    const walks = (): number => this.#slowWalks + this.#control[WALKS]!;
-    const walkSteps = (): number => this.#walker.steps + this.#control[WALK_STEPS]!;
-    return {
-      get l1Misses() {
-        return misses();
-      },
-      get l2Hits() {
-        return hits();
-      },
-      get walks() {
-        return walks();
-      },
-      get walkSteps() {
-        return walkSteps();
-      },
-      prefetched: 0,
-      prefetchHits: 0,
-      pageFaults: 0,
-      accessFaults: 0,
-      deviceReads: 0,
-      deviceWrites: 0,
-      fences: 0,
-      flushes: 0,
-      codeWrites: 0,
-    };
-  }
-
   protected fault(page: boolean, access: Access, low: number, high: number): number {
     if (page) this.counters.pageFaults++;
     else this.counters.accessFaults++;
@@ -529,35 +418,7 @@ export class AddressTranslation {
   }
 }
 
-/** Rights by table of the first level, RIGHTS bits each: Access bits for user mode, supervisor mode, supervisor mode with SUM. */
-function rightsOf(flags: number, executableReadable: boolean): number {
-  const execute = (flags & Pte.execute) !== 0 ? Access.execute : 0;
-  const read = (flags & Pte.read) !== 0 || (executableReadable && execute !== 0) ? Access.read : 0;
-  // A page that is not dirty yet is not written before a walk has made it so.
-  const write = (flags & Pte.write) !== 0 && (flags & Pte.dirty) !== 0 ? Access.write : 0;
-  const all = read | write | execute;
-  if ((flags & Pte.user) === 0) return (all << RIGHTS) | (all << (2 * RIGHTS));
-  return all | ((read | write) << (2 * RIGHTS));
-}
-
-/** Which page of guest RAM a linear address (modulo 2^32) is in, as the permission bytes count. */
-function pageIndex(linear: number): number {
-  return ((linear - GUEST) | 0) >>> 12;
-}
-
-function contextOf(privilege: number, supervisorUserMemory: boolean): TlbContext {
-  if (privilege === PrivilegeMode.machine) return TlbContext.machine;
-  if (privilege === PrivilegeMode.user) return TlbContext.user;
-  return supervisorUserMemory ? TlbContext.supervisorUserMemory : TlbContext.supervisor;
-}
-
-function faultKind(page: boolean, access: Access): FaultKind {
-  switch (access) {
-    case Access.read:
-      return page ? FaultKind.loadPage : FaultKind.load;
-    case Access.write:
-      return page ? FaultKind.storePage : FaultKind.store;
-    default:
-      return page ? FaultKind.fetchPage : FaultKind.fetch;
-  }
+/** Of the modes that a table with translated addresses is for. */
+function translatedPrivilege(context: TlbContext): number {
+  return context === TlbContext.user ? PrivilegeMode.user : PrivilegeMode.supervisor;
 }
