@@ -1,7 +1,7 @@
 /**
  * Imported before all else, lets the kept code of modules (`module.enableCompileCache`, `NODE_COMPILE_CACHE`) have all their functions. Node
  * keeps what V8 has compiled when a module is loaded, and usually V8 compiles a function when it is first called: in a short program that
- * is a part of what everything takes before the guest is fast. [measured: emulator/docs/measurements.md, "What starting costs"]
+ * is a part of what everything takes before the guest is fast. [measured: emulator/docs/decisions.md, "Starting"]
  */
 import { getCompileCacheDir } from 'node:module';
 import v8 from 'node:v8';

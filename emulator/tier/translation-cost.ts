@@ -16,7 +16,7 @@ const LEAST_ARRIVAL = 50;
 
 /**
  * How much longer a process that is not the only one of its program must have run for its translations: those of pipes end sooner than a program that has
- * run alone for as long. [measured: emulator/docs/measurements.md, "Short programs with and without translation"]
+ * run alone for as long. [measured: emulator/docs/decisions.md, "When to translate, in short programs"]
  */
 const ONE_OF_SEVERAL = 2;
 

@@ -1,6 +1,6 @@
 /**
  * The command line for emulation as one file, with V8's compiled code of what starting and translating need: made by build.ts when sources have
- * changed, and used from then on. [measured: emulator/docs/measurements.md, "What starting costs"]
+ * changed, and used from then on. [measured: emulator/docs/decisions.md, "Starting"]
  *
  * A folder holds what belongs to one checkout, runtime and set of flags: `manifest.json`, and one directory for each time it was made. Whoever
  * makes one writes a directory of its own and then renames a manifest over the old one, so that processes may start and make at the same time.
