@@ -135,6 +135,13 @@ export const TLB_LARGE_FILTER = TLB_LARGE_NOTES + TLB_CONTEXTS * LARGE_NOTES * 8
 export const LARGE_FILTER = 8192;
 /** For each table of the first level, an `i32`: with so many entries in its list, that is to be gone through before a fence. */
 export const TLB_CROWDED = TLB_LARGE_FILTER + TLB_CONTEXTS * LARGE_FILTER;
+/**
+ * For each table of the first level, the large pages that generated code has noted and JavaScript does not know of yet (memory/note-code.ts): how many in an `i32`, and from the
+ * eighth byte on up to LARGE_PENDING tags as notes have them.
+ */
+export const TLB_LARGE_PENDING = TLB_CROWDED + 4 * TLB_CONTEXTS;
+export const LARGE_PENDING = 255;
+export const LARGE_PENDING_SIZE = 8 * (1 + LARGE_PENDING);
 export const RECORDS = 0xab_0000;
 export const RECORDS_SIZE = 0x1b5_0000;
 export const GUEST = 0x260_0000;

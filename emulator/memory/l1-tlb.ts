@@ -2,6 +2,7 @@ import { assert, CHECK, CheckLevel } from '../check/assert.ts';
 import {
   LARGE_FILTER,
   LARGE_NOTES,
+  LARGE_PENDING_SIZE,
   PAGE_CACHE_SIZE,
   PAGE_CACHES,
   PAGE_CACHES_USED,
@@ -17,6 +18,7 @@ import {
   TLB_ENTRY_SIZE,
   TLB_LARGE_FILTER,
   TLB_LARGE_NOTES,
+  TLB_LARGE_PENDING,
   TLB_WRITTEN,
   TLB_WRITTEN_MOST,
   TLB_WRITTEN_PAGE,
@@ -70,11 +72,11 @@ export class L1Tlb {
     this.#state = new DataView(memory.buffer as ArrayBuffer, STATE);
     this.#crowded = new Int32Array(memory.buffer as ArrayBuffer, TLB_CROWDED, TLB_CONTEXTS).fill(UNCROWDED);
     this.#large = Array.from({ length: TLB_CONTEXTS }, (_, context) => {
-      const at = TLB_LARGE_NOTES + context * LARGE_NOTES * 8;
-      const filterAt = TLB_LARGE_FILTER + context * LARGE_FILTER;
+      const buffer = memory.buffer as ArrayBuffer;
       return new LargePages(
-        new Int32Array(memory.buffer as ArrayBuffer, at, 2 * LARGE_NOTES),
-        new Uint8Array(memory.buffer as ArrayBuffer, filterAt, LARGE_FILTER),
+        new Int32Array(buffer, TLB_LARGE_NOTES + context * LARGE_NOTES * 8, 2 * LARGE_NOTES),
+        new Uint8Array(buffer, TLB_LARGE_FILTER + context * LARGE_FILTER, LARGE_FILTER),
+        new Int32Array(buffer, TLB_LARGE_PENDING + context * LARGE_PENDING_SIZE, LARGE_PENDING_SIZE / 4),
       );
     });
     this.#words.fill(-1, PAGE_CACHES / 4, PAGE_CACHES_USED / 4);

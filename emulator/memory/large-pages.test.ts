@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { LARGE_FILTER, LARGE_NOTES } from '../layout/memory-map.ts';
+import { LARGE_FILTER, LARGE_NOTES, LARGE_PENDING_SIZE } from '../layout/memory-map.ts';
 import { LargePages } from './large-pages.ts';
 
 const address = fc.bigInt({ min: -(2n ** 63n), max: 2n ** 63n - 1n });
@@ -9,7 +9,8 @@ const halves = (at: bigint): [number, number] => [Number(BigInt.asIntN(32, at)),
 /** Svnapot, and the levels of Sv57. */
 const SIZES = [16, 2 ** 9, 2 ** 18, 2 ** 27, 2 ** 36];
 
-const none = () => new LargePages(new Int32Array(2 * LARGE_NOTES), new Uint8Array(LARGE_FILTER));
+const none = () =>
+  new LargePages(new Int32Array(2 * LARGE_NOTES), new Uint8Array(LARGE_FILTER), new Int32Array(LARGE_PENDING_SIZE / 4));
 
 test('an address lies in a large page when one was added around it, whatever its size', () => {
   fc.assert(

@@ -43,8 +43,8 @@ export class TestMachine {
   }
 
   /**
-   * The physical address that generated code has for a virtual one with empty TLBs, but large pages as they were entered before; undefined where it
-   * leaves the access to JavaScript. Nothing else changes.
+   * The physical address that generated code has for a virtual one with empty TLBs; undefined where it leaves the access to JavaScript. Nothing
+   * else changes.
    */
   serveAfresh(va: bigint, access: Access, privilege: number, regime: Regime): number | undefined {
     const { mmu } = this;

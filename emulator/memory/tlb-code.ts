@@ -143,7 +143,7 @@ function pushWithout(fn: FunctionBuilder): void {
   fn.op('i32.and');
 }
 
-/** Does what `L1Tlb.fill` does, large pages apart. */
+/** Does what `L1Tlb.fill` does, large pages apart (note-code.ts). */
 export function writeFill(fn: FunctionBuilder, locals: MissLocals): void {
   const { low, page, linear, table, allowed } = locals;
   const addend = fn.local(i32);

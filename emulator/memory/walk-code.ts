@@ -1,19 +1,11 @@
-import {
-  L2_TLB,
-  L2_TLB_ENTRY_SIZE,
-  L2TlbEntry,
-  LARGE_NOTES,
-  PAGE_SIZE,
-  TLB_CONTROL,
-  TLB_LARGE_NOTES,
-  TlbControl,
-} from '../layout/memory-map.ts';
+import { L2_TLB, L2_TLB_ENTRY_SIZE, L2TlbEntry, PAGE_SIZE, TLB_CONTROL, TlbControl } from '../layout/memory-map.ts';
 import { BranchHint, type FunctionBuilder, type FunctionIndex, type Label } from '../wasm/function.ts';
 import type { ModuleBuilder } from '../wasm/module.ts';
 import { ValType } from '../wasm/type.ts';
 import { type EntryLocals, isEntered, writeEntry, writeTouchOf } from './entry-code.ts';
 import { TlbContext } from './l1-tlb.ts';
 import { L2_GLOBAL_MASK, L2_GLOBAL_OWNER, L2_LEVEL_SHIFT, L2_OWNER_MASK, type L2TlbOptions, RIGHTS } from './l2-tlb.ts';
+import { defineNote, refuseUnlessNoted } from './note-code.ts';
 import { Access } from './regime.ts';
 import { Pte } from './sv.ts';
 import {
@@ -42,8 +34,6 @@ const EXTENSIONS = 54;
 const FRAME = 10;
 /** What a pointer must not have. */
 const LEAF_ONLY = Pte.user | Pte.accessed | Pte.dirty;
-/** In a note (large-pages.ts), the bit where the level begins. */
-const NOTED_LEVEL = 56;
 const [LOW, HIGH, ACCESS] = [0, 1, 2];
 
 interface Locals extends MissLocals, EntryLocals {
@@ -58,6 +48,7 @@ interface Locals extends MissLocals, EntryLocals {
  * anything has changed, faults among it.
  */
 export function defineWalk(module: ModuleBuilder, options: L2TlbOptions, probe: FunctionIndex): FunctionBuilder {
+  const note = defineNote(module);
   const fn = module.function('walk', [i32, i32, i32], [i32]);
   const locals: Locals = {
     ...missLocals(fn, LOW),
@@ -89,10 +80,10 @@ export function defineWalk(module: ModuleBuilder, options: L2TlbOptions, probe: 
   writePage(fn, locals, HIGH);
   const served = fn.block();
   const absent = fn.block();
-  writeLargeEntries(fn, locals, options, served, absent, refused);
+  writeLargeEntries(fn, locals, options, note, served, absent, refused);
   fn.end(absent);
   if (isEntered(options.policy)) {
-    writeWalk(fn, locals, options, refused);
+    writeWalk(fn, locals, options, note, refused);
     writeEntry(fn, locals, options);
   } else {
     fn.br(refused);
@@ -113,6 +104,7 @@ function writeLargeEntries(
   fn: FunctionBuilder,
   locals: Locals,
   options: L2TlbOptions,
+  note: FunctionBuilder,
   served: Label,
   absent: Label,
   refused: Label,
@@ -166,7 +158,7 @@ function writeLargeEntries(
   fn.localGet(rights);
   writeAllowed(fn, locals, ACCESS);
   fn.brIf(refused, BranchHint.unlikely);
-  refuseUnlessNoted(fn, locals, refused);
+  refuseUnlessNoted(fn, note, locals, refused);
   writeTouchOf(fn, set, way, options);
   increment(fn, TlbControl.hits);
   fn.br(served);
@@ -206,32 +198,14 @@ function writeIsOther(fn: FunctionBuilder, { first, level }: Locals, at: number,
   fn.brIf(other);
 }
 
-/** The table is not known to have parts of the large page `first`: that is for JavaScript to remember. */
-function refuseUnlessNoted(fn: FunctionBuilder, { context, first, level }: Locals, refused: Label): void {
-  fn.localGet(context);
-  fn.i32Const(LARGE_NOTES);
-  fn.op('i32.mul');
-  pushLevelHash(fn, first, level);
-  fn.i32Const(LARGE_NOTES - 1);
-  fn.op('i32.and');
-  fn.op('i32.add');
-  fn.i32Const(3);
-  fn.op('i32.shl');
-  fn.load('i64.load', { offset: TLB_LARGE_NOTES });
-  fn.localGet(first);
-  fn.i64Const((1n << BigInt(NOTED_LEVEL)) - 1n);
-  fn.op('i64.and');
-  fn.localGet(level);
-  fn.op('i64.extend_i32_u');
-  fn.i64Const(NOTED_LEVEL);
-  fn.op('i64.shl');
-  fn.op('i64.or');
-  fn.op('i64.ne');
-  fn.brIf(refused, BranchHint.unlikely);
-}
-
 /** Walks from the root to a leaf that permits the access, sets all locals for it, and counts. */
-function writeWalk(fn: FunctionBuilder, locals: Locals, { sets }: L2TlbOptions, refused: Label): void {
+function writeWalk(
+  fn: FunctionBuilder,
+  locals: Locals,
+  { sets }: L2TlbOptions,
+  note: FunctionBuilder,
+  refused: Label,
+): void {
   const { page, first, level, set, start, flags, linear, rights } = locals;
   const table = fn.local(i64);
   const frame = fn.local(i64);
@@ -349,7 +323,7 @@ function writeWalk(fn: FunctionBuilder, locals: Locals, { sets }: L2TlbOptions, 
   fn.op('i32.div_u');
   fn.localTee(level);
   const large = fn.if();
-  refuseUnlessNoted(fn, locals, refused);
+  refuseUnlessNoted(fn, note, locals, refused);
   writeSet(fn, locals, sets);
   fn.else();
   fn.localGet(first);
