@@ -9,9 +9,9 @@ import { MessageChannel, Worker } from 'node:worker_threads';
 import { promisify } from 'node:util';
 import { riscv64 } from '../emulator/isa/riscv/index.ts';
 import type { Failure } from '../emulator/machine/background-compiler.ts';
-import { MACHINE_RUNTIME_FLAGS, RUNTIME_FLAGS } from '../emulator/machine/runtime-flags.ts';
+import { MACHINE_GUEST_FLAGS, MACHINE_RUNTIME_FLAGS, RUNTIME_FLAGS } from '../emulator/machine/runtime-flags.ts';
 import { generateInterpreter } from '../emulator/tier/interpreter/generate.ts';
-import { readManifest, readPart, readTables, runScript } from './bundle/bundle.ts';
+import { readManifest, readPart, readTables } from './bundle/bundle.ts';
 import type { BundleOrigin } from './bundle/bundle.ts';
 
 const START = path.join(import.meta.dirname, 'start.ts');
@@ -54,6 +54,20 @@ async function checkThread(origin: BundleOrigin): Promise<void> {
   port1.close();
 }
 
+/** Whether V8 takes the bundle's compiled code once these flags are set. */
+function isTakenUp(folder: string, part: 'code' | 'threadCode', flags: readonly string[]): boolean {
+  const program = `
+    import { readManifest, readPart, runScript } from ${JSON.stringify(path.join(import.meta.dirname, 'bundle', 'bundle.ts'))};
+    import { setFlagsFromString } from 'node:v8';
+    const [folder, part, ...flags] = process.argv.slice(1);
+    for (const flag of flags) setFlagsFromString(flag);
+    const { parts } = readManifest(folder);
+    const { script } = runScript(readPart(folder, parts.script), folder + '/' + parts.script.file, readPart(folder, parts[part]));
+    console.log(script.cachedDataRejected);`;
+  const argv = ['--input-type=module', '-e', program, '--', folder, part, ...flags];
+  return execFileSync(process.execPath, argv, { encoding: 'utf8' }) === 'false\n';
+}
+
 /** What is kept for interpreters is what is made without it. */
 function checkTables(origin: BundleOrigin): void {
   const { numbering, templates } = readTables(origin, riscv64.name)!;
@@ -74,9 +88,10 @@ test('programs run alike from sources, from a bundle just made, and from one tha
   assert.equal(await sieve(cache), expected);
   assert.equal(fs.readFileSync(path.join(folder, 'manifest.json'), 'utf8'), made);
 
-  const { script, code, interpreters } = readManifest(folder)!.parts;
-  const compiled = runScript(readPart(folder, script)!, path.join(folder, script.file), readPart(folder, code)!);
-  assert.equal(compiled.script.cachedDataRejected, false);
+  const { interpreters } = readManifest(folder)!.parts;
+  assert.equal(isTakenUp(folder, 'code', []), true);
+  assert.equal(isTakenUp(folder, 'threadCode', MACHINE_GUEST_FLAGS), true);
+  assert.equal(isTakenUp(folder, 'code', MACHINE_GUEST_FLAGS), false);
   const ofPrograms = Object.keys(interpreters).find((key) => key.startsWith(`riscv64 ${2 ** 30} `));
   const { bytes } = generateInterpreter(riscv64, { guestSize: 2 ** 30 });
   assert.deepEqual(new Uint8Array(readPart(folder, interpreters[ofPrograms!]!)!), bytes);

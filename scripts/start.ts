@@ -58,5 +58,6 @@ async function fromSources(): Promise<CommandLine> {
   await import('commander');
   await import('cli-table3');
   await import('../emulator/machine/whole-functions.ts');
+  (await import('./guest-flags.ts')).guestFlags.wanted = true;
   return (await import('./cli.ts')).runCommandLine;
 }

@@ -8,7 +8,7 @@ import { pathToFileURL } from 'node:url';
 import v8 from 'node:v8';
 import * as esbuild from 'esbuild';
 import { HostError } from '../../emulator/check/errors.ts';
-import { RUNTIME_FLAGS } from '../../emulator/machine/runtime-flags.ts';
+import { MACHINE_GUEST_FLAGS, RUNTIME_FLAGS } from '../../emulator/machine/runtime-flags.ts';
 import { elfPath, findGuest, guestArguments } from '../../suites/guests/guests.ts';
 import type { KeptModules } from '../../emulator/tier/interpreter/kept-modules.ts';
 import { bundleFolder, bundleInput, bundleSubject, fileState, runScript } from './bundle.ts';
@@ -33,7 +33,8 @@ const MACHINES: readonly (readonly string[])[] = ['primes', 'traps', 'smc'].map(
   '2e6',
 ]);
 /** Where programs have flags of their own no machine is expected: without its functions a fifth less code is to be read at each start. */
-const TRAINING = [...PROGRAMS, ...(process.execArgv.join() === RUNTIME_FLAGS.join() ? [] : MACHINES)];
+const FOR_PROGRAMS = process.execArgv.join() === RUNTIME_FLAGS.join();
+const TRAINING = [...PROGRAMS, ...(FOR_PROGRAMS ? [] : MACHINES)];
 /** What decides the bundle beside the files in it. */
 const BUILDERS = [import.meta.filename, path.join(ROOT, 'package-lock.json')];
 /** File systems count time in ticks of some milliseconds: a change may seem to have been so long before. */
@@ -48,7 +49,7 @@ const OF_NODE = 'of-node';
 const whenUsed: esbuild.Plugin = {
   name: 'when-used',
   setup: ({ onLoad, onResolve }) => {
-    onResolve({ filter: /^node:(child_process|crypto|net|os|tty|worker_threads|zlib)$/ }, ({ path: name }) => ({
+    onResolve({ filter: /^node:(child_process|crypto|net|os|tty|v8|worker_threads|zlib)$/ }, ({ path: name }) => ({
       path: name,
       namespace: WHEN_USED,
     }));
@@ -128,10 +129,11 @@ async function build(cache: string): Promise<void> {
     return { file: path.join(path.basename(directory), name), ...fileState(path.join(directory, name))! };
   };
   const script = write('emulate.cjs', main.outputFiles[0]!.contents);
-  const { code, keptModules } = await train(path.join(folder, script.file));
+  const { code, threadCode, keptModules } = await train(path.join(folder, script.file));
   const parts: BundleParts = {
     script,
     code: write('emulate.v8', code),
+    threadCode: write('thread.v8', threadCode),
     thread: write('thread.mjs', thread.outputFiles[0]!.contents),
     interpreters: Object.fromEntries(
       [...keptModules.generated].map(([key, bytes], index) => [key, write(`interpreter-${index}.wasm`, bytes)]),
@@ -172,14 +174,24 @@ function bundleFrom(name: string, format: 'cjs' | 'esm') {
   });
 }
 
-/** Runs guests in the bundle at `file`, and has this thread translate them: V8's code of all functions that were called, and what interpreters begin with. */
-async function train(file: string): Promise<{ code: Buffer; keptModules: KeptModules }> {
+interface Training {
+  /** V8's code of all functions that were called. */
+  readonly code: Buffer;
+  readonly threadCode: Buffer;
+  /** What interpreters begin with. */
+  readonly keptModules: KeptModules;
+}
+
+/** Runs guests in the bundle at `file`, and has this thread translate them. */
+async function train(file: string): Promise<Training> {
   // V8 throws away code that has not run for some collections. The flag is set back, for V8 takes up code only under the flags it was kept with.
   v8.setFlagsFromString('--no-flush-bytecode');
   const { script, bundle } = runScript(fs.readFileSync(file), file);
   for (const argv of TRAINING) await bundle.run(['emulate', '--compilation', 'synchronous', ...argv]);
   v8.setFlagsFromString('--flush-bytecode');
-  return { code: script.createCachedData(), keptModules: bundle.keptModules };
+  const code = script.createCachedData();
+  if (!FOR_PROGRAMS) for (const flag of MACHINE_GUEST_FLAGS) v8.setFlagsFromString(flag);
+  return { code, threadCode: script.createCachedData(), keptModules: bundle.keptModules };
 }
 
 function removeOld(folder: string): void {

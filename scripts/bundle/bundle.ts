@@ -8,6 +8,7 @@
 import type { compilerThread } from '../../emulator/machine/background-compiler.ts';
 import type { serve } from '../../emulator/machine/compiler-service.ts';
 import type { CaseNumbering } from '../../emulator/tier/interpreter/case-table.ts';
+import type { guestFlags } from '../guest-flags.ts';
 import type { KeptModules, KeptTables } from '../../emulator/tier/interpreter/kept-modules.ts';
 
 // Not imported: the namespace of `node:fs` would have its streams loaded. [measured: 8 ms]
@@ -21,6 +22,7 @@ const vm = process.getBuiltinModule('node:vm');
 export interface BundledCommandLine {
   /** As cli.ts has it. */
   readonly run: (argv: readonly string[]) => Promise<number>;
+  readonly guestFlags: typeof guestFlags;
   readonly keptModules: KeptModules;
   readonly compilerThread: typeof compilerThread;
   /** What the compiling thread does. */
@@ -48,6 +50,8 @@ export interface BundleParts {
   readonly script: BundlePart;
   /** V8's cached data of the script. */
   readonly code: BundlePart;
+  /** The same under the flags that guests run with, which a compiling thread begins with. */
+  readonly threadCode: BundlePart;
   /** What the compiling thread begins with (thread.ts). */
   readonly thread: BundlePart;
   /** Interpreters, by key. */
@@ -106,12 +110,13 @@ export function openFreshBundle(folder: string, root: string): BundledCommandLin
 }
 
 /** As `openFreshBundle`, whatever has become of the inputs. */
-export function openBundle(origin: BundleOrigin): BundledCommandLine | undefined {
+export function openBundle(origin: BundleOrigin, code: 'code' | 'threadCode' = 'code'): BundledCommandLine | undefined {
   const { folder, parts } = origin;
   const source = readPart(folder, parts.script);
-  const cachedData = readPart(folder, parts.code);
+  const cachedData = readPart(folder, parts[code]);
   if (source === undefined || cachedData === undefined) return undefined;
   const { bundle } = runScript(source, path.join(folder, parts.script.file), cachedData);
+  bundle.guestFlags.wanted = true;
   bundle.keptModules.lookUp = (key) => {
     const part = parts.interpreters[key];
     return part && readPart(folder, part);

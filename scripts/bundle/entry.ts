@@ -4,6 +4,7 @@ import * as emulate from '../command/emulate.ts';
 
 export { compilerThread } from '../../emulator/machine/background-compiler.ts';
 export { serve } from '../../emulator/machine/compiler-service.ts';
+export { guestFlags } from '../guest-flags.ts';
 export { keptModules } from '../../emulator/tier/interpreter/kept-modules.ts';
 
 /** As cli.ts has it. */

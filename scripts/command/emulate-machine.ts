@@ -9,9 +9,11 @@ import { parseNetwork } from '../../emulator/machine/network-option.ts';
 import type { InstructionTrace } from '../../emulator/machine/instruction-trace.ts';
 import { VirtMachine, type MachineOutcome } from '../../emulator/machine/riscv-virt/machine.ts';
 import { parseShare } from '../../emulator/machine/share-option.ts';
+import { MACHINE_GUEST_FLAGS } from '../../emulator/machine/runtime-flags.ts';
 import { preferGuest } from '../../emulator/machine/thread-priority.ts';
 import type { Tier } from '../../emulator/machine/tier.ts';
 import { EXIT } from '../exit.ts';
+import { setGuestFlags } from '../guest-flags.ts';
 import { note } from '../output.ts';
 import { GatheredOutput, openConsole, TERMINAL_HELP, type TerminalCommand } from '../terminal.ts';
 import { openBootFile } from './boot-file.ts';
@@ -39,6 +41,8 @@ export interface MachineRun {
 /** Runs the machine with the terminal as its console. Throws ConfigError, ImageError and HostError before the first instruction. */
 export async function emulateMachine(flags: MachineFlags, run: RunFlags): Promise<MachineRun> {
   preferGuest();
+  loadStreams();
+  setGuestFlags(MACHINE_GUEST_FLAGS);
   const output = new GatheredOutput((bytes) => void process.stdout.write(bytes));
   const machine = new VirtMachine({
     ...files(flags),
@@ -67,6 +71,12 @@ export async function emulateMachine(flags: MachineFlags, run: RunFlags): Promis
   } finally {
     machine.close();
   }
+}
+
+/** Node loads what standard streams are when they are first asked for: with its compiled code as long as V8 has the flags it began with. */
+function loadStreams(): void {
+  void process.stdin;
+  void process.stdout;
 }
 
 type End = MachineOutcome | { readonly kind: 'signal'; readonly number: number };
