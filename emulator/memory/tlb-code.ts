@@ -330,6 +330,12 @@ export function pushControl(fn: FunctionBuilder, word: number): void {
   fn.load('i32.load', { offset: TLB_CONTROL + word });
 }
 
+/** The same of 64 bits. */
+export function pushWide(fn: FunctionBuilder, number: number): void {
+  fn.i32Const(0);
+  fn.load('i64.load', { offset: TLB_CONTROL + number });
+}
+
 export function pushShifted(fn: FunctionBuilder, local: number, op: 'i32.shl' | 'i32.shr_u', by: number): void {
   fn.localGet(local);
   fn.i32Const(by);

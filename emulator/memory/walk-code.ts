@@ -1,25 +1,24 @@
-import { L2_TLB, L2_TLB_ENTRY_SIZE, L2TlbEntry, PAGE_SIZE, TLB_CONTROL, TlbControl } from '../layout/memory-map.ts';
+import { PAGE_SIZE, TLB_CONTROL, TlbControl } from '../layout/memory-map.ts';
 import { BranchHint, type FunctionBuilder, type FunctionIndex, type Label } from '../wasm/function.ts';
 import type { ModuleBuilder } from '../wasm/module.ts';
 import { ValType } from '../wasm/type.ts';
-import { type EntryLocals, isEntered, writeEntry, writeTouchOf } from './entry-code.ts';
+import { isEntered, writeEntry } from './entry-code.ts';
 import { TlbContext } from './l1-tlb.ts';
-import { L2_GLOBAL_MASK, L2_GLOBAL_OWNER, L2_LEVEL_SHIFT, L2_OWNER_MASK, type L2TlbOptions, RIGHTS } from './l2-tlb.ts';
+import { type L2TlbOptions, RIGHTS } from './l2-tlb.ts';
+import { type WalkLocals, writeLargeEntries, writeSet } from './large-entry-code.ts';
 import { defineNote, refuseUnlessNoted } from './note-code.ts';
+import { pushLinear, refuseUnlessOpen } from './open-ram-code.ts';
 import { Access } from './regime.ts';
 import { Pte } from './sv.ts';
 import {
-  endLevels,
   increment,
   INDEX_BITS,
-  type MissLocals,
   missLocals,
   PAGE_SHIFT,
   pushControl,
-  pushFirst,
-  pushLevelHash,
   pushMasked,
   pushShifted,
+  pushWide,
   writeAllowed,
   writeFill,
   writePage,
@@ -27,7 +26,6 @@ import {
 } from './tlb-code.ts';
 
 const { i32, i64 } = ValType;
-const PAGE_MASK = -PAGE_SIZE;
 const ENTRY_SHIFT = 3;
 /** Bits 63…54 of an entry: memory types, contiguity, and what is reserved. */
 const EXTENSIONS = 54;
@@ -35,11 +33,6 @@ const FRAME = 10;
 /** What a pointer must not have. */
 const LEAF_ONLY = Pte.user | Pte.accessed | Pte.dirty;
 const [LOW, HIGH, ACCESS] = [0, 1, 2];
-
-interface Locals extends MissLocals, EntryLocals {
-  /** i32: what is permitted in all tables, as `direct` words have it. */
-  readonly rights: number;
-}
 
 /**
  * A function for what `probe` does not serve (l2-probe.ts): parts of large pages that the second level knows, and walks of page tables
@@ -50,8 +43,9 @@ interface Locals extends MissLocals, EntryLocals {
 export function defineWalk(module: ModuleBuilder, options: L2TlbOptions, probe: FunctionIndex): FunctionBuilder {
   const note = defineNote(module);
   const fn = module.function('walk', [i32, i32, i32], [i32]);
-  const locals: Locals = {
+  const locals: WalkLocals = {
     ...missLocals(fn, LOW),
+    access: ACCESS,
     rights: fn.local(i32),
     first: fn.local(i64),
     level: fn.local(i32),
@@ -99,114 +93,15 @@ export function defineWalk(module: ModuleBuilder, options: L2TlbOptions, probe: 
   return fn;
 }
 
-/** Looks for an entry of each level above 0 that there are any of, as `L2Tlb.findLarge`. */
-function writeLargeEntries(
-  fn: FunctionBuilder,
-  locals: Locals,
-  options: L2TlbOptions,
-  note: FunctionBuilder,
-  served: Label,
-  absent: Label,
-  refused: Label,
-): void {
-  const { sets, ways } = options;
-  const { level, first, set, way, linear, page, start, rights } = locals;
-  const at = fn.local(i32);
-  fn.i32Const(1);
-  fn.localSet(level);
-  const found = fn.block();
-  const nextLevel = fn.loop();
-  const none = fn.block();
-  pushShifted(fn, level, 'i32.shl', 2);
-  fn.load('i32.load', { offset: TLB_CONTROL + TlbControl.population });
-  fn.op('i32.eqz');
-  fn.brIf(none);
-  pushFirst(fn, page, level);
-  fn.localSet(first);
-  writeSet(fn, locals, sets);
-  pushShifted(fn, set, 'i32.shl', Math.log2(ways * L2_TLB_ENTRY_SIZE));
-  fn.localSet(at);
-  for (let candidate = 0; candidate < ways; candidate++) {
-    const other = fn.block();
-    writeIsOther(fn, locals, at, candidate, other);
-    fn.i32Const(candidate);
-    fn.localSet(way);
-    fn.br(found);
-    fn.end(other);
-  }
-  fn.end(none);
-  endLevels(fn, level, nextLevel);
-  fn.br(absent);
-  fn.end(found);
-  fn.localGet(at);
-  pushShifted(fn, way, 'i32.shl', Math.log2(L2_TLB_ENTRY_SIZE));
-  fn.op('i32.add');
-  fn.load('i32.load', { offset: L2_TLB + L2TlbEntry.direct });
-  fn.localSet(rights);
-  pushMasked(fn, rights, PAGE_MASK);
-  fn.localSet(start);
-  fn.localGet(start);
-  fn.localGet(page);
-  fn.localGet(first);
-  fn.op('i64.sub');
-  fn.op('i32.wrap_i64');
-  fn.i32Const(PAGE_SHIFT);
-  fn.op('i32.shl');
-  fn.op('i32.add');
-  fn.localSet(linear);
-  // Nothing direct to be known has no rights.
-  fn.localGet(rights);
-  writeAllowed(fn, locals, ACCESS);
-  fn.brIf(refused, BranchHint.unlikely);
-  refuseUnlessNoted(fn, note, locals, refused);
-  writeTouchOf(fn, set, way, options);
-  increment(fn, TlbControl.hits);
-  fn.br(served);
-}
-
-/** Sets `set` for the large page `first` of `level`, as `L2Tlb` has it. */
-function writeSet(fn: FunctionBuilder, { first, level, set }: Locals, sets: number): void {
-  pushLevelHash(fn, first, level);
-  fn.i32Const(sets - 1);
-  fn.op('i32.and');
-  fn.localSet(set);
-}
-
-/** Branches where an entry is of another page or level, or of another address space. */
-function writeIsOther(fn: FunctionBuilder, { first, level }: Locals, at: number, way: number, other: Label): void {
-  const offset = L2_TLB + way * L2_TLB_ENTRY_SIZE;
-  fn.localGet(at);
-  fn.load('i64.load', { offset: offset + L2TlbEntry.page });
-  fn.localGet(first);
-  fn.op('i64.ne');
-  fn.brIf(other);
-  const owner = { offset: offset + L2TlbEntry.owner };
-  for (const [mask, push] of [
-    [L2_OWNER_MASK, () => pushControl(fn, TlbControl.owner)],
-    [L2_GLOBAL_MASK, () => fn.i32Const(L2_GLOBAL_OWNER)],
-  ] as const) {
-    fn.localGet(at);
-    fn.load('i32.load', owner);
-    fn.i32Const(mask);
-    fn.op('i32.and');
-    push();
-    pushShifted(fn, level, 'i32.shl', L2_LEVEL_SHIFT);
-    fn.op('i32.or');
-    fn.op('i32.ne');
-  }
-  fn.op('i32.and');
-  fn.brIf(other);
-}
-
 /** Walks from the root to a leaf that permits the access, sets all locals for it, and counts. */
 function writeWalk(
   fn: FunctionBuilder,
-  locals: Locals,
+  locals: WalkLocals,
   { sets }: L2TlbOptions,
   note: FunctionBuilder,
   refused: Label,
 ): void {
-  const { page, first, level, set, start, flags, linear, rights } = locals;
+  const { access, page, first, level, set, start, flags, linear, rights } = locals;
   const table = fn.local(i64);
   const frame = fn.local(i64);
   const entry = fn.local(i64);
@@ -313,7 +208,7 @@ function writeWalk(
   fn.localSet(linear);
   writeRights(fn, locals);
   fn.localGet(rights);
-  writeAllowed(fn, locals, ACCESS);
+  writeAllowed(fn, locals, access);
   refuse();
   fn.localGet(shift);
   fn.op('i32.wrap_i64');
@@ -368,7 +263,7 @@ function writeFrame(fn: FunctionBuilder, frame: number, shift: number, refuse: (
 }
 
 /** Sets `rights` from the leaf's flags, as `rightsOf` of translation.ts. */
-function writeRights(fn: FunctionBuilder, { flags, rights }: Locals): void {
+function writeRights(fn: FunctionBuilder, { flags, rights }: WalkLocals): void {
   const all = fn.local(i32);
   // Read, or execute where that is enough.
   pushShifted(fn, flags, 'i32.shr_u', Math.log2(Pte.read / Access.read));
@@ -402,27 +297,4 @@ function writeRights(fn: FunctionBuilder, { flags, rights }: Locals): void {
   pushMasked(fn, flags, Pte.user);
   fn.select();
   fn.localSet(rights);
-}
-
-/** Of a multiple of eight or of the page size. */
-function refuseUnlessOpen(fn: FunctionBuilder, address: number, refuse: () => void): void {
-  fn.localGet(address);
-  pushWide(fn, TlbControl.openFrom);
-  fn.op('i64.sub');
-  pushWide(fn, TlbControl.openSpan);
-  fn.op('i64.ge_u');
-  refuse();
-}
-
-/** The linear address of a physical one in open RAM. */
-function pushLinear(fn: FunctionBuilder, address: number): void {
-  fn.localGet(address);
-  fn.op('i32.wrap_i64');
-  pushControl(fn, TlbControl.openOffset);
-  fn.op('i32.add');
-}
-
-function pushWide(fn: FunctionBuilder, number: number): void {
-  fn.i32Const(0);
-  fn.load('i64.load', { offset: TLB_CONTROL + number });
 }
