@@ -93,7 +93,8 @@ export const L2_TLB_ENTRY_SIZE = 16;
 export const L2TlbEntry = {
   /** i64: number of the guest page, or of the first of a large one. */ page: 0,
   /** i32: ASID in the low 16 bits, then flags; 0 when empty. */ owner: 8,
-  /** i32: where the page lies and what may be done, when that is all there is to know; else 0. */ direct: 12,
+  /** i32: where the page lies, large ones perhaps not all in RAM, and what may be done, when that is all there is to know; else 0. */
+  direct: 12,
 } as const;
 /** What the replacement policy remembers: up to eight bytes an entry. */
 export const L2_TLB_REPLACEMENT = L2_TLB + L2_TLB_ENTRIES * L2_TLB_ENTRY_SIZE;

@@ -22,7 +22,7 @@ export interface EntryLocals {
   /** i32: its level, and the set that it belongs to. */
   readonly level: number;
   readonly set: number;
-  /** i32: linear address of its start. */
+  /** i32: linear address of its start, or what a `direct` word has there for a large one that is partial. */
   readonly start: number;
   /** i32: the low byte is the leaf's. */
   readonly flags: number;

@@ -50,16 +50,21 @@ export const L2_GLOBAL_OWNER = USED | L2_GLOBAL;
 export const RIGHTS = 3;
 /** In the direct word, below the page's linear address. */
 const DIRECT_RIGHTS = (1 << (3 * RIGHTS)) - 1;
+/** Instead of a linear address: of a large page that cannot be reached directly as a whole, which 2 MiB of physical memory it begins at. */
+export const L2_PARTIAL = DIRECT_RIGHTS + 1;
+export const L2_PARTIAL_SHIFT = 1 + 3 * RIGHTS;
+/** Pages of 2 MiB, and how many of them such a word can name. */
+const PARTIAL_PAGES = 512;
+const PARTIAL_MOST = 2 ** (32 - L2_PARTIAL_SHIFT);
 
 /**
  * The second-level TLB: set-associative. A large page is one entry. Entries bear the ASID and the rights of every privilege mode, so that they
  * outlive changes of both. Tags lie in the linear memory, where generated code looks plain pages up (l2-probe.ts).
  */
 export class L2Tlb {
-  /** By entry: physical page number of the start of the (large) page. */
-  readonly page: Float64Array;
-  // By entry: linear address of that start when all of the page is RAM that may be reached directly, else 0, and what is permitted there. What generated
+  // By entry: physical page number of the start of the (large) page, linear address of that start when all of the page is RAM that may be reached directly, else 0, and what is permitted there. What generated
   // code has entered has them in its fields only.
+  readonly #page: Float64Array;
   readonly #linear: Int32Array;
   readonly #rights: Int32Array;
   readonly #ways: number;
@@ -84,7 +89,7 @@ export class L2Tlb {
     this.#replacement = createReplacement(policy, sets, ways, seed, memory);
     const entries = sets * ways;
     this.#fields = new Int32Array(memory.buffer as ArrayBuffer, L2_TLB, FIELDS * entries).fill(0);
-    this.page = new Float64Array(entries);
+    this.#page = new Float64Array(entries);
     this.#linear = new Int32Array(entries);
     this.#rights = new Int32Array(entries);
     this.#population = new Int32Array(memory.buffer as ArrayBuffer, TLB_CONTROL + TlbControl.population, L2_LEVELS + 1);
@@ -138,7 +143,7 @@ export class L2Tlb {
    * reached directly or else 0, and Access bits for each of three tables of the first level (RIGHTS).
    */
   describe(entry: number, page: number, linear: number, rights: number): void {
-    this.page[entry] = page;
+    this.#page[entry] = page;
     this.#linear[entry] = linear;
     this.#rights[entry] = rights;
     this.#setDirect(entry);
@@ -147,7 +152,14 @@ export class L2Tlb {
   /** What `describe` was told of the linear address. */
   linearOf(entry: number): number {
     const direct = this.#fields[FIELDS * entry + DIRECT]!;
-    return direct === 0 ? this.#linear[entry]! : direct & ~(PAGE_SIZE - 1);
+    if (direct === 0) return this.#linear[entry]!;
+    return (direct & L2_PARTIAL) === 0 ? direct & ~(PAGE_SIZE - 1) : NO_RAM;
+  }
+
+  /** What it was told of the page number, where there is no linear address. */
+  pageOf(entry: number): number {
+    const direct = this.#fields[FIELDS * entry + DIRECT]!;
+    return direct === 0 ? this.#page[entry]! : (direct >>> L2_PARTIAL_SHIFT) * PARTIAL_PAGES;
   }
 
   /** What `describe` was told of rights. */
@@ -231,7 +243,7 @@ export class L2Tlb {
 
   /** Forgets what belongs to an address space; global entries stay. */
   flushAsid(asid: number): void {
-    for (let entry = 0; entry < this.page.length; entry++) {
+    for (let entry = 0; entry < this.#page.length; entry++) {
       const owner = this.#fields[FIELDS * entry + OWNER]!;
       if ((owner & L2_ASID_MASK) === asid && (owner & L2_GLOBAL) === 0) this.#drop(entry);
     }
@@ -260,7 +272,7 @@ export class L2Tlb {
     const counted = new Int32Array(L2_LEVELS);
     let contiguous = 0;
     const seen = new Set<string>();
-    for (let entry = 0; entry < this.page.length; entry++) {
+    for (let entry = 0; entry < this.#page.length; entry++) {
       const owner = this.#fields[FIELDS * entry + OWNER]!;
       if (owner === EMPTY) {
         assert(this.#fields[FIELDS * entry + DIRECT] === 0, 'generated code finds nothing in an empty entry');
@@ -310,12 +322,16 @@ export class L2Tlb {
     this.#fields[FIELDS * entry + DIRECT] = 0;
   }
 
-  /** What generated code needs, of a page in RAM, large or alone, that was not prefetched; it makes do with no other. */
+  /** What generated code needs, of a page in RAM or a large one, that was not prefetched; it makes do with no other. */
   #setDirect(entry: number): void {
     const owner = this.#fields[FIELDS * entry + OWNER]!;
     const linear = this.#linear[entry]!;
-    const plain = (owner & (L2_CONTIGUOUS | PREFETCHED)) === 0 && linear !== NO_RAM;
-    this.#fields[FIELDS * entry + DIRECT] = plain ? linear | (this.#rights[entry]! & DIRECT_RIGHTS) : 0;
+    const part = this.#page[entry]! / PARTIAL_PAGES;
+    let place = linear;
+    if ((owner & (L2_CONTIGUOUS | PREFETCHED)) !== 0) place = 0;
+    else if (linear === NO_RAM && this.levelOf(entry) > 0 && part < PARTIAL_MOST)
+      place = (part << L2_PARTIAL_SHIFT) | L2_PARTIAL;
+    this.#fields[FIELDS * entry + DIRECT] = place === 0 ? 0 : place | (this.#rights[entry]! & DIRECT_RIGHTS);
   }
 
   #setOf(tagLow: number, level: number): number {

@@ -2,8 +2,17 @@ import { L2_TLB, L2_TLB_ENTRY_SIZE, L2TlbEntry, PAGE_SIZE, TLB_CONTROL, TlbContr
 import { BranchHint, type FunctionBuilder, type Label } from '../wasm/function.ts';
 import { ValType } from '../wasm/type.ts';
 import { type EntryLocals, writeTouchOf } from './entry-code.ts';
-import { L2_GLOBAL_MASK, L2_GLOBAL_OWNER, L2_LEVEL_SHIFT, L2_OWNER_MASK, type L2TlbOptions } from './l2-tlb.ts';
+import {
+  L2_GLOBAL_MASK,
+  L2_GLOBAL_OWNER,
+  L2_LEVEL_SHIFT,
+  L2_OWNER_MASK,
+  L2_PARTIAL,
+  L2_PARTIAL_SHIFT,
+  type L2TlbOptions,
+} from './l2-tlb.ts';
 import { refuseUnlessNoted } from './note-code.ts';
+import { pushLinear, refuseUnlessOpen } from './open-ram-code.ts';
 import {
   endLevels,
   increment,
@@ -17,8 +26,10 @@ import {
   writeAllowed,
 } from './tlb-code.ts';
 
-const { i32 } = ValType;
+const { i32, i64 } = ValType;
 const PAGE_MASK = -PAGE_SIZE;
+/** Binary logarithm of what partial entries count in. */
+export const PARTIAL_BYTES = 21;
 
 /** What is known of an address that neither level has as a page of 4 KiB. */
 export interface WalkLocals extends MissLocals, EntryLocals {
@@ -37,7 +48,9 @@ export function writeLargeEntries(
   refused: Label,
 ): void {
   const { sets, ways } = options;
-  const { access, level, first, set, way, linear, page, start, rights } = locals;
+  const { access, level, first, set, way, linear, page, rights } = locals;
+  const address = fn.local(i64);
+  const refuse = (): void => fn.brIf(refused, BranchHint.unlikely);
   const at = fn.local(i32);
   fn.i32Const(1);
   fn.localSet(level);
@@ -70,25 +83,42 @@ export function writeLargeEntries(
   fn.op('i32.add');
   fn.load('i32.load', { offset: L2_TLB + L2TlbEntry.direct });
   fn.localSet(rights);
+  pushMasked(fn, rights, L2_PARTIAL);
+  const partial = fn.if(undefined, BranchHint.unlikely);
+  pushShifted(fn, rights, 'i32.shr_u', L2_PARTIAL_SHIFT);
+  fn.op('i64.extend_i32_u');
+  fn.i64Const(PARTIAL_BYTES);
+  fn.op('i64.shl');
+  pushWithin(fn, locals);
+  fn.op('i64.add');
+  fn.localSet(address);
+  refuseUnlessOpen(fn, address, refuse);
+  pushLinear(fn, address);
+  fn.localSet(linear);
+  fn.else();
   pushMasked(fn, rights, PAGE_MASK);
-  fn.localSet(start);
-  fn.localGet(start);
-  fn.localGet(page);
-  fn.localGet(first);
-  fn.op('i64.sub');
+  pushWithin(fn, locals);
   fn.op('i32.wrap_i64');
-  fn.i32Const(PAGE_SHIFT);
-  fn.op('i32.shl');
   fn.op('i32.add');
   fn.localSet(linear);
+  fn.end(partial);
   // Nothing direct to be known has no rights.
   fn.localGet(rights);
   writeAllowed(fn, locals, access);
-  fn.brIf(refused, BranchHint.unlikely);
+  refuse();
   refuseUnlessNoted(fn, note, locals, refused);
   writeTouchOf(fn, set, way, options);
   increment(fn, TlbControl.hits);
   fn.br(served);
+}
+
+/** Pushes how many bytes (i64) the page is from the start of the large page around it. */
+export function pushWithin(fn: FunctionBuilder, { page, first }: WalkLocals): void {
+  fn.localGet(page);
+  fn.localGet(first);
+  fn.op('i64.sub');
+  fn.i64Const(PAGE_SHIFT);
+  fn.op('i64.shl');
 }
 
 /** Sets `set` for the large page `first` of `level`, as `L2Tlb` has it. */

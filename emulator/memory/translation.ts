@@ -318,7 +318,7 @@ export class AddressTranslation {
     const levelPages = l2.isContiguous(entry) ? CONTIGUOUS_PAGES : LEVEL_PAGES[level]!;
     const start = l2.linearOf(entry);
     if (start === NO_RAM)
-      return this.#reach(low, high, l2.page[entry]! + within, allowed, levelPages, context, access, length);
+      return this.#reach(low, high, l2.pageOf(entry) + within, allowed, levelPages, context, access, length);
     const linear = (start + (within << 12)) | 0;
     this.whole = true;
     this.l1.fill(context, low, high, linear, this.codePages.rightsTo(linear, allowed), levelPages);

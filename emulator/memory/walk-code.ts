@@ -4,10 +4,10 @@ import type { ModuleBuilder } from '../wasm/module.ts';
 import { ValType } from '../wasm/type.ts';
 import { isEntered, writeEntry } from './entry-code.ts';
 import { TlbContext } from './l1-tlb.ts';
-import { type L2TlbOptions, RIGHTS } from './l2-tlb.ts';
-import { type WalkLocals, writeLargeEntries, writeSet } from './large-entry-code.ts';
+import { L2_PARTIAL, L2_PARTIAL_SHIFT, type L2TlbOptions, RIGHTS } from './l2-tlb.ts';
+import { PARTIAL_BYTES, pushWithin, type WalkLocals, writeLargeEntries, writeSet } from './large-entry-code.ts';
 import { defineNote, refuseUnlessNoted } from './note-code.ts';
-import { pushLinear, refuseUnlessOpen } from './open-ram-code.ts';
+import { pushIsOpen, pushLinear, refuseUnlessOpen } from './open-ram-code.ts';
 import { Access } from './regime.ts';
 import { Pte } from './sv.ts';
 import {
@@ -36,7 +36,7 @@ const [LOW, HIGH, ACCESS] = [0, 1, 2];
 
 /**
  * A function for what `probe` does not serve (l2-probe.ts): parts of large pages that the second level knows, and walks of page tables
- * in the plainest case. All tables and the whole leaf lie in open RAM, the leaf permits the access with its accessed and dirty bits as they are,
+ * in the plainest case. All tables and the page of 4 KiB lie in open RAM, the leaf permits the access with its accessed and dirty bits as they are,
  * and there is nothing of Svpbmt or Svnapot. It does what JavaScript does then (`AddressTranslation`), and leaves the rest to that before
  * anything has changed, faults among it.
  */
@@ -105,6 +105,7 @@ function writeWalk(
   const table = fn.local(i64);
   const frame = fn.local(i64);
   const entry = fn.local(i64);
+  const address = fn.local(i64);
   const shift = fn.local(i64);
   const steps = fn.local(i32);
   const refuse = (): void => fn.brIf(refused, BranchHint.unlikely);
@@ -186,9 +187,6 @@ function writeWalk(
   pushMasked(fn, flags, Pte.accessed);
   fn.op('i32.eqz');
   refuse();
-  writeFrame(fn, frame, shift, refuse);
-  pushLinear(fn, frame);
-  fn.localSet(start);
   fn.localGet(page);
   fn.i64Const(-1);
   fn.localGet(shift);
@@ -197,15 +195,15 @@ function writeWalk(
   fn.op('i64.shl');
   fn.op('i64.and');
   fn.localSet(first);
-  fn.localGet(page);
-  fn.localGet(first);
-  fn.op('i64.sub');
-  fn.op('i32.wrap_i64');
-  fn.i32Const(PAGE_SHIFT);
-  fn.op('i32.shl');
-  fn.localGet(start);
-  fn.op('i32.add');
-  fn.localSet(linear);
+  // Of the page of 4 KiB: a larger one may lie in RAM in part.
+  fn.localGet(frame);
+  pushWithin(fn, locals);
+  fn.op('i64.add');
+  fn.localSet(address);
+  refuseUnlessOpen(fn, address, refuse);
+  pushLinear(fn, address);
+  fn.localTee(linear);
+  fn.localSet(start);
   writeRights(fn, locals);
   fn.localGet(rights);
   writeAllowed(fn, locals, access);
@@ -218,6 +216,7 @@ function writeWalk(
   fn.op('i32.div_u');
   fn.localTee(level);
   const large = fn.if();
+  writeLargeStart(fn, locals, frame, shift, refuse);
   refuseUnlessNoted(fn, note, locals, refused);
   writeSet(fn, locals, sets);
   fn.else();
@@ -237,8 +236,14 @@ function writeWalk(
   fn.store('f64.store', { offset: TLB_CONTROL + TlbControl.walkSteps });
 }
 
-/** A large page begins at a multiple of its size, and all of a page is open RAM. */
-function writeFrame(fn: FunctionBuilder, frame: number, shift: number, refuse: () => void): void {
+/** Sets `start` for a large page, which begins at a multiple of its size; perhaps not all of it is open RAM. */
+function writeLargeStart(
+  fn: FunctionBuilder,
+  { start }: WalkLocals,
+  frame: number,
+  shift: number,
+  refuse: () => void,
+): void {
   const size = fn.local(i64);
   fn.i64Const(1);
   fn.localGet(shift);
@@ -251,15 +256,33 @@ function writeFrame(fn: FunctionBuilder, frame: number, shift: number, refuse: (
   fn.op('i64.eqz');
   fn.op('i32.eqz');
   refuse();
-  refuseUnlessOpen(fn, frame, refuse);
+  pushIsOpen(fn, frame);
   fn.localGet(frame);
   pushWide(fn, TlbControl.openFrom);
   fn.op('i64.sub');
   fn.localGet(size);
   fn.op('i64.add');
   pushWide(fn, TlbControl.openSpan);
-  fn.op('i64.gt_u');
+  fn.op('i64.le_u');
+  fn.op('i32.and');
+  const whole = fn.if(undefined, BranchHint.likely);
+  pushLinear(fn, frame);
+  fn.localSet(start);
+  fn.else();
+  fn.localGet(frame);
+  fn.i64Const(PARTIAL_BYTES + 32 - L2_PARTIAL_SHIFT);
+  fn.op('i64.shr_u');
+  fn.op('i64.eqz');
+  fn.op('i32.eqz');
   refuse();
+  fn.localGet(frame);
+  fn.i64Const(PARTIAL_BYTES - L2_PARTIAL_SHIFT);
+  fn.op('i64.shr_u');
+  fn.op('i32.wrap_i64');
+  fn.i32Const(L2_PARTIAL);
+  fn.op('i32.or');
+  fn.localSet(start);
+  fn.end(whole);
 }
 
 /** Sets `rights` from the leaf's flags, as `rightsOf` of translation.ts. */
