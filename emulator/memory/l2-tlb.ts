@@ -62,8 +62,8 @@ const PARTIAL_MOST = 2 ** (32 - L2_PARTIAL_SHIFT);
  * outlive changes of both. Tags lie in the linear memory, where generated code looks plain pages up (l2-probe.ts).
  */
 export class L2Tlb {
-  // By entry: physical page number of the start of the (large) page, linear address of that start when all of the page is RAM that may be reached directly, else 0, and what is permitted there. What generated
-  // code has entered has them in its fields only.
+  // By entry: physical page number of the start of the (large) page, linear address of that start when all of the page is RAM that may be reached
+  // directly, else 0, and what is permitted there. What generated code has entered has them in its fields only.
   readonly #page: Float64Array;
   readonly #linear: Int32Array;
   readonly #rights: Int32Array;
@@ -340,7 +340,7 @@ export class L2Tlb {
 }
 
 /** What the set of a large page is chosen by. Those of different levels begin at the same addresses; the level keeps them apart. */
-export function levelHash(tagLow: number, level: number): number {
+function levelHash(tagLow: number, level: number): number {
   return tagLow ^ (tagLow >>> 9) ^ (tagLow >>> 18) ^ level;
 }
 

@@ -1,6 +1,6 @@
 import { assert } from '../check/assert.ts';
 import { LARGE_NOTES, LARGE_PENDING } from '../layout/memory-map.ts';
-import { levelHash, levelTag, levelTagHigh } from './l2-tlb.ts';
+import { levelTag, levelTagHigh } from './l2-tlb.ts';
 
 /** A guest's kernel has one for each 2 MiB of RAM; when there are more, nothing is told apart. */
 const MOST = 4096;
@@ -17,6 +17,8 @@ export const FILTERS = [
 const LARGE_SHIFT = 21;
 /** In a note's high word: the level, above 20 bits of a page number and its sign. */
 export const NOTE_LEVEL = 24;
+/** What of a page number goes into the hash that chooses the note. */
+export const NOTE_SHIFTS = [9, 17, 18] as const;
 const TAG_MASK = (1 << NOTE_LEVEL) - 1;
 /** Of pages of 2^n bytes, how many make up 4 GiB: `**` is a call of the C library. */
 const PER_HIGH = Array.from({ length: 32 }, (_, shift) => 2 ** (32 - shift));
@@ -120,10 +122,20 @@ export class LargePages {
     if (shift < LARGE_SHIFT) return;
     const level = (shift - 12) / 9;
     const tag = levelTag(low, high, level);
-    const at = 2 * (levelHash(tag, level) & (LARGE_NOTES - 1));
+    const at = 2 * noteIndex(tag, level);
     this.#notes[at] = tag;
     this.#notes[at + 1] = (levelTagHigh(high, level) & TAG_MASK) | (level << NOTE_LEVEL);
   }
+}
+
+/**
+ * Which note a large page has: another than its neighbours, and than those whose parts share entries of the first level with its own, for such take
+ * turns.
+ */
+function noteIndex(tagLow: number, level: number): number {
+  let hash = level;
+  for (const shift of NOTE_SHIFTS) hash ^= tagLow >>> shift;
+  return hash & (LARGE_NOTES - 1);
 }
 
 /** The high half of the address in a note: the page number without the level, its sign as it was. */

@@ -2,9 +2,10 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { testSeed } from '../bits/float-operands.ts';
 import { Random } from '../ir/random.ts';
-import { LARGE_PENDING } from '../layout/memory-map.ts';
+import { LARGE_PENDING, PAGE_SIZE, TLB_ENTRIES } from '../layout/memory-map.ts';
 import { TlbContext } from './l1-tlb.ts';
 import { L2_ABSENT } from './l2-probe.ts';
+import type { L2TlbOptions } from './l2-tlb.ts';
 import { Access, PrivilegeMode } from './regime.ts';
 import { halves, RAM, TestMachine } from './test-machine.ts';
 
@@ -24,14 +25,19 @@ interface LargeLeaf {
   readonly user: boolean;
 }
 
-/** A machine with large pages of a level mapped from WINDOW on, every other one for user mode. */
-function machineWith(level: number, count: number): { machine: TestMachine; leaves: readonly LargeLeaf[] } {
-  const machine = new TestMachine(SIZE);
+/** A machine with large pages of a level mapped from WINDOW on, so many times their size apart, every other one for user mode. */
+function machineWith(
+  level: number,
+  count: number,
+  stride = 1n,
+  l2?: L2TlbOptions,
+): { machine: TestMachine; leaves: readonly LargeLeaf[] } {
+  const machine = new TestMachine(SIZE, l2 === undefined ? {} : { l2 });
   const bytes = 4096n << BigInt(9 * level);
   const gpa = BigInt(RAM) & -bytes;
   let next = ROOT;
   const leaves = Array.from({ length: count }, (_, i) => {
-    const va = WINDOW + bytes * BigInt(i);
+    const va = WINDOW + stride * bytes * BigInt(i);
     return { va, ram: va + BigInt(RAM) - gpa, bytes, user: i % 2 === 1 };
   });
   for (const { va, user } of leaves)
@@ -97,4 +103,21 @@ test('generated code notes large pages up to a number, then JavaScript takes the
   const [one] = supervisor;
   mmu.fenceAddress(...halves(one!.va + 0x1f_f000n), undefined);
   assert.equal(mmu.l1.probe(TlbContext.supervisor, ...halves(one!.va), Access.read), 0);
+});
+
+test('large pages that take turns in entries of the first level have a note each', () => {
+  const stride = BigInt((TLB_ENTRIES * PAGE_SIZE) / 2 ** 21);
+  for (const [level, apart] of [
+    [1, 1n],
+    [1, stride],
+    [2, 1n],
+  ] as const) {
+    const { machine, leaves } = machineWith(level, 64, apart, { sets: 1, ways: 1, policy: 'lru' });
+    const { mmu } = machine;
+    const supervisor = leaves.filter(({ user }) => !user);
+    for (let lookup = 0; lookup < 20 * LARGE_PENDING; lookup++) {
+      const { ram } = supervisor[lookup % supervisor.length]!;
+      assert.notEqual(mmu.serveMiss(...halves(ram), Access.read), L2_ABSENT);
+    }
+  }
 });

@@ -10,8 +10,8 @@ import {
 import { BranchHint, type FunctionBuilder, type Label } from '../wasm/function.ts';
 import type { ModuleBuilder } from '../wasm/module.ts';
 import { ValType } from '../wasm/type.ts';
-import { FILTERS, NOTE_LEVEL } from './large-pages.ts';
-import { INDEX_BITS, PAGE_SHIFT, pushLevelHash, pushShifted } from './tlb-code.ts';
+import { FILTERS, NOTE_LEVEL, NOTE_SHIFTS } from './large-pages.ts';
+import { INDEX_BITS, PAGE_SHIFT, pushShifted } from './tlb-code.ts';
 
 const { i32, i64 } = ValType;
 /** The bit of a note where the level begins. */
@@ -111,7 +111,14 @@ function pushNoteAt(fn: FunctionBuilder, { context, first, level }: LargePageLoc
   fn.localGet(context);
   fn.i32Const(LARGE_NOTES);
   fn.op('i32.mul');
-  pushLevelHash(fn, first, level);
+  fn.localGet(level);
+  for (const shift of NOTE_SHIFTS) {
+    fn.localGet(first);
+    fn.op('i32.wrap_i64');
+    fn.i32Const(shift);
+    fn.op('i32.shr_u');
+    fn.op('i32.xor');
+  }
   fn.i32Const(LARGE_NOTES - 1);
   fn.op('i32.and');
   fn.op('i32.add');
