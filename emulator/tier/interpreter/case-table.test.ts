@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { riscv64 } from '../../isa/riscv/index.ts';
 import { CaseTable } from './case-table.ts';
-import { COMMON_PAIRS, MACHINE_PAIRS } from './pairs.ts';
+import { COMMON_PAIRS, COMMON_TWINS, EARLY_FLOATS, MACHINE_PAIRS, MACHINE_TWINS } from './pairs.ts';
 import { FIRST_CASE } from './record.ts';
 
 const PAIRS = [...COMMON_PAIRS['riscv64']!, ...MACHINE_PAIRS['riscv64']!];
@@ -39,4 +39,10 @@ test('pairs are found by their cases, and begin with the first', () => {
 
 test('compressed rows have no cases, all others have', () => {
   for (const row of riscv64.rows) assert.equal(whole.casesOf(row) === undefined, row.expandsTo !== undefined, row.name);
+});
+
+test('twins and early cases are named as the table names them', () => {
+  const keys = new Set(whole.all.map(({ key }) => key));
+  for (const named of [COMMON_TWINS, MACHINE_TWINS, EARLY_FLOATS])
+    for (const key of named['riscv64']!) assert.ok(keys.has(key), key);
 });

@@ -16,7 +16,7 @@ import { FunctionSite } from './case-site.ts';
 import { EarlyState, Frame } from './frame.ts';
 import { keptModules, type KeptTables } from './kept-modules.ts';
 import { EARLY_EXIT, MainFunction } from './main-function.ts';
-import { COMMON_PAIRS, COMMON_TWINS, MACHINE_PAIRS } from './pairs.ts';
+import { COMMON_PAIRS, COMMON_TWINS, MACHINE_PAIRS, MACHINE_TWINS } from './pairs.ts';
 import { ENTRY_BIT, FIRST_CASE, PageLayout, RecordField } from './record.ts';
 import { RecordEncoder } from './record-encoder.ts';
 import { RecordTemplates } from './record-templates.ts';
@@ -164,7 +164,7 @@ function writeInterpreter(
   const table = module.table({ initial: byOp.length, maximum: byOp.length });
   const twinType = module.type([i32], [i32]);
   const missing = missingTwin(module, prepareTwin, twinType, table);
-  const common = new Set(COMMON_TWINS[isa.name]);
+  const common = new Set(options.translated === true ? MACHINE_TWINS[isa.name] : COMMON_TWINS[isa.name]);
   const commonTwin = (which: Case) => writeTwin(module, which, layout.shift, memory, runtime);
   module.elementSegment(
     table,
