@@ -11,7 +11,7 @@ import { OpenRam } from './open-ram.ts';
 import { Pmp, PMP_MIXED } from './pmp.ts';
 import { Access, bareRegime, PrivilegeMode, type Regime } from './regime.ts';
 import { contextOf, faultKind, rightsOf } from './rights.ts';
-import { LEVEL_PAGES, pageWithin, SvWalker, Walk } from './sv.ts';
+import { LEVEL_PAGES, pageWithin, Pte, SvWalker, Walk } from './sv.ts';
 import { EVEN_CODE } from './tlb-code.ts';
 import { createCounters, type MmuCounters, type SlowCounts } from './translation-counters.ts';
 
@@ -41,6 +41,7 @@ const CONTIGUOUS_PAGES = 16;
 // Words of TlbControl.
 const ROOT = (TLB_CONTROL + TlbControl.root) / 4;
 const ROOT_SHIFT = (TLB_CONTROL + TlbControl.rootShift) / 4;
+const UPDATES = (TLB_CONTROL + TlbControl.updates) / 4;
 const EXECUTABLE_READABLE = (TLB_CONTROL + TlbControl.executableReadable) / 4;
 const DEFAULT_L2: L2TlbOptions = { sets: 4096, ways: 4, policy: 'pseudo-lru' };
 
@@ -143,6 +144,7 @@ export class AddressTranslation {
       this.#publishFormat();
     }
     if (regime.rootPage !== this.#rootPage) this.#publishRoot();
+    this.#words[UPDATES] = regime.updateAccessedDirty ? Pte.accessed | Pte.dirty : 0;
     this.#dataContext = contextOf(regime.dataPrivilege, regime.supervisorUserMemory);
     this.#fetchContext = contextOf(regime.fetchPrivilege, false);
     this.table = this.l1.firstWord(this.#dataContext);

@@ -36,8 +36,7 @@ const [LOW, HIGH, ACCESS] = [0, 1, 2];
 
 /**
  * A function for what `probe` does not serve (l2-probe.ts): parts of large pages that the second level knows, and walks of page tables
- * in the plainest case. All tables and the page of 4 KiB lie in open RAM, the leaf permits the access with its accessed and dirty bits as they are,
- * and there is nothing of Svpbmt or Svnapot. It does what JavaScript does then (`AddressTranslation`), and leaves the rest to that before
+ * in the plainest case. All tables and the page of 4 KiB lie in open RAM, the leaf permits the access, and there is nothing of Svpbmt or Svnapot. It does what JavaScript does then (`AddressTranslation`), and leaves the rest to that before
  * anything has changed, faults among it.
  */
 export function defineWalk(module: ModuleBuilder, options: L2TlbOptions, probe: FunctionIndex): FunctionBuilder {
@@ -184,7 +183,19 @@ function writeWalk(
   fn.br(refused);
   fn.end(nextTable);
   fn.end(leaf);
-  pushMasked(fn, flags, Pte.accessed);
+  // Accessed, for a store dirty too: as they are, or where the walk may set them.
+  pushMasked(fn, access, Access.write);
+  fn.i32Const(Math.log2(Pte.dirty / Access.write));
+  fn.op('i32.shl');
+  fn.i32Const(Pte.accessed);
+  fn.op('i32.or');
+  pushControl(fn, TlbControl.updates);
+  fn.op('i32.and');
+  fn.localGet(flags);
+  fn.op('i32.or');
+  fn.localTee(flags);
+  fn.i32Const(Pte.accessed);
+  fn.op('i32.and');
   fn.op('i32.eqz');
   refuse();
   fn.localGet(page);
@@ -226,6 +237,15 @@ function writeWalk(
   fn.op('i32.and');
   fn.localSet(set);
   fn.end(large);
+  fn.localGet(flags);
+  fn.localGet(entry);
+  fn.op('i32.wrap_i64');
+  fn.op('i32.ne');
+  const updated = fn.if(undefined, BranchHint.unlikely);
+  pushLinear(fn, table);
+  fn.localGet(flags);
+  fn.store('i32.store');
+  fn.end(updated);
   increment(fn, TlbControl.walks);
   fn.i32Const(0);
   fn.i32Const(0);
