@@ -173,16 +173,14 @@ function writeInterpreter(
   );
   assert(runtime.floatOps.length === 0, 'common twins compute no floating-point numbers exactly');
   module.exportTable('twins', table);
+  const parts = { isa, cases: all, pairs, layout, memory, runtime, table, twinType };
   const { translated = false } = options;
-  const write = (fn: FunctionBuilder, holdsPair: (pair: Pair) => boolean, isEarly: boolean) =>
-    new MainFunction(fn, isa, all, pairs, layout, memory, runtime, table, translated, holdsPair, isEarly).write(
-      twinType,
-    );
   const programs = new Set(COMMON_PAIRS[isa.name]);
+  const isCommon = ({ first, second }: Pair) => programs.has(`${first.key} ${second.key}`);
   const main = module.function('main', [], [i32]);
-  write(main, ({ first, second }) => translated || programs.has(`${first.key} ${second.key}`), false);
+  new MainFunction(main, parts, { holdsPair: (pair) => translated || isCommon(pair), isEarly: false }).write();
   const early = module.function('early', [], [i32]);
-  write(early, () => false, true);
+  new MainFunction(early, parts, { holdsPair: () => false, isEarly: true }).write();
   module.exportFunction('run', eitherOf(module, early, main));
   return module.encode({ names: true });
 }

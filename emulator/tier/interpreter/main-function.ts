@@ -41,6 +41,27 @@ export const CROSSING_EXIT = 33;
 /** Another, of the early function alone: the main function has a case for the instruction, and can go on from the frame. */
 export const EARLY_EXIT = 34;
 
+/** What all main functions of an interpreter are made of. */
+export interface MainFunctionParts {
+  readonly isa: Isa;
+  readonly cases: readonly Case[];
+  readonly pairs: readonly Pair[];
+  readonly layout: PageLayout;
+  readonly memory: MemoryPath;
+  readonly runtime: Runtime;
+  /** The table of twins, and their type. */
+  readonly table: number;
+  readonly twinType: number;
+}
+
+/** What one of them holds. */
+export interface MainFunctionContents {
+  /** Whether a pair has a case; the others run as their first alone. */
+  readonly holdsPair: (pair: Pair) => boolean;
+  /** Without cases for rare floating-point arithmetic (early-stage.ts). */
+  readonly isEarly: boolean;
+}
+
 /**
  * The loop that dispatches: one `br_table` on the record's op. Cases are laid out one behind the other inside nested blocks. No call is in
  * it but the one to the twins, around which every variable is stored and loaded again: V8 keeps no register across a call, and would
@@ -48,45 +69,18 @@ export const EARLY_EXIT = 34;
  */
 export class MainFunction {
   readonly #fn: FunctionBuilder;
-  readonly #isa: Isa;
-  readonly #cases: readonly Case[];
-  readonly #pairs: readonly Pair[];
-  readonly #layout: PageLayout;
-  readonly #memory: MemoryPath;
-  readonly #runtime: Runtime;
-  readonly #table: number;
+  readonly #parts: MainFunctionParts;
+  readonly #contents: MainFunctionContents;
   readonly #translated: boolean;
-  readonly #holdsPair: (pair: Pair) => boolean;
-  readonly #isEarly: boolean;
 
-  /** `holdsPair`: which pairs have a case; the others run as their first alone. `isEarly`: without cases for rare floating-point arithmetic (early-stage.ts). */
-  constructor(
-    fn: FunctionBuilder,
-    isa: Isa,
-    cases: readonly Case[],
-    pairs: readonly Pair[],
-    layout: PageLayout,
-    memory: MemoryPath,
-    runtime: Runtime,
-    table: number,
-    translated: boolean,
-    holdsPair: (pair: Pair) => boolean,
-    isEarly: boolean,
-  ) {
-    this.#holdsPair = holdsPair;
-    this.#translated = translated;
-    this.#isEarly = isEarly;
+  constructor(fn: FunctionBuilder, parts: MainFunctionParts, contents: MainFunctionContents) {
     this.#fn = fn;
-    this.#isa = isa;
-    this.#cases = cases;
-    this.#pairs = pairs;
-    this.#layout = layout;
-    this.#memory = memory;
-    this.#runtime = runtime;
-    this.#table = table;
+    this.#parts = parts;
+    this.#contents = contents;
+    this.#translated = parts.runtime.options.translated ?? false;
   }
 
-  write(caseType: number): void {
+  write(): void {
     const fn = this.#fn;
     const record = fn.local(i32);
     const budget = fn.local(i32);
@@ -107,7 +101,7 @@ export class MainFunction {
     const pushPc = () => {
       fn.localGet(pcDelta);
       fn.localGet(record);
-      fn.i32Const(this.#layout.shift);
+      fn.i32Const(this.#parts.layout.shift);
       fn.op('i32.shr_u');
       fn.op('i64.extend_i32_u');
       fn.op('i64.add');
@@ -167,7 +161,7 @@ export class MainFunction {
     fn.op('i32.and');
     fn.i32Const(FIRST_CASE);
     fn.op('i32.sub');
-    fn.callIndirect(caseType, this.#table);
+    fn.callIndirect(this.#parts.twinType, this.#parts.table);
     fn.localSet(reason);
     reload();
     fn.localGet(reason);
@@ -211,17 +205,17 @@ export class MainFunction {
     },
   ): void {
     const fn = this.#fn;
-    const { name } = this.#isa;
+    const { name } = this.#parts.isa;
     const common = new Set([
       ...(EARLY_FLOATS[name] ?? []),
       ...(COMMON_PAIRS[name] ?? []).flatMap((pair) => pair.split(' ')),
     ]);
-    const isHeld = (which: Case) => !this.#isEarly || common.has(which.key) || !isFloat(which);
-    const inline = this.#cases.filter((which) => which.inline && isHeld(which));
-    const pairs = this.#pairs.filter(this.#holdsPair);
+    const isHeld = (which: Case) => !this.#contents.isEarly || common.has(which.key) || !isFloat(which);
+    const inline = this.#parts.cases.filter((which) => which.inline && isHeld(which));
+    const pairs = this.#parts.pairs.filter(this.#contents.holdsPair);
     const pairLabels = pairs.map(() => fn.block());
     const caseLabels = inline.map(() => fn.block());
-    const early = this.#isEarly ? fn.block() : undefined;
+    const early = this.#contents.isEarly ? fn.block() : undefined;
     const illegal = fn.block();
     const pageEnd = fn.block();
     const crossing = fn.block();
@@ -238,15 +232,15 @@ export class MainFunction {
       assert(label !== undefined, `${which.key} has neither a case nor the main function's`);
       return label;
     };
-    labels.push(...this.#cases.map(labelOf));
-    labels.push(...this.#pairs.map((pair) => pairLabels[pairs.indexOf(pair)] ?? labelOf(pair.first)));
+    labels.push(...this.#parts.cases.map(labelOf));
+    labels.push(...this.#parts.pairs.map((pair) => pairLabels[pairs.indexOf(pair)] ?? labelOf(pair.first)));
     fn.localGet(frame.record);
     fn.load('i32.load16_u', { offset: RecordField.op });
     fn.brTable(labels, notDecoded);
     fn.end(notDecoded);
     special.outside(ExitReason.miss);
     fn.end(crossing);
-    if (this.#translated && !Number.isNaN(this.#layout.crossing))
+    if (this.#translated && !Number.isNaN(this.#parts.layout.crossing))
       this.#goToCrossing(frame, special.scratch, special.again);
     special.outside(CROSSING_EXIT);
     fn.end(pageEnd);
@@ -259,8 +253,9 @@ export class MainFunction {
       this.#storeFrame('i64.store', Frame.pcDelta, frame.pcDelta);
       special.outside(EARLY_EXIT);
     }
-    const { shift } = this.#layout;
-    const lower = (which: Case, site: InlineSite) => new Lowering(which.block, site, this.#memory, this.#runtime).run();
+    const { shift } = this.#parts.layout;
+    const lower = (which: Case, site: InlineSite) =>
+      new Lowering(which.block, site, this.#parts.memory, this.#parts.runtime).run();
     for (const [position, which] of [...inline.entries()].reverse()) {
       fn.end(caseLabels[position]!);
       lower(which, new InlineSite(fn, which, shift, frame));
@@ -278,7 +273,7 @@ export class MainFunction {
    */
   #goToCrossing({ record, pcDelta, target }: MainFrame, entry: number, again: () => void): void {
     const fn = this.#fn;
-    const { shift, records, crossing } = this.#layout;
+    const { shift, records, crossing } = this.#parts.layout;
     const distance = crossing - (records - 1) * RECORD_SIZE;
     const pushFollowing = () => {
       fn.localGet(record);
@@ -291,7 +286,7 @@ export class MainFunction {
     fn.op('i64.extend_i32_u');
     fn.op('i64.add');
     // It is in the last place of its page.
-    fn.i64Const(this.#isa.alignment);
+    fn.i64Const(this.#parts.isa.alignment);
     fn.op('i64.add');
     fn.localSet(target);
     this.#pushFetchTag(target, entry);
@@ -323,7 +318,7 @@ export class MainFunction {
   #probe(record: number, pcDelta: number, target: number, next: number): void {
     const fn = this.#fn;
     const entry = record;
-    const { alignment } = this.#isa;
+    const { alignment } = this.#parts.isa;
     fn.localGet(target);
     fn.op('i32.wrap_i64');
     fn.i32Const(Math.log2(PAGE_SIZE / JUMP_CACHE_ENTRY_SIZE));
@@ -364,7 +359,7 @@ export class MainFunction {
     const entry = record;
     this.#pushFetchTag(target, entry);
     fn.localGet(target);
-    fn.i64Const(-PAGE_SIZE + this.#isa.alignment - 1);
+    fn.i64Const(-PAGE_SIZE + this.#parts.isa.alignment - 1);
     fn.op('i64.and');
     fn.localTee(pcDelta);
     fn.op('i64.eq');
@@ -384,7 +379,7 @@ export class MainFunction {
   /** With the page's guest address and its records, which are in `record` too, on the stack: makes both locals those of the target. */
   #enterPage(record: number, pcDelta: number, target: number): void {
     const fn = this.#fn;
-    const { shift } = this.#layout;
+    const { shift } = this.#parts.layout;
     fn.i32Const(shift);
     fn.op('i32.shr_u');
     fn.op('i64.extend_i32_u');
