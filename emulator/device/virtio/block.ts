@@ -26,6 +26,10 @@ const CONFIG_SIZE = 60;
 /** Most data segments of a request we ask drivers to keep to: a full queue less header and status. */
 const SEG_MAX = QUEUE_SIZE - 2;
 const ID_SIZE = 20;
+// What every request needs, as constants to V8: an import is loaded and checked, and its field loaded. [measured]
+const { in: IN, out: OUT, flush: FLUSH } = BlockType;
+const { ok: OK, ioError: IO_ERROR, unanswerable: UNANSWERABLE } = BlockStatus;
+const HEADER = HEADER_SIZE;
 /** Bytes moved at one look at the clock before the guest runs on. */
 const BYTES_PER_TURN = 1 << 26;
 
@@ -72,6 +76,8 @@ export class VirtioBlock implements VirtioDevice {
   private readonly limits: BlockLimits;
   private readonly request: BlockRequest;
   private readonly work: DeferredWork;
+  private turnRead = 0;
+  private turnWritten = 0;
   private host: VirtioHost | undefined = undefined;
 
   /** Throws ConfigError for a serial that does not fit, a queue count that is not 1 to 16, or a disk that is no whole number of sectors. */
@@ -154,6 +160,8 @@ export class VirtioBlock implements VirtioDevice {
     const { host } = this;
     if (host === undefined) return;
     this.counters.turns++;
+    this.turnRead = 0;
+    this.turnWritten = 0;
     let bytes = 0;
     for (const queue of host.queues) {
       queue.wantKicks(true);
@@ -166,26 +174,26 @@ export class VirtioBlock implements VirtioDevice {
       queue.signal();
       if (queue.pending) this.work.request();
     }
+    this.counters.bytesRead += this.turnRead;
+    this.counters.bytesWritten += this.turnWritten;
   }
 
   /** Returns how many bytes that took. */
   private serve(queue: SplitQueue, chain: Chain): number {
     const { request } = this;
     const status = request.parse(chain);
-    if (status === BlockStatus.unanswerable) {
+    if (status === UNANSWERABLE) {
       queue.refuse('block request without a header to read or a status byte to write');
       return 0;
     }
-    const outcome = status === BlockStatus.ok ? this.execute(request, chain) : status;
-    const { bytes } = chain.memory;
-    bytes[request.statusOffset] = outcome;
-    if (outcome === BlockStatus.ok) {
+    const outcome = status === OK ? this.execute(request, chain) : status;
+    queue.view.setUint8(request.statusOffset, outcome);
+    if (outcome === OK) {
       queue.add(chain, chain.writableLength);
     } else {
       this.counters.errors++;
       // The status lies past bytes that were not written: no length from the start covers it.
-      const last = chain.count - 1;
-      chain.memory.written(chain.addresses[last]! + chain.lengths[last]! - 1, 1);
+      chain.memory.writtenAt(chain.end - 1, 1);
       queue.add(chain, chain.writableLength === 1 ? 1 : 0);
     }
     return request.dataLength;
@@ -194,22 +202,22 @@ export class VirtioBlock implements VirtioDevice {
   private execute(request: BlockRequest, chain: Chain): BlockStatus {
     const { backend, counters } = this;
     switch (request.type) {
-      case BlockType.in:
+      case IN:
         counters.reads++;
-        counters.bytesRead += request.dataLength;
+        this.turnRead += request.dataLength;
         return this.read(request, chain);
-      case BlockType.out:
+      case OUT:
         counters.writes++;
-        counters.bytesWritten += request.dataLength;
+        this.turnWritten += request.dataLength;
         return this.write(request, chain);
-      case BlockType.flush:
+      case FLUSH:
         counters.flushes++;
-        return backend.flush() ? BlockStatus.ok : BlockStatus.ioError;
+        return backend.flush() ? OK : IO_ERROR;
       case BlockType.getId:
         counters.ids++;
         chain.write(0, this.serial);
         chain.fill(ID_SIZE, request.dataLength - ID_SIZE, 0);
-        return BlockStatus.ok;
+        return OK;
       case BlockType.discard:
         counters.discards++;
         return this.eachRange(request);
@@ -228,29 +236,29 @@ export class VirtioBlock implements VirtioDevice {
     let left = request.dataLength;
     for (let i = chain.readableCount; left > 0; i++) {
       const part = Math.min(left, chain.lengths[i]!);
-      if (!this.backend.read(position, bytes, chain.offsets[i]!, part)) return BlockStatus.ioError;
+      if (!this.backend.read(position, bytes, chain.offsets[i]!, part)) return IO_ERROR;
       position += part;
       left -= part;
     }
-    return BlockStatus.ok;
+    return OK;
   }
 
   private write(request: BlockRequest, chain: Chain): BlockStatus {
     const { bytes } = chain.memory;
     let position = request.sector * 512;
     // The header may fill its segment, share it with data or be spread over several.
-    let skip = HEADER_SIZE;
+    let skip = HEADER;
     for (let i = 0; i < chain.readableCount; i++) {
       const length = chain.lengths[i]!;
       if (skip >= length) {
         skip -= length;
         continue;
       }
-      if (!this.backend.write(position, bytes, chain.offsets[i]! + skip, length - skip)) return BlockStatus.ioError;
+      if (!this.backend.write(position, bytes, chain.offsets[i]! + skip, length - skip)) return IO_ERROR;
       position += length - skip;
       skip = 0;
     }
-    return BlockStatus.ok;
+    return OK;
   }
 
   private eachRange(request: BlockRequest): BlockStatus {

@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { ConfigError } from '../../check/errors.ts';
 import { GuestMemory } from './guest-memory.ts';
+import type { RamRegion } from './guest-memory.ts';
 
 const REGIONS = [
   { address: 0x8000_0000, size: 0x4000, offset: 0x1000 },
@@ -72,4 +73,40 @@ test('released pages read as zeroes and the machine is told', () => {
   assert.equal(ram.release(0x8000_5000, 0x1000), false);
   ram.written(0x8000_0000, 0);
   assert.equal(told.length, 2);
+});
+
+test('an address in words is found where the same address is found as a number, and back', () => {
+  const GIB = 2 ** 30;
+  // One that crosses 4 GiB, one whose addresses need both words, and what boards have.
+  const layouts: readonly (readonly [RamRegion, ...RamRegion[]])[] = [
+    REGIONS,
+    [{ address: 4 * GIB - 0x2000, size: 0x4000, offset: 0x1000 }],
+    [{ address: 5 * GIB + 0x1000, size: 0x3000, offset: 0 }],
+    [{ address: 0, size: 0x1000, offset: 0x2000 }],
+  ];
+  for (const regions of layouts) {
+    const ram = new GuestMemory(new ArrayBuffer(0x1_0000), regions);
+    const edges = [0, 2 * GIB, 4 * GIB, 8 * GIB, 2 ** 53 - 4096].concat(
+      regions.flatMap(({ address, size }) => [address, address + size, address + 4 * GIB, address + size / 2]),
+    );
+    for (const edge of edges) {
+      for (const address of [-4096, -1, 0, 1, 4095].map((by) => edge + by).filter((sum) => sum >= 0)) {
+        for (const length of [0, 1, 2, 0x1000, 0x2000, 0x7fff_ffff, 0x8000_0000, 0xffff_ffff]) {
+          const found = ram.offset(address, length);
+          const words = [address | 0, Math.floor(address / 2 ** 32) | 0, length | 0] as const;
+          assert.equal(ram.offsetOfWords(...words), found, `${length} bytes at ${address}`);
+          if (found >= 0 && length > 0) assert.equal(ram.addressOf(found), address);
+        }
+      }
+    }
+  }
+  assert.equal(new GuestMemory(new ArrayBuffer(0x1_0000), REGIONS).addressOf(0), -1);
+});
+
+test('regions that share bytes of the buffer are refused', () => {
+  const twice: readonly [RamRegion, ...RamRegion[]] = [
+    { address: 0x8000_0000, size: 0x2000, offset: 0x1000 },
+    { address: 0x9000_0000, size: 0x1000, offset: 0x2000 },
+  ];
+  assert.throws(() => new GuestMemory(new ArrayBuffer(0x1_0000), twice), /share bytes/u);
 });

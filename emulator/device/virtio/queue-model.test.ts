@@ -103,7 +103,7 @@ test('the walk gives the fault or the segments that a plain model gives', (t) =>
     const expected = model(descriptors, head, tables, indirectAllowed);
     const got = chain && {
       segments: Array.from({ length: chain.count }, (_, i) => ({
-        address: BigInt(chain.addresses[i]!),
+        address: BigInt(chain.address(i)),
         length: chain.lengths[i]!,
         write: i >= chain.readableCount,
       })),

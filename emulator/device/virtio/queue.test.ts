@@ -118,10 +118,10 @@ test('descriptors are read once: what the guest writes after the pop changes no 
   const head = driver.chain([machine.driver.writable(64)]);
   driver.offer(head);
   const chain = queue.pop()!;
-  const before = [chain.addresses[0], chain.offsets[0], chain.lengths[0]];
+  const before = [chain.address(0), chain.offsets[0], chain.lengths[0]];
   driver.writeDescriptor(head, { address: 0, length: 0xffff_ffff, flags: 7, next: 9 });
   queue.push(chain, 64);
-  assert.deepEqual([chain.addresses[0], chain.offsets[0], chain.lengths[0]], before);
+  assert.deepEqual([chain.address(0), chain.offsets[0], chain.lengths[0]], before);
   assert.deepEqual(driver.takeUsed(), [{ head, length: 64 }]);
 });
 
