@@ -1,5 +1,5 @@
 import { CHECK, CheckLevel } from '../check/assert.ts';
-import { PAGE_SIZE, TLB_ENTRIES, TLB_CONTROL, TLB_ENTRY_SIZE, TlbControl, TlbEntry } from '../layout/memory-map.ts';
+import { PAGE_SIZE, TLB_ENTRIES, TLB_ENTRY_SIZE, TlbEntry } from '../layout/memory-map.ts';
 import { NO_RAM, type Bus } from './bus.ts';
 import { CodePages } from './code-pages.ts';
 import { ALL_SPACES } from './forget-code.ts';
@@ -9,9 +9,10 @@ import { L2Tlb, type L2TlbOptions, RIGHTS } from './l2-tlb.ts';
 import { LeafSequence } from './leaf-sequence.ts';
 import { OpenRam } from './open-ram.ts';
 import { Pmp, PMP_MIXED } from './pmp.ts';
+import { PublishedRegime } from './published-regime.ts';
 import { Access, bareRegime, PrivilegeMode, type Regime } from './regime.ts';
 import { contextOf, faultKind, rightsOf } from './rights.ts';
-import { LEVEL_PAGES, pageWithin, Pte, SvWalker, Walk } from './sv.ts';
+import { LEVEL_PAGES, pageWithin, SvWalker, Walk } from './sv.ts';
 import { EVEN_CODE } from './tlb-code.ts';
 import { createCounters, type MmuCounters, type SlowCounts } from './translation-counters.ts';
 
@@ -38,11 +39,6 @@ const INDEX_BITS = ((TLB_ENTRIES - 1) * TLB_ENTRY_SIZE) / 4;
 const ADDEND = TlbEntry.addend / 4;
 /** Pages of a 64 KiB range. */
 const CONTIGUOUS_PAGES = 16;
-// Words of TlbControl.
-const ROOT = (TLB_CONTROL + TlbControl.root) / 4;
-const ROOT_SHIFT = (TLB_CONTROL + TlbControl.rootShift) / 4;
-const UPDATES = (TLB_CONTROL + TlbControl.updates) / 4;
-const EXECUTABLE_READABLE = (TLB_CONTROL + TlbControl.executableReadable) / 4;
 const DEFAULT_L2: L2TlbOptions = { sets: 4096, ways: 4, policy: 'pseudo-lru' };
 
 /** From virtual to linear addresses: regime, protection, both TLB levels and the walker behind them. */
@@ -78,14 +74,13 @@ export class AddressTranslation {
   readonly #leaves: LeafSequence;
   readonly #open: OpenRam;
   readonly #prefetch: boolean;
+  readonly #published: PublishedRegime;
   #dataContext: TlbContext = TlbContext.machine;
   #fetchContext: TlbContext = TlbContext.machine;
   // What the first level was filled under.
   #levels = 0;
   #asid = 0;
   #executableReadable = false;
-  /** Where generated code walks from. */
-  #rootPage = 0;
 
   constructor(memory: WebAssembly.Memory, bus: Bus, options: MmuOptions) {
     this.bus = bus;
@@ -106,8 +101,7 @@ export class AddressTranslation {
     this.#walker = new SvWalker(memory, bus, this.pmp, this.#open);
     this.#leaves = new LeafSequence(bus, this.pmp, this.#walker);
     this.counters = createCounters(memory, this.#slow, this.#walker);
-    this.#publishFormat();
-    this.#publishRoot();
+    this.#published = new PublishedRegime(memory);
     bus.onWrite = (linear, length) => this.codePages.wrote(linear, length);
     this.regimeChanged();
   }
@@ -141,10 +135,8 @@ export class AddressTranslation {
       this.#asid = regime.asid;
       this.l2.select(regime.asid);
       this.#executableReadable = regime.makeExecutableReadable;
-      this.#publishFormat();
     }
-    if (regime.rootPage !== this.#rootPage) this.#publishRoot();
-    this.#words[UPDATES] = regime.updateAccessedDirty ? Pte.accessed | Pte.dirty : 0;
+    this.#published.publish(regime);
     this.#dataContext = contextOf(regime.dataPrivilege, regime.supervisorUserMemory);
     this.#fetchContext = contextOf(regime.fetchPrivilege, false);
     this.table = this.l1.firstWord(this.#dataContext);
@@ -387,20 +379,6 @@ export class AddressTranslation {
     }
     this.deviceAddress = gpa;
     return TRANSLATION_DEVICE;
-  }
-
-  /** For generated code: how addresses are split, and a right that no entry has. */
-  #publishFormat(): void {
-    const { levels, makeExecutableReadable } = this.regime;
-    this.#words[ROOT_SHIFT] = levels === 0 ? 0 : 12 + 9 * (levels - 1);
-    this.#words[EXECUTABLE_READABLE] = makeExecutableReadable ? 1 : 0;
-  }
-
-  #publishRoot(): void {
-    const { rootPage } = this.regime;
-    this.#rootPage = rootPage;
-    this.#words[ROOT] = rootPage * PAGE_SIZE;
-    this.#words[ROOT + 1] = Math.floor(rootPage / (2 ** 32 / PAGE_SIZE));
   }
 
   /** Empties the tables that translated addresses are in. */
