@@ -54,3 +54,17 @@ test('the evaluator has a column where it was measured', () => {
   assert.match(a!, /^\| a \| 1\.0 \| 0\.500 \| 1\.00 /);
   assert.match(mean!, /^\| geometric mean [^|]*\| {2}\| 0\.250 \| 1\.000 /);
 });
+
+test('runs with what earlier ones have translated have a column, and their ratio the last', () => {
+  const row = (guest: string, warm: number): PeerRow => ({
+    guest,
+    kind: 'integer',
+    millionInstructions: 1,
+    times: { auto: [50], warm: [warm], 'qemu-riscv64': [100] },
+    cpuTimes: {},
+  });
+  const [header, , a, , mean] = peerTable([row('a', 25), row('b', 100)]).split('\n');
+  assert.match(header!, /auto, ms \| warm, ms \| qemu-riscv64, ms .*\| warm: speed over qemu-riscv64 \|$/);
+  assert.match(a!, /\| 2\.00 \| – \| 4\.00 \|$/);
+  assert.match(mean!, /\| 2\.00 \| – \| 2\.00 \|$/);
+});

@@ -14,6 +14,8 @@ export interface PeerRow {
 
 /** What the last columns are ratios of: the tier that users get, and what it is held to. */
 const SUBJECT = 'auto';
+/** The same with what earlier processes have translated. */
+export const WARM = 'warm';
 const QEMU = 'qemu-riscv64';
 const CEILING = 'wasm32';
 
@@ -30,7 +32,7 @@ export function geometricMean(values: readonly number[]): number {
 
 /**
  * Medians in ms with the half-range of the rounds in percent; processor time and MIPS of `auto`; how many times faster than QEMU it is, and how
- * many times as long as WebAssembly it takes. At the bottom geometric means: each peer's time over the first one's, and the ratios, over all
+ * many times as long as WebAssembly it takes; the first also for warm runs where there are any. At the bottom geometric means: each peer's time over the first one's, and the ratios, over all
  * guests and over those with floating point.
  */
 export function peerTable(rows: readonly PeerRow[]): string {
@@ -38,6 +40,9 @@ export function peerTable(rows: readonly PeerRow[]): string {
   const first = names[0]!;
   const time = ({ times }: PeerRow, name: string) => median(times[name] ?? []);
   const faster = (row: PeerRow) => time(row, QEMU) / time(row, SUBJECT);
+  const warmFaster = (row: PeerRow) => time(row, QEMU) / time(row, WARM);
+  const withWarm = names.includes(WARM);
+  const warm = (value: () => number) => (withWarm ? [number(value(), 2)] : []);
   const longer = (row: PeerRow) => time(row, SUBJECT) / time(row, CEILING);
   const mips = (row: PeerRow) => (1000 * row.millionInstructions) / time(row, SUBJECT);
   const withEvaluator = rows.some(({ evaluatorMips }) => evaluatorMips !== undefined);
@@ -51,6 +56,7 @@ export function peerTable(rows: readonly PeerRow[]): string {
     `${SUBJECT}, MIPS`,
     `speed over ${QEMU}`,
     `time over ${CEILING}`,
+    ...(withWarm ? [`${WARM}: speed over ${QEMU}`] : []),
   ];
   const lines = rows.map((row) => [
     row.guest,
@@ -61,6 +67,7 @@ export function peerTable(rows: readonly PeerRow[]): string {
     number(mips(row), 0),
     number(faster(row), 2),
     number(longer(row), 2),
+    ...warm(() => warmFaster(row)),
   ]);
   const means = (what: string, among: readonly PeerRow[]): string[] => {
     const mean = (value: (row: PeerRow) => number) =>
@@ -79,6 +86,7 @@ export function peerTable(rows: readonly PeerRow[]): string {
       number(mean(mips), 0),
       number(mean(faster), 2),
       number(mean(longer), 2),
+      ...warm(() => mean(warmFaster)),
     ];
   };
   const bottom = [means(`geometric mean (times over ${first}'s)`, rows)];

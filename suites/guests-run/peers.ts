@@ -2,12 +2,15 @@
  * The guests side by side in our tiers and in what else runs them on this machine: `node suites/guests-run/peers.ts --help`. All are measured
  * in one run, round by round and peer by peer, so that what the machine does meanwhile falls on all.
  */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { TIERS, type Tier } from '../../emulator/machine/tier.ts';
 import { GUEST_SCALES, GUESTS, isBuiltFor, expectedOutput, findGuest } from '../guests/guests.ts';
 import type { Guest, GuestIsa, GuestScale } from '../guests/guests.ts';
 import { runGuest } from '../guests/run.ts';
-import { median, type PeerRow, peerTable } from './peer-table.ts';
+import { median, type PeerRow, peerTable, WARM } from './peer-table.ts';
 import { runOnce } from './run-once.ts';
 
 const USAGE = `usage: node suites/guests-run/peers.ts [options]
@@ -15,6 +18,7 @@ const USAGE = `usage: node suites/guests-run/peers.ts [options]
   --scale NAME     ${GUEST_SCALES.join(', ')} (default: quick)
   --rounds N       measured rounds, after one that is not (default: 3)
   --tiers NAMES    of ${TIERS.join(', ')}, parted by commas (default: interpreter,baseline,auto)
+  --warm           a column with auto and the translations that earlier processes have left behind (--cache-dir)
   --evaluator      a column with the evaluator's speed, at scale smoke and once: it is some thousand times slower
   --guests NAMES   parted by commas (default: all that are built for WebAssembly too)
 
@@ -46,10 +50,15 @@ function outside(isa: GuestIsa): Peer['run'] {
   };
 }
 
-function peers(tiers: readonly Tier[]): Peer[] {
+function warm(cache: string): Peer {
+  return { name: WARM, run: (guest, scale) => runOnce(guest, scale, 'auto', cache) };
+}
+
+function peers(tiers: readonly Tier[], cache: string | undefined): Peer[] {
   const native = NATIVE_ISA[process.arch];
   return [
     ...tiers.map((tier): Peer => ({ name: tier, run: (guest, scale) => runOnce(guest, scale, tier) })),
+    ...(cache === undefined ? [] : [warm(cache)]),
     { name: 'qemu-riscv64', run: outside('riscv64') },
     { name: 'wasm32', run: outside('wasm32') },
     ...(native === undefined ? [] : [{ name: 'native', run: outside(native) }]),
@@ -62,10 +71,12 @@ interface Plan {
   readonly scale: GuestScale;
   readonly rounds: number;
   readonly evaluator: boolean;
+  /** Where translations are kept for the runs that are warm. */
+  readonly cache: string | undefined;
 }
 
 async function measure(
-  { guests, tiers, scale, rounds, evaluator }: Plan,
+  { guests, tiers, scale, rounds, evaluator, cache }: Plan,
   say: (line: string) => void,
 ): Promise<PeerRow[]> {
   const rows = guests.map((guest) => ({
@@ -88,7 +99,7 @@ async function measure(
   for (let round = 0; round <= rounds; round++) {
     for (const [index, guest] of guests.entries()) {
       const row = rows[index]!;
-      for (const { name, run } of peers(tiers)) {
+      for (const { name, run } of peers(tiers, cache)) {
         if (absent.has(name)) continue;
         const sample = await run(guest, scale);
         if ('absent' in sample) {
@@ -116,6 +127,7 @@ function plan(args: readonly string[]): Plan | undefined {
       rounds: { type: 'string', default: '3' },
       tiers: { type: 'string', default: 'interpreter,baseline,auto' },
       guests: { type: 'string' },
+      warm: { type: 'boolean', default: false },
       evaluator: { type: 'boolean', default: false },
       help: { type: 'boolean', default: false },
     },
@@ -130,7 +142,8 @@ function plan(args: readonly string[]): Plan | undefined {
   const unknown = tiers.find((name) => !TIERS.includes(name));
   if (unknown !== undefined) throw new RangeError(`--tiers ${unknown}: there are ${TIERS.join(', ')}`);
   const guests = values.guests?.split(',').map(findGuest) ?? GUESTS.filter((guest) => isBuiltFor(guest, 'wasm32'));
-  return { guests, tiers, scale, rounds, evaluator: values.evaluator };
+  const cache = values.warm ? mkdtempSync(join(tmpdir(), 'dyno-guests-')) : undefined;
+  return { guests, tiers, scale, rounds, evaluator: values.evaluator, cache };
 }
 
 async function main(args: readonly string[]): Promise<number> {
@@ -145,7 +158,13 @@ async function main(args: readonly string[]): Promise<number> {
     process.stdout.write(USAGE);
     return 0;
   }
-  const rows = await measure(wanted, (line) => void process.stderr.write(`${line}\n`));
+  const { cache } = wanted;
+  let rows: PeerRow[];
+  try {
+    rows = await measure(wanted, (line) => void process.stderr.write(`${line}\n`));
+  } finally {
+    if (cache !== undefined) rmSync(cache, { recursive: true, force: true });
+  }
   process.stdout.write(`${peerTable(rows)}\n`);
   const slowest = rows.map(({ guest, times }) => ({
     guest,

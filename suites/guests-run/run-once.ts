@@ -27,10 +27,11 @@ interface Statistics {
 
 const ROOT = path.join(import.meta.dirname, '..', '..');
 
-/** Runs a guest in a new process. Throws when it does not print what it must. */
-export async function runOnce(guest: Guest, scale: GuestScale, tier: Tier): Promise<OnceRun> {
+/** Runs a guest in a new process. `cache`: where translations of earlier processes are, and are kept. Throws when it does not print what it must. */
+export async function runOnce(guest: Guest, scale: GuestScale, tier: Tier, cache?: string): Promise<OnceRun> {
   const start = path.join(ROOT, 'scripts', 'start.ts');
-  const options = ['--tier', tier, '--deterministic', '--stats', '-', '--', ...guestArguments(guest, scale)];
+  const kept = cache === undefined ? [] : ['--cache-dir', cache];
+  const options = ['--tier', tier, ...kept, '--deterministic', '--stats', '-', '--', ...guestArguments(guest, scale)];
   const args = [...RUNTIME_FLAGS, start, 'emulate', '--user', elfPath(guest, 'riscv64'), ...options];
   const env = { ...process.env, NODE_COMPILE_CACHE: path.join(ROOT, '.cache', 'compiled') };
   const { stdout, stderr } = await promisify(execFile)(process.execPath, args, { timeout: 300_000, env });
