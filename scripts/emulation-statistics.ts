@@ -1,7 +1,7 @@
 /** What `emulate --stats` and `--timeline` print for people. */
 import type { UserResult } from '../emulator/machine/user.ts';
 import type { LoggedTranslation, TranslationLog } from '../emulator/machine/translation-log.ts';
-import { columns } from './output.ts';
+import { columns, hexAddress } from './output.ts';
 
 type Row = readonly [what: string, value: string, share?: string];
 
@@ -96,7 +96,7 @@ export function timelineTable({ entries, dropped }: TranslationLog): string {
     ['at instruction', 'region', 'nodes', 'instructions', 'IR ops', 'bytes', 'why'],
     entries.map((entry) => [
       thousands(entry.at),
-      `0x${entry.seed.toString(16)}`,
+      hexAddress(entry.seed),
       String(entry.nodes),
       String(entry.instructions),
       String(entry.irOps),

@@ -26,6 +26,11 @@ export function note(text: string): void {
   process.stderr.write(`${text}\n`);
 }
 
+/** A guest address, which engines hold as a signed number, as people write it. */
+export function hexAddress(address: number): string {
+  return `0x${BigInt.asUintN(64, BigInt(address)).toString(16)}`;
+}
+
 /** Columns under a heading, without rules: narrow enough for a terminal and easy to cut. */
 export function columns(head: readonly string[], rows: readonly (readonly string[])[]): string {
   const none = '';

@@ -58,7 +58,8 @@ export const ATTRIBUTE_TEXT: { readonly [Key in KeyedAttribute]: AttributeText<N
   },
   hint: oneOf(JUMP_HINTS, 'none'),
   pc: {
-    show: (pc) => `0x${pc.toString(16)}`,
+    // Behind address translation engines count addresses of the upper half from its end.
+    show: (pc) => `0x${BigInt.asUintN(64, pc).toString(16)}`,
     read: (text) => (/^0x[\da-f]{1,16}$/i.test(text) ? BigInt(text) : undefined),
     expected: 'an address such as 0x1000',
   },

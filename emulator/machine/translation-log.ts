@@ -1,6 +1,7 @@
 import type { Block } from '../ir/block.ts';
 import { Builder } from '../ir/builder.ts';
 import type { Isa } from '../isa/instruction.ts';
+import { PAGE_SIZE } from '../layout/memory-map.ts';
 import type { PassCounters } from '../pass/pipeline.ts';
 import type { CodeStoreCounters } from '../tier/region/code-store.ts';
 import type { RegionNode } from '../tier/region/node.ts';
@@ -9,7 +10,7 @@ import type { TranslationCounters } from '../tier/region/translator.ts';
 import type { TranslationEvent, TranslationReason } from '../tier/engine-options.ts';
 import type { TieredEngine } from '../tier/tiered.ts';
 
-/** One row of the tier timeline. Addresses are guest addresses. */
+/** One row of the tier timeline. Addresses are guest addresses, as signed numbers. */
 export interface LoggedTranslation {
   /** Instructions that the process had retired. */
   readonly at: number;
@@ -49,7 +50,8 @@ export class TranslationLog {
     this.#watched = watched;
   }
 
-  note({ instructions, region, nodes, reason, reused }: TranslationEvent, isa: Isa, guest: Uint8Array): void {
+  /** `bytes`: what the places of the region's code index (tier/code-space.ts). */
+  note({ instructions, region, nodes, reason, reused }: TranslationEvent, isa: Isa, bytes: Uint8Array): void {
     const { seed, generation, code } = region;
     const { nodes: count, instructions: translated, irOps, wasmBytes } = code.counters;
     const sizes = { nodes: count, instructions: translated, irOps, wasmBytes };
@@ -57,7 +59,8 @@ export class TranslationLog {
       this.entries.push({ at: instructions, seed, reason, generation, reused, ...sizes });
     else this.dropped++;
     if (this.#watched === undefined || !region.holds(this.#watched)) return;
-    this.#kept = { region, nodes, reused, before: nodes.map(({ pc, end }) => liftRange(isa, guest, pc, end)) };
+    const fetch = fetchIn(region, bytes, isa.maximumLength);
+    this.#kept = { region, nodes, reused, before: nodes.map(({ pc, end }) => liftRange(isa, fetch, pc, end)) };
   }
 
   /** The newest region that holds the watched address; look at `region.live` whether it is still in use. */
@@ -66,11 +69,27 @@ export class TranslationLog {
   }
 }
 
-/** The instructions in guest bytes [pc, end) as one block, as lifting leaves it. */
-export function liftRange(isa: Isa, guest: Uint8Array, pc: number, end: number): Block {
+/** The code of a region by guest address: up to `most` bytes, those of two pages together where an instruction may be in both. */
+function fetchIn({ site }: Region, bytes: Uint8Array, most: number): (pc: number) => Uint8Array {
+  const { pages } = site;
+  if (pages.length === 0) return (pc) => bytes.subarray(pc, pc + most);
+  const inPage = (pc: number): Uint8Array => {
+    const page = pages.find((each) => each.pc <= pc && pc < each.pc + PAGE_SIZE);
+    if (page === undefined) return new Uint8Array();
+    const at = page.place + (pc - page.pc);
+    return bytes.subarray(at, Math.min(at + most, page.place + PAGE_SIZE));
+  };
+  return (pc) => {
+    const first = inPage(pc);
+    return first.length === most ? first : Buffer.concat([first, inPage(pc + first.length)]).subarray(0, most);
+  };
+}
+
+/** The instructions in [pc, end) as one block, as lifting leaves it. */
+function liftRange(isa: Isa, fetch: (pc: number) => Uint8Array, pc: number, end: number): Block {
   const builder = new Builder(isa.name);
   for (let at = pc; at < end;) {
-    const found = isa.decode(guest, at);
+    const found = isa.decode(fetch(at), 0);
     if (found === undefined) break;
     const { row, length, operands } = isa.canonical(found);
     builder.beginInstruction(BigInt(at), length);

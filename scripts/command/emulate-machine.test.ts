@@ -61,6 +61,47 @@ const LOUD = firmware('loud', [
   'sw t1, 0(t0)',
   'wfi',
 ]);
+/** Maps RAM to where kernels have theirs, counts to 2^20 there in supervisor mode, and powers off. */
+const PAGED = firmware('paged', [
+  // Sv39: 1 GiB each of devices, of RAM, and of RAM at 0xffffffff80000000, in the table at 0x80001000.
+  'auipc t0, 0x1',
+  'addi t1, zero, 0xc7',
+  'sd t1, 0(t0)',
+  'lui t1, 0x20000',
+  'addi t1, t1, 0xcf',
+  'sd t1, 16(t0)',
+  'lui t2, 0x1',
+  'add t0, t0, t2',
+  'sd t1, -16(t0)',
+  'addi t1, zero, -1',
+  'csrrw zero, pmpaddr0, t1',
+  'addi t1, zero, 31',
+  'csrrw zero, pmpcfg0, t1',
+  'addi t1, zero, 1',
+  'slli t1, t1, 63',
+  'lui t2, 0x80',
+  'addi t2, t2, 1',
+  'or t1, t1, t2',
+  'csrrw zero, satp, t1',
+  'lui t1, 0x1',
+  'srli t1, t1, 1',
+  'csrrs zero, mstatus, t1',
+  'lui t1, 0x80000',
+  'addi t1, t1, 112',
+  'csrrw zero, mepc, t1',
+  'sfence.vma zero, zero',
+  'lui t2, 0x100',
+  'mret',
+  // 0x70
+  'addi t2, t2, -1',
+  'xor t3, t3, t2',
+  'bne t2, zero, 0x80000070',
+  'lui t0, 0x100',
+  'lui t1, 0x5',
+  'addiw t1, t1, 0x555',
+  'sw t1, 0(t0)',
+  'jal zero, 0x8000008c',
+]);
 const WAITING = firmware('waiting', ['wfi', 'jal zero, 0x80000000']);
 
 function machine(args: readonly string[], input = '') {
@@ -92,6 +133,9 @@ test('what cannot be is refused with exit 2 and one line', () => {
     [['--bios', SHORT, '--memory', '5G'], /RAM/],
     [['--bios', SHORT, '--dtb', SHORT], /short/],
     [['--bios', SHORT, 'argument'], /takes no arguments/],
+    [['--bios', SHORT, '--mount', '.:/w'], /--mount: is for programs; give --user/],
+    [['--bios', SHORT, '--env', 'A=1'], /--env: is for programs; give --user/],
+    [['--bios', SHORT, '--cwd', '/w'], /--cwd: is for programs; give --user/],
   ];
   for (const [args, message] of cases) {
     const { code, output, errors } = machine(args);
@@ -101,6 +145,30 @@ test('what cannot be is refused with exit 2 and one line', () => {
   }
   const other = spawnSync(dyno, ['emulate', '--bare', SHORT, '--drive', 'x'], { encoding: 'utf8' });
   assert.match(other.stderr, /--drive: is for machines; give --machine virt/);
+});
+
+test('--timeline and --dump show what was translated, by the addresses that the guest uses', () => {
+  const seed = '0xffffffff80000070';
+  const how = ['--bios', PAGED, '--deterministic', '--tier', 'optimized'];
+  const timeline = machine([...how, '--timeline']);
+  assert.equal(timeline.code, 0, timeline.errors);
+  assert.match(timeline.errors, /^at instruction +region +nodes .*why/);
+  assert.match(timeline.errors, new RegExp(`^[\\d,]+ +${seed} +1 +3 .* reached`, 'm'));
+  const { code, errors } = machine([...how, '--dump', `wasm,ir,regions:${seed}`]);
+  assert.equal(code, 0, errors);
+  // The newest region: the loop came to be entered in its middle too.
+  assert.match(errors, /^Region 0xffffffff8000007[048], generation 0\n/);
+  assert.match(errors, new RegExp(`^ +\\d {2}${seed}–0xffffffff8000007[8c] {2}\\d instructions .*loop`, 'm'));
+  assert.match(
+    errors,
+    new RegExp(`at ${seed} as lifted, \\d+ operations\\ninsn pc=${seed} length=4\\n%1 = get\\.i64 x7\\n`),
+  );
+  assert.match(errors, new RegExp(`after the passes, \\d+ operations\\ninsn pc=${seed}`));
+  assert.match(errors, /\(module\n/);
+  assert.match(machine([...how, '--dump', 'ir:0x80000070']).errors, /^No region was made that holds 0x80000070\.$/m);
+  const refused = machine([...how, '--dump', 'ir:-1']);
+  assert.deepEqual([refused.code, refused.output], [2, '']);
+  assert.match(refused.errors, /^dyno: --dump: .* is not something to dump; write .*\n$/);
 });
 
 test('limits end the guest with 124, and so does waiting for nothing', () => {

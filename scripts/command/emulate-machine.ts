@@ -7,6 +7,7 @@ import type { Compilation } from '../../emulator/machine/compilation.ts';
 import { parseDrive } from '../../emulator/machine/drive-option.ts';
 import { parseNetwork } from '../../emulator/machine/network-option.ts';
 import type { InstructionTrace } from '../../emulator/machine/instruction-trace.ts';
+import type { TranslationLog } from '../../emulator/machine/translation-log.ts';
 import { VirtMachine, type MachineOutcome } from '../../emulator/machine/riscv-virt/machine.ts';
 import { parseShare } from '../../emulator/machine/share-option.ts';
 import { MACHINE_GUEST_FLAGS } from '../../emulator/machine/runtime-flags.ts';
@@ -23,6 +24,7 @@ import type { MachineFlags } from './machine-options.ts';
 export interface RunFlags {
   readonly tier: Tier;
   readonly trace?: InstructionTrace;
+  readonly log?: TranslationLog;
   readonly deterministic: boolean;
   readonly compilation: Compilation;
   readonly memorySize: number;
@@ -50,6 +52,7 @@ export async function emulateMachine(flags: MachineFlags, run: RunFlags): Promis
     memorySize: run.memorySize,
     tier: run.tier,
     ...(run.trace === undefined ? {} : { trace: run.trace }),
+    ...(run.log === undefined ? {} : { log: run.log }),
     deterministic: run.deterministic,
     compilation: run.compilation,
     ...(run.cacheDirectory === undefined ? {} : { cacheDirectory: run.cacheDirectory }),

@@ -127,23 +127,24 @@ async function emulate(args: readonly string[], flags: Flags): Promise<number> {
   const memorySize = parseSize(flags.memory ?? (whole ? MACHINE_MEMORY : '1G'), '--memory');
   if (whole) {
     if (args.length > 0) throw new ConfigError('a machine takes no arguments', { where: args[0]! });
+    refuseProgramOptions(flags);
     const { deterministic = false } = flags;
     const { emulateMachine } = await import('./emulate-machine.ts');
+    const logging = await openLog(flags);
     const tracing = openTrace(flags);
     const compilation = compilationOf(flags);
     const cache = flags.cacheDir === undefined ? {} : { cacheDirectory: flags.cacheDir };
-    const run = { ...tracing.options, deterministic, compilation, memorySize, ...cache, ...limits };
+    const run = { ...tracing.options, ...logging.options, deterministic, compilation, memorySize, ...cache, ...limits };
     const { code, seconds, counters } = await emulateMachine(flags, run);
     tracing.close();
+    logging.print();
     writeStatistics(flags, seconds, counters);
     return code;
   }
   refuseMachineOptions(flags);
   if (flags.user !== undefined) {
     const bytes = readImage(flags.user);
-    const dumping = flags.dump === undefined ? undefined : await import('../region-dump.ts');
-    const dump = dumping?.parseDump(flags.dump!);
-    const log = dump || flags.timeline ? new TranslationLog(dump?.address) : undefined;
+    const logging = await openLog(flags);
     const tracing = openTrace(flags);
     const latin1 = (text: string) => Buffer.from(text, 'utf8').toString('latin1');
     const result = runUser({
@@ -157,7 +158,7 @@ async function emulate(args: readonly string[], flags: Flags): Promise<number> {
       ...tracing.options,
       deterministic: flags.deterministic ?? false,
       compilation: compilationOf(flags),
-      ...(log === undefined ? {} : { log }),
+      ...logging.options,
       ...(flags.cacheDir === undefined ? {} : { cacheDirectory: flags.cacheDir }),
       ...limits,
     });
@@ -165,8 +166,7 @@ async function emulate(args: readonly string[], flags: Flags): Promise<number> {
     const { seconds, vcpu, counters, translation, cache } = result;
     if (result.compilerFailure !== undefined)
       note(`dyno: compiling in the background ended early: ${result.compilerFailure}`);
-    if (flags.timeline) note(timelineTable(log!));
-    if (dump !== undefined) note(dumping!.dumpRegion(dump, log!.kept));
+    logging.print();
     if (flags.stats === true) note(statisticsTable(result));
     else
       writeStatistics(flags, seconds, {
@@ -181,6 +181,7 @@ async function emulate(args: readonly string[], flags: Flags): Promise<number> {
     return exitCode(result.outcome);
   }
   if (flags.bare !== undefined) {
+    refuseProgramOptions(flags);
     for (const flag of ['dump', 'timeline', 'cacheDir'] as const)
       if (flags[flag] !== undefined)
         throw new ConfigError('is for programs only', {
@@ -203,6 +204,31 @@ async function emulate(args: readonly string[], flags: Flags): Promise<number> {
     return exitCode(result.outcome);
   }
   throw new ConfigError('nothing to run', { where: 'emulate', mend: 'give --user ELF, --bare ELF or --machine virt' });
+}
+
+/** Throws ConfigError for what only programs have. */
+function refuseProgramOptions({ mount, env, cwd }: Flags): void {
+  const given = { mount: mount.length > 0, env: env.length > 0, cwd: cwd !== '/' };
+  for (const [name, there] of Object.entries(given))
+    if (there) throw new ConfigError('is for programs', { where: `--${name}`, mend: 'give --user' });
+}
+
+/** What takes note of translations where that is asked for, and prints it in the end. */
+async function openLog({ dump, timeline }: Flags): Promise<{
+  readonly options: { readonly log?: TranslationLog };
+  readonly print: () => void;
+}> {
+  if (dump === undefined && timeline === undefined) return { options: {}, print: () => {} };
+  const dumping = dump === undefined ? undefined : await import('../region-dump.ts');
+  const request = dumping?.parseDump(dump!);
+  const log = new TranslationLog(request?.address);
+  return {
+    options: { log },
+    print: () => {
+      if (timeline) note(timelineTable(log));
+      if (request !== undefined) note(dumping!.dumpRegion(request, log.kept));
+    },
+  };
 }
 
 /** The tier, and what takes note of instructions where that is asked for: then they are run one by one, not in regions. */

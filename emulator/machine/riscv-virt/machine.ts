@@ -22,6 +22,7 @@ import { governTranslation } from '../riscv-translation.ts';
 import { DETERMINISTIC_EPOCH, hostRandom, seededRandom } from '../surroundings.ts';
 import type { SystemReference } from '../system-reference.ts';
 import { codeBytesOf, createTranslatedCpu, translatedPolicyOf, translationOf, type Tier } from '../tier.ts';
+import type { TranslationLog } from '../translation-log.ts';
 import { Attachments, type AttachmentOptions } from './attachments.ts';
 import { hartWires, VirtBoard } from './board.ts';
 import { planBoot, type BootFiles, type BootPlan } from './boot.ts';
@@ -51,6 +52,8 @@ export interface VirtOptions extends BootFiles, AttachmentOptions {
   readonly compilation?: Compilation;
   /** Where emitted code is kept for the next machine with the same firmware and kernel; see CodeCache. */
   readonly cacheDirectory?: string;
+  /** Takes note of every translation: TranslationLog. */
+  readonly log?: TranslationLog;
   /** Takes note of every instruction, which is then run alone: for the interpreter or the reference. */
   readonly trace?: InstructionTrace;
 }
@@ -189,10 +192,13 @@ export class VirtMachine {
       translated: true,
       policy: translatedPolicyOf(tier),
     });
+    const { log } = options;
+    const linear = new Uint8Array(memory.buffer);
     this.engine = createTranslatedCpu(tier, riscv64, memory, ramSize, translation, time, {
       ...(deterministic ? {} : { now: () => performance.now() }),
       ...(this.#compiler === undefined ? {} : { compilers: this.#compiler }),
       ...(this.#cache === undefined ? {} : { store: this.#cache.store }),
+      ...(log === undefined ? {} : { translated: (event) => log.note(event, riscv64, linear) }),
     });
     options.trace?.attach(this.engine, riscv64, translatedFetch(riscv64, this.mmu, memory));
     this.hart = new RiscvHart(this.engine, this.#hooks, time, this.#supervisorCalls(output));
