@@ -44,6 +44,7 @@ export class WordClasses {
   readonly #bytes = new Uint8Array(4);
   /** Undefined: the row's words are of no class. */
   readonly #facts = new Map<Instruction, RowFacts | undefined>();
+  readonly #sinks = new Map<Instruction, readonly (readonly [name: string, sink: number])[]>();
 
   constructor(isa: Isa) {
     this.#isa = isa;
@@ -119,7 +120,7 @@ export class WordClasses {
     if (fields === undefined) return undefined;
     const except: WordBits[] = this.#within(row);
     const fixed: { mask: number; values: readonly number[] }[] = [];
-    const destinations: Field[] = [];
+    const destinations: (readonly [name: string, field: Field])[] = [];
     let origin = row.match;
     for (const [name, field] of Object.entries(fields)) {
       const kind = row.operands[name]!;
@@ -131,7 +132,7 @@ export class WordClasses {
       const refused = legal === undefined ? [] : rawValues(field).filter((raw) => !legal(raw));
       if (kind.specialise === undefined && isSum(field, kind)) {
         except.push(...refused.map((raw) => ({ mask, match: placed(field, raw) })));
-        if (kind.destination === true) destinations.push(field);
+        if (kind.destination === true) destinations.push([name, field]);
         continue;
       }
       if (width > WIDEST_FIXED) return undefined;
@@ -139,11 +140,19 @@ export class WordClasses {
       fixed.push({ mask, values: values.map((raw) => placed(field, raw)) });
       origin = insertField(origin, field, values[0]!);
     }
-    const sunk = destinations.flatMap((field) =>
-      rawValues(field)
-        .filter((raw) => this.#isSunk(row, insertField(origin, field, raw)))
-        .map((raw) => ({ mask: placed(field, -1), match: placed(field, raw) })),
+    const sunk: WordBits[] = [];
+    const operands = Object.fromEntries(
+      Object.entries(fields).map(([name, field]) => [name, row.operands[name]!.decode(extractField(origin, field))]),
     );
+    for (const [name, field] of destinations) {
+      const { decode } = row.operands[name]!;
+      const original = operands[name]!;
+      for (const raw of rawValues(field)) {
+        operands[name] = decode(raw);
+        if (this.#isSunk(row, operands)) sunk.push({ mask: placed(field, -1), match: placed(field, raw) });
+      }
+      operands[name] = original;
+    }
     return { origin, fixed, sunk, except };
   }
 
@@ -153,16 +162,22 @@ export class WordClasses {
       .map(({ mask, match }) => ({ mask, match }));
   }
 
-  /** Whether some register that a word of the row would write is the sink, also where the word is of a row within this one. */
-  #isSunk(row: Instruction, word: number): boolean {
-    const operands = Object.fromEntries(
-      Object.entries(row.fields!).map(([name, field]) => [name, row.operands[name]!.decode(extractField(word, field))]),
-    );
+  /** Whether some register that the row with these operands would write is the sink, also where it is executed as another. */
+  #isSunk(row: Instruction, operands: Readonly<Record<string, number>>): boolean {
     const executed = this.#isa.canonical({ row, length: row.length, operands });
-    return Object.entries(executed.row.operands).some(
-      ([name, { destination, file }]) =>
-        destination === true && file?.sink !== undefined && executed.operands[name] === file.sink,
-    );
+    return this.#sinksOf(executed.row).some(([name, sink]) => executed.operands[name] === sink);
+  }
+
+  /** The operands that a row writes registers by, and which of these is the sink. */
+  #sinksOf(row: Instruction): readonly (readonly [name: string, sink: number])[] {
+    let sinks = this.#sinks.get(row);
+    if (sinks === undefined) {
+      sinks = Object.entries(row.operands).flatMap(([name, { destination, file }]) =>
+        destination === true && file?.sink !== undefined ? [[name, file.sink] as const] : [],
+      );
+      this.#sinks.set(row, sinks);
+    }
+    return sinks;
   }
 }
 
@@ -184,13 +199,20 @@ function isSum(field: Field, { decode }: OperandKind): boolean {
 /** The values that a field's pieces can hold; of wide ones some. */
 function rawValues(field: Field): number[] {
   const bits = ones(placed(field, -1));
-  const all = bits.length <= WIDEST_LISTED ? Array.from({ length: 2 ** bits.length }, (_, value) => value) : [];
-  const some = bits.length <= WIDEST_LISTED ? [] : [0, -1, ...PATTERNS, ...bits.map((_, index) => 2 ** index)];
-  // Spread over the places that the field has.
-  const words = [...all, ...some].map((value) =>
-    bits.reduce((word, bit, index) => word | (((value >>> index) & 1) << bit), 0),
-  );
-  return words.map((word) => extractField(word, field));
+  const values: number[] = [];
+  const add = (value: number): void => {
+    // Spread over the places that the field has.
+    let word = 0;
+    for (let i = 0; i < bits.length; i++) word |= ((value >>> i) & 1) << bits[i]!;
+    values.push(extractField(word, field));
+  };
+  if (bits.length <= WIDEST_LISTED) {
+    for (let value = 0; value < 2 ** bits.length; value++) add(value);
+  } else {
+    for (const value of [0, -1, ...PATTERNS]) add(value);
+    for (let bit = 0; bit < bits.length; bit++) add(2 ** bit);
+  }
+  return values;
 }
 
 function placed(field: Field, raw: number): number {
@@ -214,7 +236,9 @@ function population(word: number): number {
 
 /** Numbers of the bits set, lowest first. */
 function ones(word: number): number[] {
-  return Array.from({ length: 32 }, (_, bit) => bit).filter((bit) => ((word >>> bit) & 1) === 1);
+  const bits: number[] = [];
+  for (let bit = 0; bit < 32; bit++) if (((word >>> bit) & 1) === 1) bits.push(bit);
+  return bits;
 }
 
 function* combined(word: number, choices: readonly (readonly WordBits[])[]): Generator<number> {

@@ -13,7 +13,7 @@ function register(
   base = 0,
   refuse: readonly number[] = [],
 ): Kind {
-  return ({ width }) => ({
+  const ofWidth = (width: number): OperandKind => ({
     kind: file.name === 'x' ? 'integer register' : 'floating-point register',
     file,
     ...(destination ? { destination: true as const } : {}),
@@ -24,6 +24,9 @@ function register(
     show: (operand) => names[operand]!,
     parse: (text) => (names.includes(text) ? names.indexOf(text) : undefined),
   });
+  // Hundreds of rows have the same.
+  const made: OperandKind[] = [];
+  return ({ width }) => (made[width] ??= ofWidth(width));
 }
 
 function parseInteger(text: string): number | undefined {

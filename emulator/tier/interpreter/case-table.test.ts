@@ -23,6 +23,16 @@ test('a table of which only the numbering is known gives the same cases, whichev
   assert.deepEqual(known.pairs, pairs);
 });
 
+test('cases that were forgotten are lifted again to the same', () => {
+  const table = new CaseTable(riscv64, PAIRS);
+  const { all, pairs } = table;
+  table.forget();
+  assert.notEqual(table.caseOf(FIRST_CASE), all[0]);
+  assert.equal(table.caseOf(FIRST_CASE), table.caseOf(FIRST_CASE));
+  assert.deepEqual(table.all, all);
+  assert.deepEqual(table.pairs, pairs);
+});
+
 test('pairs are found by their cases, and begin with the first', () => {
   assert.equal(whole.pairs.length, PAIRS.length);
   for (const { op, first, second } of whole.pairs) {

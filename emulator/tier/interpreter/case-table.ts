@@ -88,6 +88,11 @@ export class CaseTable {
     }));
   }
 
+  /** Cases are lifted again when they are asked for: a program needs a quarter of them. [measured: all are 1.3 MB] */
+  forget(): void {
+    this.#made.fill(undefined);
+  }
+
   /** Undefined for compressed rows: they are executed as what they expand to. */
   casesOf(row: Instruction): RowCases | undefined {
     const index = this.#indices.get(row);

@@ -135,15 +135,14 @@ export function casePairs(names: readonly string[], cases: readonly Case[], next
   return pairs;
 }
 
-function* combinations(
+/** The first of `specialised` changes slowest. */
+function combinations(
   specialised: readonly { readonly name: string; readonly values: readonly number[] }[],
-): Generator<Readonly<Record<string, number>>> {
-  const [first, ...rest] = specialised;
-  if (first === undefined) {
-    yield {};
-    return;
-  }
-  for (const value of first.values) for (const others of combinations(rest)) yield { [first.name]: value, ...others };
+): readonly Readonly<Record<string, number>>[] {
+  let all: readonly Readonly<Record<string, number>>[] = [{}];
+  for (const { name, values } of specialised)
+    all = all.flatMap((known) => values.map((value) => ({ ...known, [name]: value })));
+  return all;
 }
 
 function liftRow(row: Instruction, known: Readonly<Record<string, number>>, length: number): Block {
@@ -169,7 +168,9 @@ function displacementField(block: Block): string | undefined {
  */
 function isInlinable(block: Block): boolean {
   let effects = false;
-  for (const op of block.ops) {
+  // By index, as in `layOut`.
+  for (let i = 0; i < block.ops.length; i++) {
+    const op = block.ops[i]!;
     const { effect } = rowOf(op);
     if (op.name === 'call' || op.name === 'trap' || op.name === 'fclass' || op.type === 'v128' || isAtomic(op))
       return false;

@@ -78,6 +78,7 @@ export function generateInterpreter(isa: Isa, options: RuntimeOptions, keptAs?: 
   assert(FIRST_CASE + table.count < ENTRY_BIT, 'the number of a case leaves the entry bit free');
   const kept = keptAs === undefined || CHECK >= CheckLevel.full ? undefined : keptModules.lookUp(keptAs);
   const bytes = kept ?? writeInterpreter(isa, options, layout, table);
+  if (kept === undefined) table.forget();
   if (keptAs !== undefined && kept === undefined) keptModules.generated.set(keptAs, bytes);
   const twins = new Map<Case, TwinModule>();
   const twin = (op: number): TwinModule => {

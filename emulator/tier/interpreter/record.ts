@@ -76,12 +76,15 @@ export function layOut(
 ): readonly RecordOperand[] {
   const registers = new Set<string>();
   const immediates = new Map<string, RecordOperand['format']>();
-  for (const op of block.ops) {
+  // By index: V8 has not compiled this yet, and an iterator gives an object for each op.
+  for (let i = 0; i < block.ops.length; i++) {
+    const op = block.ops[i]!;
     const index = op.slot?.index;
     if (index !== undefined && isField(index)) registers.add(index.field);
     if (op.field !== undefined) immediates.set(op.field.field, isWide(kinds[op.field.field]) ? 'i64' : 'i32');
   }
-  for (const op of block.ops) {
+  for (let i = 0; i < block.ops.length; i++) {
+    const op = block.ops[i]!;
     if (op.displacement === undefined || !isField(op.displacement)) continue;
     const name = op.displacement.field;
     assert(
