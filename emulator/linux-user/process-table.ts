@@ -2,7 +2,7 @@ import { STATE, STATE_SIZE } from '../layout/memory-map.ts';
 import { ExitReason } from '../layout/state.ts';
 import { FlatMemory } from '../memory/flat.ts';
 import type { Abi } from './abi.ts';
-import { AddressSpace, type MemoryQuota } from './address-space.ts';
+import { AddressSpace, type AskForLargePages, type MemoryQuota } from './address-space.ts';
 import type { OpenFile } from './file.ts';
 import { loadProgram, parseProgram } from './image.ts';
 import type { KernelCounters } from './outcome.ts';
@@ -20,6 +20,8 @@ export interface ProcessOptions {
   readonly memorySize: number;
   /** What all processes together may map, in bytes; four times `memorySize` and at least 4 GiB unless given. */
   readonly totalMemory?: number;
+  /** Asked for behind large mappings. */
+  readonly largePages?: AskForLargePages;
 }
 
 const MAXIMUM_PROCESSES = 512;
@@ -119,7 +121,7 @@ export class ProcessTable {
       parent,
       memory,
       cpu,
-      space: new AddressSpace(memory, (address, length) => cpu.flushCode(address, length), this.#quota, parent.space),
+      space: this.#addressSpace(memory, cpu, parent.space),
       descriptors: parent.descriptors.fork(),
       signals: parent.signals.fork(),
       waiting: undefined,
@@ -181,7 +183,7 @@ export class ProcessTable {
     const elf = parseProgram(program, abi);
     const memory = new FlatMemory(memorySize);
     const cpu = createCpu(memory);
-    const space = new AddressSpace(memory, (address, length) => cpu.flushCode(address, length), this.#quota);
+    const space = this.#addressSpace(memory, cpu);
     try {
       const { trampoline } = loadProgram(elf, space, cpu.state, abi, argv, environment, this.#randomBytes(16));
       const name = program.path.slice(program.path.lastIndexOf('/') + 1);
@@ -191,6 +193,11 @@ export class ProcessTable {
       this.#options.retireCpu?.(cpu);
       throw error;
     }
+  }
+
+  #addressSpace(memory: FlatMemory, cpu: UserCpu, from?: AddressSpace): AddressSpace {
+    const flush = (address: number, length: number) => cpu.flushCode(address, length);
+    return new AddressSpace(memory, flush, this.#quota, this.#options.largePages, from);
   }
 
   #randomBytes(count: number): Uint8Array {

@@ -156,6 +156,7 @@ async function emulate(args: readonly string[], flags: Flags): Promise<number> {
       directory: latin1(flags.cwd),
       memorySize,
       ...tracing.options,
+      largePages: true,
       deterministic: flags.deterministic ?? false,
       compilation: compilationOf(flags),
       ...logging.options,
