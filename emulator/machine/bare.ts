@@ -13,6 +13,7 @@ import { Mmu } from '../memory/mmu.ts';
 import type { MmuCounters } from '../memory/translation-counters.ts';
 import { governTranslation } from './riscv-translation.ts';
 import { type InstructionTrace, translatedFetch } from './instruction-trace.ts';
+import { hostMilliseconds } from './surroundings.ts';
 import { codeBytesOf, createTranslatedCpu, sumCounters, type Tier } from './tier.ts';
 
 export interface BareOptions {
@@ -84,11 +85,11 @@ export function runBare(options: BareOptions): BareResult {
     options.output ?? (() => {}),
   );
   const maximum = options.maximumInstructions ?? Infinity;
-  const begin = performance.now();
+  const begin = hostMilliseconds();
   const deadline = begin + (options.timeout ?? Infinity) * 1000;
   const finish = (outcome: Outcome): BareResult => ({
     outcome,
-    seconds: (performance.now() - begin) / 1000,
+    seconds: (hostMilliseconds() - begin) / 1000,
     counters: { ...sumCounters([cpu]), codeBytes: codeBytesOf(cpu) },
     tlb: { ...mmu.counters },
   });
@@ -99,7 +100,7 @@ export function runBare(options: BareOptions): BareResult {
   for (;;) {
     const before = cpu.counters.instructions;
     if (before >= maximum) return finish({ kind: 'limit', limit: 'instructions' });
-    if (performance.now() >= deadline) return finish({ kind: 'limit', limit: 'timeout' });
+    if (hostMilliseconds() >= deadline) return finish({ kind: 'limit', limit: 'timeout' });
     const interrupt = pendingInterrupt(cpu.state);
     if (interrupt !== undefined) {
       deliverInterrupt(cpu.state, interrupt);

@@ -16,7 +16,7 @@ import { CodeCache, type CodeCacheCounters } from './code-cache.ts';
 import { backgroundCompiler, type Compilation } from './compilation.ts';
 import { flatFetch, type InstructionTrace } from './instruction-trace.ts';
 import { largePages } from './large-pages.ts';
-import { hostRandom } from './surroundings.ts';
+import { DETERMINISTIC_EPOCH, hostMilliseconds, hostRandom, seededRandom } from './surroundings.ts';
 import { createCpu, policyOf, sumCounters, type Tier } from './tier.ts';
 import {
   sumTranslation,
@@ -76,9 +76,6 @@ export interface UserResult {
 }
 
 const TARGETS: Readonly<Record<string, { isa: Isa; abi: Abi }>> = { riscv64: { isa: riscv64, abi: riscv64Abi } };
-/** 2026-01-01T00:00:00Z in nanoseconds: where deterministic time begins. */
-const EPOCH = 1_767_225_600_000_000_000n;
-
 /**
  * Runs a static Linux program to its end and says how it ended. The guest sees stdio and its mounts, nothing else of the host.
  * Throws ImageError for a program that cannot run, ConfigError for options that cannot be met.
@@ -111,7 +108,7 @@ export function runUser(options: UserOptions): UserResult {
       ...passes,
       store,
       account,
-      now: () => performance.now(),
+      now: hostMilliseconds,
       ...(compiler === undefined ? {} : { compilers: compiler }),
       ...(log === undefined ? {} : { translated: (event) => log.note(event, isa, memory.bytes) }),
     });
@@ -135,14 +132,14 @@ export function runUser(options: UserOptions): UserResult {
     ...(options.largePages === true ? { largePages: largePages() } : {}),
     maximumInstructions: options.maximumInstructions ?? Infinity,
     timeout: options.timeout === undefined ? Infinity : options.timeout * 1000,
-    now: () => performance.now(),
+    now: hostMilliseconds,
   });
   const stdio = options.stdio ?? [new HostStream(0), new HostStream(1), new HostStream(2)];
   kernel.start(options.program, options.argv, options.environment ?? [], stdio, options.directory ?? '/');
-  const begin = performance.now();
+  const begin = hostMilliseconds();
   try {
     const outcome = kernel.run();
-    const seconds = (performance.now() - begin) / 1000;
+    const seconds = (hostMilliseconds() - begin) / 1000;
     const engines = [...cpus.values()]
       .map((cpu) => ('tiers' in cpu ? cpu.tiers : undefined))
       .filter((engine) => engine !== undefined);
@@ -174,30 +171,23 @@ function openCache(options: UserOptions, guestSize: number, isa: Isa): CodeCache
 
 function hostSurroundings(): Surroundings {
   const sleeper = new Int32Array(new SharedArrayBuffer(4));
+  const epoch = BigInt(Date.now()) * 1_000_000n - process.hrtime.bigint();
   return {
     monotonic: () => process.hrtime.bigint(),
-    realtime: () => BigInt(Math.round((performance.timeOrigin + performance.now()) * 1000)) * 1000n,
+    realtime: () => epoch + process.hrtime.bigint(),
     random: hostRandom,
     rest: (milliseconds) => void Atomics.wait(sleeper, 0, 0, milliseconds),
   };
 }
 
-/** Time is what was executed plus what was slept; random bytes come from a xorshift generator with a fixed seed (Marsaglia, "Xorshift RNGs", 2003). */
+/** Time is what was executed plus what was slept. */
 function deterministicSurroundings(): Surroundings {
   let slept = 0n;
-  let seed = 0x9e3779b9;
   const monotonic = (instructions: number) => BigInt(instructions) + slept;
   return {
     monotonic,
-    realtime: (instructions) => EPOCH + monotonic(instructions),
-    random: (into) => {
-      for (let i = 0; i < into.length; i++) {
-        seed ^= seed << 13;
-        seed ^= seed >>> 17;
-        seed ^= seed << 5;
-        into[i] = seed >>> 8;
-      }
-    },
+    realtime: (instructions) => DETERMINISTIC_EPOCH + monotonic(instructions),
+    random: seededRandom(),
     rest: (milliseconds) => {
       slept += BigInt(Math.ceil(milliseconds * 1e6));
     },

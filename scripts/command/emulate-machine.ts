@@ -12,6 +12,7 @@ import { VirtMachine, type MachineOutcome } from '../../emulator/machine/riscv-v
 import { parseShare } from '../../emulator/machine/share-option.ts';
 import { MACHINE_GUEST_FLAGS } from '../../emulator/machine/runtime-flags.ts';
 import { preferGuest } from '../../emulator/machine/thread-priority.ts';
+import { hostMilliseconds } from '../../emulator/machine/surroundings.ts';
 import type { Tier } from '../../emulator/machine/tier.ts';
 import { EXIT } from '../exit.ts';
 import { setGuestFlags } from '../guest-flags.ts';
@@ -62,10 +63,10 @@ export async function emulateMachine(flags: MachineFlags, run: RunFlags): Promis
     report: (error) => note(`dyno: disk: ${error instanceof Error ? error.message : String(error)}`),
   });
   try {
-    const begin = performance.now();
+    const begin = hostMilliseconds();
     const outcome = await converse(machine, flags, run);
     output.flush();
-    const seconds = (performance.now() - begin) / 1000;
+    const seconds = (hostMilliseconds() - begin) / 1000;
     if (flags.screenshot !== undefined) takeScreenshot(machine, flags.screenshot);
     const { compilerFailure } = machine;
     if (compilerFailure !== undefined) note(`dyno: compiling in the background ended early: ${compilerFailure}`);
@@ -80,7 +81,6 @@ export async function emulateMachine(flags: MachineFlags, run: RunFlags): Promis
 function loadOfNode(): void {
   void process.stdin;
   void process.stdout;
-  performance.now();
 }
 
 type End = MachineOutcome | { readonly kind: 'signal'; readonly number: number };
@@ -117,13 +117,13 @@ async function converse(machine: VirtMachine, flags: MachineFlags, run: RunFlags
       stop();
     },
   });
-  const end = performance.now() + (run.timeout ?? Infinity) * 1000;
+  const end = hostMilliseconds() + (run.timeout ?? Infinity) * 1000;
   const { maximumInstructions = Infinity } = run;
   try {
     for (;;) {
       const outcome = await machine.run({
         maximumInstructions,
-        timeout: Math.max(0, (end - performance.now()) / 1000),
+        timeout: Math.max(0, (end - hostMilliseconds()) / 1000),
         inputEnded: () => ended,
         stopped: () => stopped,
       });

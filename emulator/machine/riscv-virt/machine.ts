@@ -19,7 +19,7 @@ import { backgroundCompiler, type Compilation } from '../compilation.ts';
 import { type InstructionTrace, translatedFetch } from '../instruction-trace.ts';
 import { RiscvHart } from '../riscv-hart.ts';
 import { governTranslation } from '../riscv-translation.ts';
-import { DETERMINISTIC_EPOCH, hostRandom, seededRandom } from '../surroundings.ts';
+import { DETERMINISTIC_EPOCH, hostMilliseconds, hostRandom, seededRandom } from '../surroundings.ts';
 import type { SystemReference } from '../system-reference.ts';
 import { codeBytesOf, createTranslatedCpu, translatedPolicyOf, translationOf, type Tier } from '../tier.ts';
 import type { TranslationLog } from '../translation-log.ts';
@@ -195,7 +195,7 @@ export class VirtMachine {
     const { log } = options;
     const linear = new Uint8Array(memory.buffer);
     this.engine = createTranslatedCpu(tier, riscv64, memory, ramSize, translation, time, {
-      ...(deterministic ? {} : { now: () => performance.now() }),
+      ...(deterministic ? {} : { now: hostMilliseconds }),
       ...(this.#compiler === undefined ? {} : { compilers: this.#compiler }),
       ...(this.#cache === undefined ? {} : { store: this.#cache.store }),
       ...(log === undefined ? {} : { translated: (event) => log.note(event, riscv64, linear) }),
@@ -247,17 +247,17 @@ export class VirtMachine {
 
   async run(limits: RunLimits = {}): Promise<MachineOutcome> {
     const { maximumInstructions = Infinity, timeout = Infinity, stopped = () => false } = limits;
-    const end = performance.now() + timeout * 1000;
-    let turn = performance.now() + TURN;
+    const end = hostMilliseconds() + timeout * 1000;
+    let turn = hostMilliseconds() + TURN;
     for (let stuck = 0; ;) {
       if (this.#finish !== undefined) return outcomeOf(this.#finish);
       const before = this.instructions;
       if (before >= maximumInstructions) return { kind: 'limit', limit: 'instructions' };
-      if (performance.now() >= turn) {
+      if (hostMilliseconds() >= turn) {
         await eventLoop();
         if (stopped()) return { kind: 'stopped' };
-        if (performance.now() >= end) return { kind: 'limit', limit: 'timeout' };
-        turn = performance.now() + TURN;
+        if (hostMilliseconds() >= end) return { kind: 'limit', limit: 'timeout' };
+        turn = hostMilliseconds() + TURN;
       }
       this.#clock.poll();
       const begin = this.#clock.now();
@@ -338,8 +338,8 @@ export class VirtMachine {
       return true;
     }
     if (deadline === Infinity && inputEnded()) return false;
-    if (stopped() || performance.now() >= end) return true;
-    const milliseconds = Math.min((ticks * 1000) / TIMEBASE_FREQUENCY, end - performance.now(), LONGEST_SLEEP);
+    if (stopped() || hostMilliseconds() >= end) return true;
+    const milliseconds = Math.min((ticks * 1000) / TIMEBASE_FREQUENCY, end - hostMilliseconds(), LONGEST_SLEEP);
     // Timers of the host have a millisecond's grain.
     if (milliseconds < 1) await eventLoop();
     else await this.#sleep(milliseconds);
@@ -440,8 +440,8 @@ function guestMemory(ramSize: number): WebAssembly.Memory {
 }
 
 function hostTicks(): () => number {
-  const begin = performance.now();
-  return () => ((performance.now() - begin) * TIMEBASE_FREQUENCY) / 1000;
+  const begin = hostMilliseconds();
+  return () => ((hostMilliseconds() - begin) * TIMEBASE_FREQUENCY) / 1000;
 }
 
 function eventLoop(): Promise<void> {
