@@ -94,24 +94,3 @@ test('the break moves, keeps its pages apart from mappings, and comes back zeroe
   assert.equal(space.map(0x24000, PAGE, 3, true, false), 0x24000);
   assert.equal(space.moveBreak(0x25000), 0x23000);
 });
-
-test('large pages are asked for behind large mappings that may be written, where they lie in the buffer', () => {
-  const asked: [number, number][] = [];
-  const memory = new FlatMemory(128 * 2 ** 20);
-  const { bytes } = memory;
-  const ask = (buffer: ArrayBuffer, begin: number, length: number): void => {
-    assert.equal(buffer, bytes.buffer);
-    asked.push([begin - bytes.byteOffset, length]);
-  };
-  const space = new AddressSpace(memory, () => {}, undefined, ask);
-  const large = 16 * 2 ** 20;
-  const [read, write] = [1, 2];
-  const at = space.map(0, large, read | write, false, false);
-  assert.deepEqual(asked, [[at, large]]);
-  space.map(0, large - PAGE, read | write, false, false);
-  space.map(0, large, read, false, false);
-  assert.equal(asked.length, 1);
-  const child = new AddressSpace(memory, () => {}, undefined, ask, space);
-  child.map(0, large, write, false, false);
-  assert.equal(asked.length, 2);
-});

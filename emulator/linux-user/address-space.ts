@@ -19,12 +19,6 @@ export interface MemoryQuota {
   used: number;
 }
 
-/** Asks the host to have large pages behind some of the bytes of a buffer: it may do so or not. */
-export type AskForLargePages = (buffer: ArrayBuffer, begin: number, length: number) => void;
-
-/** Bytes of a mapping that is likely to be used as a whole: to zero a large page costs as much as 50 small ones. */
-const LARGE_MAPPING = 16 * 2 ** 20;
-
 /** Which pages of a process are in use, and for what: the program break and mappings. Lengths and addresses in bytes. */
 export class AddressSpace {
   readonly memory: FlatMemory;
@@ -33,7 +27,6 @@ export class AddressSpace {
   /** Called before bytes or permissions change where code may have been decoded. */
   readonly #flush: (address: number, length: number) => void;
   readonly #quota: MemoryQuota;
-  readonly #askForLargePages: AskForLargePages | undefined;
   readonly shared: SharedMappings;
   /** Mapped bytes. */
   #total = 0;
@@ -46,13 +39,11 @@ export class AddressSpace {
     memory: FlatMemory,
     flush: (address: number, length: number) => void,
     quota: MemoryQuota = { limit: Infinity, used: 0 },
-    askForLargePages?: AskForLargePages,
     from?: AddressSpace,
   ) {
     this.memory = memory;
     this.#flush = flush;
     this.#quota = quota;
-    this.#askForLargePages = askForLargePages;
     this.shared = from ? from.shared.fork(memory, flush) : new SharedMappings(memory, flush);
     this.#total = from ? from.#total : 0;
     quota.used += PROCESS_BYTES + this.#total;
@@ -198,8 +189,6 @@ export class AddressSpace {
     this.#flush(address, size);
     this.#mapped.fill(1, address / PAGE_SIZE, (address + size) / PAGE_SIZE);
     this.memory.protect(address, size, permissions);
-    if (size >= LARGE_MAPPING && (permissions & Permission.write) !== 0)
-      this.#askForLargePages?.(this.memory.bytes.buffer, this.memory.bytes.byteOffset + address, size);
     return true;
   }
 

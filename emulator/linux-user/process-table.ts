@@ -2,7 +2,7 @@ import { STATE, STATE_SIZE } from '../layout/memory-map.ts';
 import { ExitReason } from '../layout/state.ts';
 import { FlatMemory } from '../memory/flat.ts';
 import type { Abi } from './abi.ts';
-import { AddressSpace, type AskForLargePages, type MemoryQuota } from './address-space.ts';
+import { AddressSpace, type MemoryQuota } from './address-space.ts';
 import type { OpenFile } from './file.ts';
 import { loadProgram, parseProgram } from './image.ts';
 import type { KernelCounters } from './outcome.ts';
@@ -20,8 +20,6 @@ export interface ProcessOptions {
   readonly memorySize: number;
   /** What all processes together may map, in bytes; four times `memorySize` and at least 4 GiB unless given. */
   readonly totalMemory?: number;
-  /** Asked for behind large mappings. */
-  readonly largePages?: AskForLargePages;
 }
 
 const MAXIMUM_PROCESSES = 512;
@@ -121,7 +119,7 @@ export class ProcessTable {
       parent,
       memory,
       cpu,
-      space: this.#addressSpace(memory, cpu, parent.space),
+      space: new AddressSpace(memory, (address, length) => cpu.flushCode(address, length), this.#quota, parent.space),
       descriptors: parent.descriptors.fork(),
       signals: parent.signals.fork(),
       waiting: undefined,
@@ -183,7 +181,7 @@ export class ProcessTable {
     const elf = parseProgram(program, abi);
     const memory = new FlatMemory(memorySize);
     const cpu = createCpu(memory);
-    const space = this.#addressSpace(memory, cpu);
+    const space = new AddressSpace(memory, (address, length) => cpu.flushCode(address, length), this.#quota);
     try {
       const { trampoline } = loadProgram(elf, space, cpu.state, abi, argv, environment, this.#randomBytes(16));
       const name = program.path.slice(program.path.lastIndexOf('/') + 1);
@@ -193,11 +191,6 @@ export class ProcessTable {
       this.#options.retireCpu?.(cpu);
       throw error;
     }
-  }
-
-  #addressSpace(memory: FlatMemory, cpu: UserCpu, from?: AddressSpace): AddressSpace {
-    const flush = (address: number, length: number) => cpu.flushCode(address, length);
-    return new AddressSpace(memory, flush, this.#quota, this.#options.largePages, from);
   }
 
   #randomBytes(count: number): Uint8Array {

@@ -15,7 +15,6 @@ import { TranslationAccount } from '../tier/translation-cost.ts';
 import { CodeCache, type CodeCacheCounters } from './code-cache.ts';
 import { backgroundCompiler, type Compilation } from './compilation.ts';
 import { flatFetch, type InstructionTrace } from './instruction-trace.ts';
-import { largePages } from './large-pages.ts';
 import { DETERMINISTIC_EPOCH, hostMilliseconds, hostRandom, seededRandom } from './surroundings.ts';
 import { createCpu, policyOf, sumCounters, type Tier } from './tier.ts';
 import {
@@ -50,8 +49,6 @@ export interface UserOptions {
    * thread of their own. It cannot tell.
    */
   readonly compilation?: Compilation;
-  /** Large pages of the host are asked for behind large mappings: resident memory may be more. */
-  readonly largePages?: boolean;
   /** Names of passes to leave out. */
   readonly disabledPasses?: ReadonlySet<string>;
   /** Takes note of every translation: TranslationLog. */
@@ -129,7 +126,6 @@ export function runUser(options: UserOptions): UserResult {
       if ('tiers' in cpu && cpu.tiers !== undefined) totals.add(cpu.tiers);
     },
     memorySize,
-    ...(options.largePages === true ? { largePages: largePages() } : {}),
     maximumInstructions: options.maximumInstructions ?? Infinity,
     timeout: options.timeout === undefined ? Infinity : options.timeout * 1000,
     now: hostMilliseconds,

@@ -156,7 +156,6 @@ async function emulate(args: readonly string[], flags: Flags): Promise<number> {
       directory: latin1(flags.cwd),
       memorySize,
       ...tracing.options,
-      largePages: true,
       deterministic: flags.deterministic ?? false,
       compilation: compilationOf(flags),
       ...logging.options,
