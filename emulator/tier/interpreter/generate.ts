@@ -165,7 +165,8 @@ function writeInterpreter(
   const table = module.table({ initial: byOp.length, maximum: byOp.length });
   const twinType = module.type([i32], [i32]);
   const missing = missingTwin(module, prepareTwin, twinType, table);
-  const common = new Set(options.translated === true ? MACHINE_TWINS[isa.name] : COMMON_TWINS[isa.name]);
+  const machine = options.translated === true ? (MACHINE_TWINS[isa.name] ?? []) : [];
+  const common = new Set([...(COMMON_TWINS[isa.name] ?? []), ...machine]);
   const commonTwin = (which: Case) => writeTwin(module, which, layout.shift, memory, runtime);
   module.elementSegment(
     table,
