@@ -1,6 +1,8 @@
 /** What `emulate --stats` and `--timeline` print for people. */
-import type { UserResult } from '../emulator/machine/user.ts';
-import type { LoggedTranslation, TranslationLog } from '../emulator/machine/translation-log.ts';
+import type { CodeCacheCounters } from '../emulator/machine/code-cache.ts';
+import type { LoggedTranslation, TranslationLog, TranslationStatistics } from '../emulator/machine/translation-log.ts';
+import type { MmuCounters } from '../emulator/memory/translation-counters.ts';
+import type { TranslationCounters } from '../emulator/tier/region/translator.ts';
 import { columns, hexAddress } from './output.ts';
 
 type Row = readonly [what: string, value: string, share?: string];
@@ -10,78 +12,116 @@ const percent = (part: number, whole: number): string => (whole === 0 ? '–' : 
 const milliseconds = (time: number): string => `${time.toFixed(1)} ms`;
 const kibibytes = (bytes: number): string => `${(bytes / 1024).toFixed(1)} KiB`;
 
-/** Instructions by tier, the three levels of the translation cache, times and memory, as a table. */
-export function statisticsTable(result: UserResult): string {
-  const { vcpu, counters, seconds, translation, cache } = result;
-  const instructions = counters.instructions;
-  const of = (name: string): number => vcpu[name] ?? 0;
-  const inRegions = of('regionInstructions');
+/** What a run of any kind of guest has counted. */
+export interface RunStatistics {
+  readonly seconds: number;
+  readonly instructions: number;
+  readonly vcpu: Readonly<Record<string, number>>;
+  /** In tiers that translate; of programs also what became of it. */
+  readonly translation?: TranslationCounters & Partial<TranslationStatistics>;
+  /** Of guests with address translation. */
+  readonly tlb?: Readonly<MmuCounters>;
+  readonly cache?: Readonly<CodeCacheCounters>;
+}
+
+/** Instructions by tier, the TLB, the three levels of the translation cache, times and memory, as a table. */
+export function statisticsTable(run: RunStatistics): string {
+  const { vcpu, instructions, seconds, translation, tlb, cache } = run;
+  const inRegions = vcpu['regionInstructions'] ?? 0;
   const rows: Row[] = [
     ['instructions', thousands(instructions), `${(instructions / seconds / 1e6).toFixed(0)} MIPS`],
     ['  in the interpreter', thousands(instructions - inRegions), percent(instructions - inRegions, instructions)],
     ['  in regions', thousands(inRegions), percent(inRegions, instructions)],
     ['seconds', seconds.toFixed(3)],
+    ...(tlb === undefined ? [] : tlbRows(tlb)),
+    ...(translation === undefined ? [] : [...regionRows(vcpu, translation), ...translationRows(translation)]),
+    ...(cache === undefined ? [] : cacheRows(cache)),
+    ['resident memory', `${(process.memoryUsage.rss() / 2 ** 20).toFixed(0)} MiB`],
   ];
-  if (translation !== undefined) {
-    // Whoever leaves a region asks the jump cache, and so does the interpreter where a region begins.
-    const lookups = of('chained') + of('chainMisses');
-    const { translated, reused } = translation;
-    rows.push(
-      ['regions installed', thousands(of('regions')), `${translation.liveRegions} live at the end`],
-      ['  evicted or invalidated', thousands(of('regionsDropped'))],
-      ['jumps between regions', thousands(lookups)],
-      ['  level 1: jump cache', thousands(of('chained')), percent(of('chained'), lookups)],
-      ['  level 2: live regions', thousands(of('chainRefills')), percent(of('chainRefills'), lookups)],
-      [
-        '  to code without a region',
-        thousands(lookups - of('chained') - of('chainRefills')),
-        percent(lookups - of('chained') - of('chainRefills'), lookups),
-      ],
-      ['level 3: stored code', thousands(reused), percent(reused, reused + translated)],
-      ['  warm: compiled already', thousands(translation.store.warmHits)],
-      [
-        '  from cold to warm and back',
-        `${thousands(translation.store.warmed)} and ${thousands(translation.store.cooled)}`,
-      ],
-      [
-        '  prefetched',
-        thousands(of('prefetched')),
-        of('prefetched') === 0 ? '' : `${thousands(translation.prefetchedUnused + of('prefetchedInVain'))} in vain`,
-      ],
-      ['  forgotten', thousands(translation.store.forgotten)],
-      ['region entries from outside', thousands(of('regionEntries'))],
-      ['instructions given back', thousands(of('refusals')), percent(of('refusals'), inRegions)],
-      ['entries refused', thousands(of('unsuited'))],
-      ['translations', thousands(translated), `${thousands(translation.guestInstructions)} guest instructions`],
-      ['  made too late to be used', thousands(translation.outdated)],
-      ...(translation.compilersLost === 0
-        ? []
-        : [['  compiling threads lost', thousands(translation.compilersLost)] satisfies Row]),
-      ['  IR operations', thousands(translation.irOps), perInstruction(translation.irOps, translation)],
-      ['  WebAssembly operators', thousands(translation.wasmOps), perInstruction(translation.wasmOps, translation)],
-      ['  WebAssembly', kibibytes(translation.wasmBytes), perInstruction(translation.wasmBytes, translation)],
-      ['  finding, lifting and passes', milliseconds(translation.discoverMilliseconds)],
-      ['  emitting', milliseconds(translation.milliseconds)],
-      ['  V8: module and instance', milliseconds(translation.compileMilliseconds)],
-      ...Object.entries(translation.passes).map(([name, { opsBefore, opsAfter, nanoseconds }]): Row => [
-        `  pass ${name}`,
-        milliseconds(nanoseconds / 1e6),
-        `${thousands(opsBefore)} to ${thousands(opsAfter)} ops`,
-      ]),
-      ['live WebAssembly', kibibytes(translation.liveBytes)],
-      ['stored WebAssembly', kibibytes(translation.storeBytes)],
-    );
-  }
-  if (cache !== undefined)
-    rows.push(
-      ['code directory: read', thousands(cache.loaded), cache.rejected > 0 ? 'its file was damaged' : ''],
-      ['code directory: written', thousands(cache.saved), kibibytes(cache.bytes)],
-    );
-  rows.push(['resident memory', `${(process.memoryUsage.rss() / 2 ** 20).toFixed(0)} MiB`]);
   return columns(
     ['', '', ''],
     rows.map(([what, value, share = '']) => [what, value, share]),
   );
+}
+
+function tlbRows({ l1Misses, l2Hits, walks, pageFaults, fences }: Readonly<MmuCounters>): Row[] {
+  return [
+    ['TLB: misses of the first level', thousands(l1Misses)],
+    ['  hits of the second', thousands(l2Hits), percent(l2Hits, l1Misses)],
+    ['  page walks', thousands(walks), percent(walks, l1Misses)],
+    ['page faults', thousands(pageFaults)],
+    ['fences', thousands(fences)],
+  ];
+}
+
+/** What regions were found for, and where. */
+function regionRows(
+  vcpu: Readonly<Record<string, number>>,
+  { translated, reused, liveRegions, prefetchedUnused, store }: NonNullable<RunStatistics['translation']>,
+): Row[] {
+  const of = (name: string): number => vcpu[name] ?? 0;
+  // Whoever leaves a region asks the jump cache, and so does the interpreter where a region begins.
+  const lookups = of('chained') + of('chainMisses');
+  const [first, second] = [of('chained'), of('chainRefills')];
+  const missed = lookups - first - second;
+  const inVain = (prefetchedUnused ?? 0) + of('prefetchedInVain');
+  return [
+    ['regions installed', thousands(of('regions')), liveRegions === undefined ? '' : `${liveRegions} live at the end`],
+    ['  evicted or invalidated', thousands(of('regionsDropped'))],
+    ['jumps between regions', thousands(lookups)],
+    ['  level 1: jump cache', thousands(first), percent(first, lookups)],
+    ['  level 2: live regions', thousands(second), percent(second, lookups)],
+    ['  to code without a region', thousands(missed), percent(missed, lookups)],
+    ['level 3: stored code', thousands(reused), percent(reused, reused + translated)],
+    ...(store === undefined ? [] : storeRows(store)),
+    ['  prefetched', thousands(of('prefetched')), of('prefetched') === 0 ? '' : `${thousands(inVain)} in vain`],
+    ['region entries from outside', thousands(of('regionEntries'))],
+    ['instructions given back', thousands(of('refusals')), percent(of('refusals'), of('regionInstructions'))],
+    ['entries refused', thousands(of('unsuited'))],
+  ];
+}
+
+function storeRows({ warmHits, warmed, cooled, forgotten }: TranslationStatistics['store']): Row[] {
+  return [
+    ['  warm: compiled already', thousands(warmHits)],
+    ['  from cold to warm and back', `${thousands(warmed)} and ${thousands(cooled)}`],
+    ['  forgotten', thousands(forgotten)],
+  ];
+}
+
+function translationRows(translation: NonNullable<RunStatistics['translation']>): Row[] {
+  const { passes = {}, liveBytes, storeBytes } = translation;
+  return [
+    [
+      'translations',
+      thousands(translation.translated),
+      `${thousands(translation.guestInstructions)} guest instructions`,
+    ],
+    ['  made too late to be used', thousands(translation.outdated)],
+    ...(translation.compilersLost === 0
+      ? []
+      : [['  compiling threads lost', thousands(translation.compilersLost)] satisfies Row]),
+    ['  IR operations', thousands(translation.irOps), perInstruction(translation.irOps, translation)],
+    ['  WebAssembly operators', thousands(translation.wasmOps), perInstruction(translation.wasmOps, translation)],
+    ['  WebAssembly', kibibytes(translation.wasmBytes), perInstruction(translation.wasmBytes, translation)],
+    ['  finding, lifting and passes', milliseconds(translation.discoverMilliseconds)],
+    ['  emitting', milliseconds(translation.milliseconds)],
+    ['  V8: module and instance', milliseconds(translation.compileMilliseconds)],
+    ...Object.entries(passes).map(([name, { opsBefore, opsAfter, nanoseconds }]): Row => [
+      `  pass ${name}`,
+      milliseconds(nanoseconds / 1e6),
+      `${thousands(opsBefore)} to ${thousands(opsAfter)} ops`,
+    ]),
+    ...(liveBytes === undefined ? [] : [['live WebAssembly', kibibytes(liveBytes)] satisfies Row]),
+    ...(storeBytes === undefined ? [] : [['stored WebAssembly', kibibytes(storeBytes)] satisfies Row]),
+  ];
+}
+
+function cacheRows({ loaded, rejected, saved, bytes }: Readonly<CodeCacheCounters>): Row[] {
+  return [
+    ['code directory: read', thousands(loaded), rejected > 0 ? 'its file was damaged' : ''],
+    ['code directory: written', thousands(saved), kibibytes(bytes)],
+  ];
 }
 
 function perInstruction(count: number, { guestInstructions }: { readonly guestInstructions: number }): string {

@@ -122,6 +122,21 @@ test('the guest’s exit code and console are passed on, counters go to the file
   for (const name of ['seconds', 'mips', 'tlb', 'memory', 'exceptions', 'virtio']) assert.ok(name in counters, name);
 });
 
+test('--stats without a file is a table, for machines and bare-metal programs too', () => {
+  const table = machine(['--bios', SHORT, '--deterministic', '--stats']).errors;
+  for (const row of [
+    /^instructions +7 /m,
+    /^ {2}in the interpreter +7 +100\.00 %/m,
+    /^ {2}page walks +0 /m,
+    /^translations +0 /m,
+  ])
+    assert.match(table, row);
+  const primes = path.join(import.meta.dirname, '..', '..', 'suites', 'guests', 'bare', 'riscv64', 'primes');
+  const bare = spawnSync(dyno, ['emulate', '--bare', primes, '--stats'], { encoding: 'utf8' });
+  assert.match(bare.stderr, /^instructions +[1-9][\d,]* /m);
+  assert.match(bare.stderr, /^ {2}page walks +[\d,]+ /m);
+});
+
 test('what cannot be is refused with exit 2 and one line', () => {
   const cases: [readonly string[], RegExp][] = [
     [[], /nothing to run; give --kernel or --bios/],

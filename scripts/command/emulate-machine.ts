@@ -14,6 +14,7 @@ import { MACHINE_GUEST_FLAGS } from '../../emulator/machine/runtime-flags.ts';
 import { preferGuest } from '../../emulator/machine/thread-priority.ts';
 import { hostMilliseconds } from '../../emulator/machine/surroundings.ts';
 import type { Tier } from '../../emulator/machine/tier.ts';
+import type { RunStatistics } from '../emulation-statistics.ts';
 import { EXIT } from '../exit.ts';
 import { setGuestFlags } from '../guest-flags.ts';
 import { note } from '../output.ts';
@@ -75,6 +76,21 @@ export async function emulateMachine(flags: MachineFlags, run: RunFlags): Promis
   } finally {
     machine.close();
   }
+}
+
+/** What the table of `--stats` shows of a machine's counters. */
+export function machineStatistics(seconds: number, counters: Readonly<Record<string, unknown>>): RunStatistics {
+  const numbers = Object.entries(counters).filter((each): each is [string, number] => typeof each[1] === 'number');
+  const { instructions = 0, ...vcpu } = Object.fromEntries(numbers);
+  const { translation, tlb, cache } = counters as Pick<RunStatistics, 'translation' | 'tlb' | 'cache'>;
+  return {
+    seconds,
+    instructions,
+    vcpu,
+    ...(translation === undefined ? {} : { translation }),
+    ...(tlb === undefined ? {} : { tlb }),
+    ...(cache === undefined ? {} : { cache }),
+  };
 }
 
 /** Node loads these when they are first asked for: with its compiled code as long as V8 has the flags it began with. */

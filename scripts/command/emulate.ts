@@ -129,7 +129,7 @@ async function emulate(args: readonly string[], flags: Flags): Promise<number> {
     if (args.length > 0) throw new ConfigError('a machine takes no arguments', { where: args[0]! });
     refuseProgramOptions(flags);
     const { deterministic = false } = flags;
-    const { emulateMachine } = await import('./emulate-machine.ts');
+    const { emulateMachine, machineStatistics } = await import('./emulate-machine.ts');
     const logging = await openLog(flags);
     const tracing = openTrace(flags);
     const compilation = compilationOf(flags);
@@ -138,7 +138,8 @@ async function emulate(args: readonly string[], flags: Flags): Promise<number> {
     const { code, seconds, counters } = await emulateMachine(flags, run);
     tracing.close();
     logging.print();
-    writeStatistics(flags, seconds, counters);
+    if (flags.stats === true) note(statisticsTable(machineStatistics(seconds, counters)));
+    else writeStatistics(flags, seconds, counters);
     return code;
   }
   refuseMachineOptions(flags);
@@ -167,7 +168,7 @@ async function emulate(args: readonly string[], flags: Flags): Promise<number> {
     if (result.compilerFailure !== undefined)
       note(`dyno: compiling in the background ended early: ${result.compilerFailure}`);
     logging.print();
-    if (flags.stats === true) note(statisticsTable(result));
+    if (flags.stats === true) note(statisticsTable({ ...result, instructions: counters.instructions }));
     else
       writeStatistics(flags, seconds, {
         ...vcpu,
@@ -200,7 +201,10 @@ async function emulate(args: readonly string[], flags: Flags): Promise<number> {
       ...limits,
     });
     tracing.close();
-    writeStatistics(flags, result.seconds, { ...result.counters, tlb: result.tlb });
+    const { counters, seconds, tlb } = result;
+    const { instructions = 0 } = counters;
+    if (flags.stats === true) note(statisticsTable({ seconds, instructions, vcpu: counters, tlb }));
+    else writeStatistics(flags, seconds, { ...counters, tlb });
     return exitCode(result.outcome);
   }
   throw new ConfigError('nothing to run', { where: 'emulate', mend: 'give --user ELF, --bare ELF or --machine virt' });
