@@ -23,7 +23,16 @@ import { writeDrop } from './entry-code.ts';
 import { TlbContext } from './l1-tlb.ts';
 import { L2_ASID_MASK, L2_GLOBAL, L2_LEVEL_SHIFT, type L2TlbOptions } from './l2-tlb.ts';
 import { FILTERS } from './large-pages.ts';
-import { endLevels, PAGE_SHIFT, pushAddress, pushControl, pushFirst, pushLevelHash, pushShifted } from './tlb-code.ts';
+import {
+  endLevels,
+  PAGE_SHIFT,
+  pushAddress,
+  pushControl,
+  pushFirst,
+  pushLevelHash,
+  pushShifted,
+  replaceByFilterIndex,
+} from './tlb-code.ts';
 
 const { i32, i64 } = ValType;
 const [LOW, HIGH, ASID] = [0, 1, 2];
@@ -94,12 +103,7 @@ function writeMayForget(fn: FunctionBuilder, address: number, decline: () => voi
     fn.localGet(address);
     fn.i64Const(shift);
     fn.op('i64.shr_s');
-    fn.op('i32.wrap_i64');
-    fn.localTee(number);
-    pushShifted(fn, number, 'i32.shr_u', bits);
-    fn.op('i32.xor');
-    fn.i32Const((1 << bits) - 1);
-    fn.op('i32.and');
+    replaceByFilterIndex(fn, number, bits);
     fn.localSet(number);
     for (const context of TRANSLATED) {
       fn.localGet(number);

@@ -11,7 +11,7 @@ import { BranchHint, type FunctionBuilder, type Label } from '../wasm/function.t
 import type { ModuleBuilder } from '../wasm/module.ts';
 import { ValType } from '../wasm/type.ts';
 import { FILTERS, NOTE_LEVEL, NOTE_SHIFTS } from './large-pages.ts';
-import { INDEX_BITS, PAGE_SHIFT, pushShifted } from './tlb-code.ts';
+import { INDEX_BITS, PAGE_SHIFT, pushShifted, replaceByFilterIndex } from './tlb-code.ts';
 
 const { i32, i64 } = ValType;
 /** The bit of a note where the level begins. */
@@ -90,12 +90,7 @@ export function defineNote(module: ModuleBuilder): FunctionBuilder {
     fn.localGet(first);
     fn.i64Const(shift - PAGE_SHIFT);
     fn.op('i64.shr_s');
-    fn.op('i32.wrap_i64');
-    fn.localTee(number);
-    pushShifted(fn, number, 'i32.shr_u', bits);
-    fn.op('i32.xor');
-    fn.i32Const((1 << bits) - 1);
-    fn.op('i32.and');
+    replaceByFilterIndex(fn, number, bits);
     pushShifted(fn, context, 'i32.shl', Math.log2(LARGE_FILTER));
     fn.op('i32.add');
     fn.i32Const(1);

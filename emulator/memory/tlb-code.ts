@@ -342,6 +342,19 @@ export function pushShifted(fn: FunctionBuilder, local: number, op: 'i32.shl' | 
   fn.op(op);
 }
 
+/**
+ * Puts in place of a number (i64 on the stack) where the filter of its level has the large page of that number, from `at` of the filter on: as
+ * large-pages.ts does. `number`: an i32 local.
+ */
+export function replaceByFilterIndex(fn: FunctionBuilder, number: number, bits: number): void {
+  fn.op('i32.wrap_i64');
+  fn.localTee(number);
+  pushShifted(fn, number, 'i32.shr_u', bits);
+  fn.op('i32.xor');
+  fn.i32Const((1 << bits) - 1);
+  fn.op('i32.and');
+}
+
 export function pushMasked(fn: FunctionBuilder, local: number, mask: number): void {
   fn.localGet(local);
   fn.i32Const(mask);
