@@ -199,6 +199,39 @@ test('what a pipe holds is typed, Ctrl-A and all', () => {
   assert.equal(output, 'IBM\x02y');
 });
 
+test('with --deterministic what a pipe holds that is still open is typed, and that is said', async () => {
+  const argv = [
+    'emulate',
+    '--machine',
+    'virt',
+    '--memory',
+    '8M',
+    '--bios',
+    ECHO,
+    '--deterministic',
+    '--max-insns',
+    '1e5',
+  ];
+  const child = spawn(dyno, argv);
+  child.stdin.write('HAL');
+  let [output, errors] = ['', ''];
+  child.stdout.on('data', (chunk: Buffer) => (output += chunk.toString('latin1')));
+  child.stderr.on('data', (chunk: Buffer) => (errors += chunk.toString('latin1')));
+  await new Promise((resolve) => child.once('close', resolve));
+  child.stdin.destroy();
+  assert.equal(output, 'IBM');
+  assert.match(errors, /^dyno: standard input is still open: .*\ndyno: guest stopped: the --max-insns are used up\n$/);
+});
+
+test('no more is typed than anybody types', () => {
+  const input = 'x'.repeat(65 * 2 ** 20);
+  const { code, errors } = machine(['--bios', ECHO, '--deterministic'], input);
+  assert.deepEqual(
+    [code, errors],
+    [2, 'dyno: --deterministic: standard input holds more than 64 MiB; redirect less, or from /dev/null\n'],
+  );
+});
+
 test('the process does not end before all is written, however late that is read', async () => {
   const child = spawn(dyno, ['emulate', '--machine', 'virt', '--memory', '8M', '--bios', LOUD], {
     stdio: ['ignore', 'pipe', 'inherit'],

@@ -99,6 +99,11 @@ function loadOfNode(): void {
   void process.stdout;
 }
 
+/** Bytes of standard input that are typed before the first instruction, at most. */
+const MOST_TYPED = 64 * 2 ** 20;
+/** Milliseconds that are waited for whoever writes it. */
+const PATIENCE = 1000;
+
 type End = MachineOutcome | { readonly kind: 'signal'; readonly number: number };
 const SIGNAL_NUMBERS = { SIGHUP: 1, SIGINT: 2, SIGTERM: 15 } as const;
 
@@ -174,13 +179,38 @@ function attachments(flags: MachineFlags) {
   };
 }
 
+/** Standard input to its end, or until nobody has written to it for a while. Throws ConfigError when it is more than anybody types. */
 function readStandardInput(): Uint8Array {
-  try {
-    return fs.readFileSync(0);
-  } catch {
-    // Closed, or nothing that can be read: nobody types.
-    return new Uint8Array(0);
+  const chunks: Uint8Array[] = [];
+  const sleeper = new Int32Array(new SharedArrayBuffer(4));
+  let since = hostMilliseconds();
+  const chunk = new Uint8Array(65536);
+  let length = 0;
+  for (;;) {
+    let count: number;
+    try {
+      count = fs.readSync(0, chunk);
+    } catch (error) {
+      // Otherwise closed, or nothing that can be read: nobody types.
+      if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') break;
+      if (hostMilliseconds() - since < PATIENCE) {
+        Atomics.wait(sleeper, 0, 0, 10);
+        continue;
+      }
+      note('dyno: standard input is still open: with --deterministic what comes later is not typed; redirect a file');
+      break;
+    }
+    if (count === 0) break;
+    since = hostMilliseconds();
+    chunks.push(chunk.slice(0, count));
+    length += count;
+    if (length > MOST_TYPED)
+      throw new ConfigError(`standard input holds more than ${MOST_TYPED / 2 ** 20} MiB`, {
+        where: '--deterministic',
+        mend: 'redirect less, or from /dev/null',
+      });
   }
+  return Buffer.concat(chunks);
 }
 
 function takeScreenshot(machine: VirtMachine, file: string): void {
