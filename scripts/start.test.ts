@@ -42,10 +42,10 @@ function bundleIn(cache: string): string {
 }
 
 /** A thread that is told of guests it cannot serve says so: by then it has the bundle. */
-async function checkThread(origin: BundleOrigin): Promise<void> {
+async function checkThread(origin: BundleOrigin, translated: boolean): Promise<void> {
   const { port1, port2 } = new MessageChannel();
   const signal = new Int32Array(new SharedArrayBuffer(8));
-  const workerData = { port: port2, signal, subject: { isa: 'none' }, origin };
+  const workerData = { port: port2, signal, subject: { isa: 'none', translated }, origin };
   const worker = new Worker(path.join(origin.folder, origin.parts.thread.file), { workerData, transferList: [port2] });
   const failed = once(worker, 'error').then(([error]) => Promise.reject(error));
   const [message] = await Promise.race([once(port1, 'message'), failed]);
@@ -55,7 +55,7 @@ async function checkThread(origin: BundleOrigin): Promise<void> {
 }
 
 /** Whether V8 takes the bundle's compiled code once these flags are set. */
-function isTakenUp(folder: string, part: 'code' | 'threadCode', flags: readonly string[]): boolean {
+function isTakenUp(folder: string, part: 'code' | 'machineCode', flags: readonly string[]): boolean {
   const program = `
     import { readManifest, readPart, runScript } from ${JSON.stringify(path.join(import.meta.dirname, 'bundle', 'bundle.ts'))};
     import { setFlagsFromString } from 'node:v8';
@@ -90,14 +90,14 @@ test('programs run alike from sources, from a bundle just made, and from one tha
 
   const { interpreters } = readManifest(folder)!.parts;
   assert.equal(isTakenUp(folder, 'code', []), true);
-  assert.equal(isTakenUp(folder, 'threadCode', MACHINE_GUEST_FLAGS), true);
+  assert.equal(isTakenUp(folder, 'machineCode', MACHINE_GUEST_FLAGS), true);
   assert.equal(isTakenUp(folder, 'code', MACHINE_GUEST_FLAGS), false);
   const ofPrograms = Object.keys(interpreters).find((key) => key.startsWith(`riscv64 ${2 ** 30} `));
   const { bytes } = generateInterpreter(riscv64, { guestSize: 2 ** 30 });
   assert.deepEqual(new Uint8Array(readPart(folder, interpreters[ofPrograms!]!)!), bytes);
 
   checkTables({ folder, parts: readManifest(folder)!.parts });
-  await checkThread({ folder, parts: readManifest(folder)!.parts });
+  for (const translated of [false, true]) await checkThread({ folder, parts: readManifest(folder)!.parts }, translated);
 
   for (const part of ['script', 'code'] as const) {
     const before = readManifest(folder)!.parts[part].file;

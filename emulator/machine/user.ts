@@ -73,6 +73,7 @@ export interface UserResult {
 }
 
 const TARGETS: Readonly<Record<string, { isa: Isa; abi: Abi }>> = { riscv64: { isa: riscv64, abi: riscv64Abi } };
+
 /**
  * Runs a static Linux program to its end and says how it ended. The guest sees stdio and its mounts, nothing else of the host.
  * Throws ImageError for a program that cannot run, ConfigError for options that cannot be met.

@@ -129,11 +129,11 @@ async function build(cache: string): Promise<void> {
     return { file: path.join(path.basename(directory), name), ...fileState(path.join(directory, name))! };
   };
   const script = write('emulate.cjs', main.outputFiles[0]!.contents);
-  const { code, threadCode, keptModules } = await train(path.join(folder, script.file));
+  const { code, machineCode, keptModules } = await train(path.join(folder, script.file));
   const parts: BundleParts = {
     script,
     code: write('emulate.v8', code),
-    threadCode: write('thread.v8', threadCode),
+    ...(machineCode === undefined ? {} : { machineCode: write('machine.v8', machineCode) }),
     thread: write('thread.mjs', thread.outputFiles[0]!.contents),
     interpreters: Object.fromEntries(
       [...keptModules.generated].map(([key, bytes], index) => [key, write(`interpreter-${index}.wasm`, bytes)]),
@@ -177,7 +177,8 @@ function bundleFrom(name: string, format: 'cjs' | 'esm') {
 interface Training {
   /** V8's code of all functions that were called. */
   readonly code: Buffer;
-  readonly threadCode: Buffer;
+  /** The same under the flags that machines run with, where any are expected. */
+  readonly machineCode: Buffer | undefined;
   /** What interpreters begin with. */
   readonly keptModules: KeptModules;
 }
@@ -190,8 +191,10 @@ async function train(file: string): Promise<Training> {
   for (const argv of TRAINING) await bundle.run(['emulate', '--compilation', 'synchronous', ...argv]);
   v8.setFlagsFromString('--flush-bytecode');
   const code = script.createCachedData();
-  if (!FOR_PROGRAMS) for (const flag of MACHINE_GUEST_FLAGS) v8.setFlagsFromString(flag);
-  return { code, threadCode: script.createCachedData(), keptModules: bundle.keptModules };
+  const { keptModules } = bundle;
+  if (FOR_PROGRAMS) return { code, machineCode: undefined, keptModules };
+  for (const flag of MACHINE_GUEST_FLAGS) v8.setFlagsFromString(flag);
+  return { code, machineCode: script.createCachedData(), keptModules };
 }
 
 function removeOld(folder: string): void {

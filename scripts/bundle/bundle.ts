@@ -50,8 +50,8 @@ export interface BundleParts {
   readonly script: BundlePart;
   /** V8's cached data of the script. */
   readonly code: BundlePart;
-  /** The same under the flags that guests run with, which a compiling thread begins with. */
-  readonly threadCode: BundlePart;
+  /** The same under the flags that machines run with, which their compiling thread begins with; absent in a bundle for programs. */
+  readonly machineCode?: BundlePart;
   /** What the compiling thread begins with (thread.ts). */
   readonly thread: BundlePart;
   /** Interpreters, by key. */
@@ -109,11 +109,11 @@ export function openFreshBundle(folder: string, root: string): BundledCommandLin
   return openBundle({ folder, parts: manifest.parts });
 }
 
-/** As `openFreshBundle`, whatever has become of the inputs. */
-export function openBundle(origin: BundleOrigin, code: 'code' | 'threadCode' = 'code'): BundledCommandLine | undefined {
+/** As `openFreshBundle`, whatever has become of the inputs. `code`: the part with V8's code for the flags that V8 has now. */
+export function openBundle(origin: BundleOrigin, code = origin.parts.code): BundledCommandLine | undefined {
   const { folder, parts } = origin;
   const source = readPart(folder, parts.script);
-  const cachedData = readPart(folder, parts[code]);
+  const cachedData = readPart(folder, code);
   if (source === undefined || cachedData === undefined) return undefined;
   const { bundle } = runScript(source, path.join(folder, parts.script.file), cachedData);
   bundle.guestFlags.wanted = true;
