@@ -343,8 +343,8 @@ export function pushShifted(fn: FunctionBuilder, local: number, op: 'i32.shl' | 
 }
 
 /**
- * Puts in place of a number (i64 on the stack) where the filter of its level has the large page of that number, from `at` of the filter on: as
- * large-pages.ts does. `number`: an i32 local.
+ * Puts in place of the number of a large page (i64, on the stack) which byte its level has for it in the filter, as large-pages.ts chooses that.
+ * `number`: an i32 local.
  */
 export function replaceByFilterIndex(fn: FunctionBuilder, number: number, bits: number): void {
   fn.op('i32.wrap_i64');

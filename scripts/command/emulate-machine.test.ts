@@ -160,6 +160,14 @@ test('what cannot be is refused with exit 2 and one line', () => {
   }
   const other = spawnSync(dyno, ['emulate', '--bare', SHORT, '--drive', 'x'], { encoding: 'utf8' });
   assert.match(other.stderr, /--drive: is for machines; give --machine virt/);
+  for (const flag of [['--timeline'], ['--dump', 'ir:0'], ['--cache-dir', root]]) {
+    const { status, stderr } = spawnSync(dyno, ['emulate', '--bare', SHORT, ...flag], { encoding: 'utf8' });
+    assert.equal(status, 2);
+    assert.match(
+      stderr,
+      new RegExp(`^dyno: ${flag[0]}: is for programs and machines; give --user or --machine virt\n$`),
+    );
+  }
 });
 
 test('--timeline and --dump show what was translated, by the addresses that the guest uses', () => {

@@ -185,9 +185,9 @@ async function emulate(args: readonly string[], flags: Flags): Promise<number> {
     refuseProgramOptions(flags);
     for (const flag of ['dump', 'timeline', 'cacheDir'] as const)
       if (flags[flag] !== undefined)
-        throw new ConfigError('is for programs only', {
+        throw new ConfigError('is for programs and machines', {
           where: `--${flag === 'cacheDir' ? 'cache-dir' : flag}`,
-          mend: 'give --user',
+          mend: 'give --user or --machine virt',
         });
     if (args.length > 0) throw new ConfigError('a bare-metal program takes no arguments', { where: args[0]! });
     const { runBare } = await import('../../emulator/machine/bare.ts');
