@@ -2,6 +2,7 @@ import { assert } from '../../check/assert.ts';
 import type { Decoded, Isa } from '../../isa/instruction.ts';
 import { CODE_LINE, CODE_LINES, CODE_LINES_COUNT, PAGE_SIZE, RECORDS, RECORDS_SIZE } from '../../layout/memory-map.ts';
 import { markLine, NOWHERE, type CodeSpace } from '../code-space.ts';
+import { Crossings } from './crossings.ts';
 import { Frame } from './frame.ts';
 import type { InterpreterModule } from './generate.ts';
 import type { InterpreterCounters } from './interpreter.ts';
@@ -9,16 +10,14 @@ import {
   CROSSING,
   ENTRY_BIT,
   FIRST_CASE,
-  ILLEGAL,
   NOT_DECODED,
   PAGE_END,
   RECORD_SIZE,
   RecordField,
   type PageLayout,
 } from './record.ts';
+import { isShort, RunDecoder } from './run-decoder.ts';
 
-/** Instructions decoded at most in one go; most straight-line runs end at a jump long before. */
-const LONGEST_RUN = 64;
 const PAGE_MASK = PAGE_SIZE - 1;
 
 /** Where decoded pages are kept: linear addresses. */
@@ -34,11 +33,11 @@ const usedRecords = new WeakMap<ArrayBuffer, Map<number, number>>();
 export class DecodedPages {
   readonly #isa: Isa;
   readonly #module: InterpreterModule;
+  readonly #decoder: RunDecoder;
   readonly #layout: PageLayout;
   readonly #counters: InterpreterCounters;
   readonly #view: DataView<ArrayBuffer>;
   readonly #linear: Uint8Array<ArrayBuffer>;
-  readonly #words: Int32Array<ArrayBuffer>;
   readonly #code: CodeSpace;
   readonly #space: RecordSpace;
   /** Linear-memory address of the records of each decoded page, by the page's place; in the order they were decoded. */
@@ -47,8 +46,7 @@ export class DecodedPages {
   readonly #guestPages = new Map<number, number>();
   /** Where translated code begins that has not been decoded here: it came from another run or process. */
   readonly #awaited = new Set<number>();
-  /** By a page's place, the places of instructions that run on into it and are kept. */
-  readonly #crossedFrom = new Map<number, Set<number>>();
+  readonly #crossings: Crossings;
   /** How many translated regions begin in a page. */
   readonly #entries = new Map<number, number>();
   readonly #free: number[] = [];
@@ -79,7 +77,12 @@ export class DecodedPages {
     this.#counters = counters;
     this.#view = new DataView(buffer);
     this.#linear = new Uint8Array(buffer);
-    this.#words = new Int32Array(buffer);
+    this.#crossings = new Crossings(this.#view, this.#layout, this.#bases);
+    this.#decoder = new RunDecoder(isa, module, buffer, code, {
+      awaited: this.#awaited,
+      arrived: (place) => this.markEntry(place, true),
+      markCode: (page) => this.#markCode(page),
+    });
     this.#code = code;
     this.#space = space;
     this.#fresh = space.begin;
@@ -128,35 +131,13 @@ export class DecodedPages {
    * one page to the other the main function finds it by itself.
    */
   keepCrossing(first: number, second: number, decoded: Decoded, word: number | undefined): number {
-    const offset = first & PAGE_MASK;
-    const page = first - offset;
-    const base = this.#bases.get(page);
+    const base = this.#bases.get(first - (first & PAGE_MASK));
     assert(base !== undefined && this.isCrossing(first), 'the record of an instruction that crosses pages says so');
     const at = base + this.#layout.crossing;
     // No jump of it is near.
-    this.#write(at, decoded, PAGE_SIZE, word);
-    // A page without records is not watched: nobody would notice stores to it.
-    const following = this.#bases.get(second) ?? 0;
-    this.#view.setInt32(base + (offset << this.#layout.shift) + RecordField.following, following, true);
-    if (following === 0) return at;
-    markLine(this.#linear, second);
-    const from = this.#crossedFrom.get(second);
-    if (from === undefined) this.#crossedFrom.set(second, new Set([first]));
-    else from.add(first);
+    this.#decoder.write(at, decoded, PAGE_SIZE, word);
+    if (this.#crossings.keep(first, second)) markLine(this.#linear, second);
     return at;
-  }
-
-  /** What runs on into a page from others is to be put together again. */
-  #forgetCrossings(page: number): void {
-    const from = this.#crossedFrom.get(page);
-    if (from === undefined) return;
-    this.#crossedFrom.delete(page);
-    for (const place of from) {
-      if (!this.isCrossing(place)) continue;
-      const offset = place & PAGE_MASK;
-      const record = this.#bases.get(place - offset)! + (offset << this.#layout.shift);
-      this.#view.setInt32(record + RecordField.following, 0, true);
-    }
   }
 
   /** Whether the instruction at a place has been decoded, which is when it was first about to run. */
@@ -245,20 +226,15 @@ export class DecodedPages {
   bitsAt(place: number): bigint {
     const { bytes } = this.#code;
     const { maximumLength } = this.#isa;
-    const length = this.#isShort(place) ? 2 : Math.min(maximumLength, 4);
+    const length = isShort(this.#isa, this.#code.bytes[place]!) ? 2 : Math.min(maximumLength, 4);
     let bits = 0n;
     for (let byte = length - 1; byte >= 0; byte--) bits = (bits << 8n) | BigInt(bytes[place + byte] ?? 0);
     return bits;
   }
 
-  /** Whether the encoding at a place has 16 bits, of RISC-V: its two lowest are not both set. What follows is not part of it. */
-  #isShort(place: number): boolean {
-    return this.#isa.alignment === 2 && (this.#code.bytes[place]! & 3) !== 3;
-  }
-
   /** Forgets the instructions that may have a byte in [place, place + bytes); their pages stay. */
   invalidate(place: number, bytes: number): void {
-    for (let page = place - (place & PAGE_MASK); page < place + bytes; page += PAGE_SIZE) this.#forgetCrossings(page);
+    for (let page = place - (place & PAGE_MASK); page < place + bytes; page += PAGE_SIZE) this.#crossings.forget(page);
     const { alignment, maximumLength } = this.#isa;
     const { shift } = this.#layout;
     // Those still further before cannot reach the bytes, but may run on, as the first of a pair, into one that does.
@@ -305,24 +281,25 @@ export class DecodedPages {
       assert(this.#code.isMarked(page), 'a decoded page is marked as code');
     }
     for (const base of this.#free) assert(!used.has(base), 'free records are not in use');
-    this.#checkCrossings();
+    if (!this.#code.contiguous) this.#crossings.checkInvariants(this.#isa.alignment);
     const placed = (this.#fresh - this.#space.begin) / this.#layout.size;
     assert(used.size + this.#free.length === placed, 'records are in use or free');
     this.#code.checkLinks((page) => this.#bases.get(page));
   }
 
-  #checkCrossings(): void {
-    if (this.#code.contiguous || Number.isNaN(this.#layout.crossing)) return;
-    const { alignment } = this.#isa;
-    for (const [page, base] of this.#bases) {
-      const first = page + PAGE_SIZE - alignment;
-      if (!this.isCrossing(first)) continue;
-      const record = base + ((PAGE_SIZE - alignment) << this.#layout.shift);
-      const following = this.#view.getInt32(record + RecordField.following, true);
-      if (following === 0) continue;
-      const kept = [...this.#crossedFrom].some(([to, from]) => from.has(first) && this.#bases.get(to) === following);
-      assert(kept, 'an instruction that crosses pages is kept for a decoded page that knows of it');
-    }
+  /** Decodes from an offset to the end of the straight-line run. False when not even the first instruction can be fetched. */
+  #decodeRun(page: number, base: number, start: number): boolean {
+    const decoder = this.#decoder;
+    if (!decoder.decode(page, base, start)) return false;
+    this.#counters.decoded += decoder.count;
+    this.#markLines(page + start, page + decoder.end);
+    return true;
+  }
+
+  /** There is code in [begin, end). */
+  #markLines(begin: number, end: number): void {
+    for (let at = begin; at < end; at += CODE_LINE) markLine(this.#linear, at);
+    markLine(this.#linear, end - 1);
   }
 
   #add(page: number): number {
@@ -376,111 +353,10 @@ export class DecodedPages {
     this.#bases.delete(page);
     this.#guestPages.delete(page);
     this.#entries.delete(page);
-    this.#forgetCrossings(page);
+    this.#crossings.forget(page);
     this.#free.push(base);
     this.#code.unmarkCode(page);
     this.#linear.fill(0, base, base + this.#layout.size);
     this.#code.unlink(page);
-  }
-
-  /** Decodes from an offset to the end of the straight-line run. False when not even the first instruction can be fetched. */
-  #decodeRun(page: number, base: number, start: number): boolean {
-    const { shift } = this.#layout;
-    const { bytes } = this.#code;
-    const words = this.#words;
-    const { maximumLength, wordAt } = this.#isa;
-    const { table, templates } = this.#module;
-    let previous = 0;
-    let previousOp = 0;
-    let offset = start;
-    let count = 0;
-    while (count < LONGEST_RUN && offset < PAGE_SIZE) {
-      const record = base + (offset << shift);
-      const known = words[record >> 2]! & 0xffff;
-      if (count > 0 && known !== NOT_DECODED) {
-        if (known >= FIRST_CASE && known < ENTRY_BIT) this.#pair(previous, previousOp, table.singleOp(known));
-        break;
-      }
-      const at = page + offset;
-      const word = offset + maximumLength > PAGE_SIZE ? undefined : wordAt?.(bytes, at);
-      let op = word === undefined ? 0 : templates.write(word, offset, words, record >> 2);
-      if (op === 0) op = this.#decodeOne(page, offset, record);
-      if (op < FIRST_CASE) {
-        if (op === NOT_DECODED && count === 0) return false;
-        if (op === ILLEGAL) count++;
-        // Of an instruction that crosses some bytes are here.
-        if (op !== NOT_DECODED) offset += op === ILLEGAL ? maximumLength : this.#isa.alignment;
-        break;
-      }
-      if (this.#awaited.size > 0 && this.#awaited.delete(at)) this.markEntry(at, true);
-      if (count > 0) this.#pair(previous, previousOp, op);
-      offset += words[record >> 2]! >>> (8 * RecordField.step + shift);
-      count++;
-      if (table.isTerminator(op)) break;
-      previous = record;
-      previousOp = op;
-    }
-    this.#counters.decoded += count;
-    this.#markLines(page + start, page + offset);
-    return true;
-  }
-
-  /** There is code in [begin, end). */
-  #markLines(begin: number, end: number): void {
-    for (let at = begin; at < end; at += CODE_LINE) markLine(this.#linear, at);
-    markLine(this.#linear, end - 1);
-  }
-
-  /**
-   * Decodes one instruction that has no template, or may run on into the next page: its op, or ILLEGAL, or CROSSING; NOT_DECODED when it cannot be
-   * fetched, which is in the code space then.
-   */
-  #decodeOne(page: number, offset: number, record: number): number {
-    const { bytes, contiguous, fault } = this.#code;
-    const at = page + offset;
-    const following = page + PAGE_SIZE;
-    const crosses = offset + this.#isa.maximumLength > PAGE_SIZE;
-    const cut = crosses && (!contiguous || !this.#code.executable(following));
-    const seen = cut ? bytes.subarray(0, following) : bytes;
-    const decoded = this.#module.decodeExecuted(seen, at);
-    // Cut off, as far as can be told: the rest of the bytes cannot be fetched, or lies elsewhere.
-    if (decoded === undefined && cut && !this.#isShort(at)) {
-      if (!contiguous) {
-        this.#words.fill(0, record / 4, (record + RECORD_SIZE) / 4);
-        this.#view.setUint16(record, CROSSING, true);
-        return CROSSING;
-      }
-      fault.low = following | 0;
-      fault.high = 0;
-      return NOT_DECODED;
-    }
-    if (decoded === undefined) {
-      this.#view.setUint16(record, ILLEGAL, true);
-      return ILLEGAL;
-    }
-    if (offset + decoded.length > PAGE_SIZE) this.#markCode(following);
-    return this.#write(record, decoded, offset, this.#isa.wordAt?.(seen, at));
-  }
-
-  /** Lets the instruction of a record, with the number of its case, run on into the next one if the two are a pair. */
-  #pair(record: number, first: number, next: number): void {
-    const op = this.#module.table.pairOp(first, next);
-    if (op === 0) return;
-    const before = this.#view.getUint16(record, true);
-    this.#view.setUint16(record, op | (before & ENTRY_BIT), true);
-  }
-
-  /** Writes the record of an instruction, which may also be given as its word: its op. */
-  #write(record: number, decoded: Decoded, offset: number, word: number | undefined): number {
-    const { encoder, templates } = this.#module;
-    const at = record / 4;
-    const op = word === undefined ? 0 : templates.write(word, offset, this.#words, at);
-    if (op !== 0) return op;
-    const { which, words } = encoder.encode(decoded, offset);
-    this.#words[at] = words[0]!;
-    this.#words[at + 1] = words[1]!;
-    this.#words[at + 2] = words[2]!;
-    this.#words[at + 3] = words[3]!;
-    return which.op;
   }
 }
