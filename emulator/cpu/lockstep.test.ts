@@ -165,15 +165,14 @@ test('an illegal encoding of 16 bits in front of a page that may not be executed
 test('random RISC-V code does in the interpreter what the evaluator says, step by step', (context) => {
   context.diagnostic(`SEED=${base}`);
   const sum = { retired: 0, faults: 0, traps: 0, codeWrites: 0 };
-  for (let seed = base; seed < base + 40; seed++) {
+  const meetsEverything = () => sum.retired > 1000 && sum.faults > 50 && sum.traps > 50 && sum.codeWrites > 0;
+  // One program in ten writes to code: of 40, one time in sixty none.
+  for (let seed = base; seed < base + 40 || (seed < base + 400 && !meetsEverything()); seed++) {
     const one = lockStep(seed);
     for (const key of ['retired', 'faults', 'traps', 'codeWrites'] as const) sum[key] += one[key];
   }
   context.diagnostic(JSON.stringify(sum));
-  assert.ok(
-    sum.retired > 1000 && sum.faults > 50 && sum.traps > 50 && sum.codeWrites > 0,
-    'the code gets somewhere and meets everything',
-  );
+  assert.ok(meetsEverything(), 'the code gets somewhere and meets everything');
 });
 
 /** Runs with parts of the budget as `part` says; after an exit goes on at an address that depends on what has been done so far only. */

@@ -2,10 +2,11 @@ import type { Isa } from '../isa/instruction.ts';
 import { PAGE_SIZE } from '../layout/memory-map.ts';
 import { CompilerClient } from './background/client.ts';
 import { BackgroundTranslation } from './background/translation.ts';
-import { type CodeSpace, NOWHERE } from './code-space.ts';
+import type { CodeSpace } from './code-space.ts';
 import type { TieredCounters, TieredOptions, TranslationReason } from './engine-options.ts';
 import { Hotspots } from './hotspots.ts';
 import type { Interpreter } from './interpreter/interpreter.ts';
+import { KnownRegions } from './known-regions.ts';
 import type { TierPolicy } from './policy.ts';
 import { readPc } from './program-counter.ts';
 import type { AddressMarks } from './region/address-marks.ts';
@@ -60,15 +61,12 @@ export class TierUp {
   readonly #addresses: AddressSampler;
   readonly #cost: TranslationCost;
   readonly #stepper: Stepper;
+  readonly #known: KnownRegions;
   readonly #translated: TieredOptions['translated'];
   /** Undefined when the guest waits for translations. */
   #background: BackgroundTranslation | undefined;
   /** Eager translation does not try an address twice. */
   readonly #tried = new Set<number>();
-  /** Places where stored code may begin, and control has not been since their pages were first executed. */
-  readonly #expected = new Set<number>();
-  /** Seeds of what was taken from the store as known: when it is dropped, it is no more so. */
-  readonly #promoted = new Set<number>();
   /** By guest address where control arrived, the region that was not worth being made there. */
   readonly #unworthy = new Map<number, Extent>();
   #withheld = false;
@@ -109,7 +107,7 @@ export class TierUp {
       isExecuted: (place) => interpreter.isDecodedAt(place),
       isKnown: (place) => this.translator.counters.reused > 0 && regions.holds(place),
       jumpTargets,
-      codeWritten: (address, bytes) => interpreter.codeWritten(address, bytes),
+      codeWritten: (address, bytes) => interpreter.codeWrites.written(address, bytes),
       floatCalled: () => counters.floatCalls++,
       ...(options.now ? { now: options.now } : {}),
     });
@@ -123,6 +121,8 @@ export class TierUp {
       hotspots: this.#hotspots,
       regions,
     });
+    const add = (reason: TranslationReason, stored: PlacedRegion) => this.#addStored(reason, stored);
+    this.#known = new KnownRegions({ policy, interpreter, regions, store, translator, add });
     if (options.compilers !== undefined && !policy.eager) {
       const connection = options.compilers.connect();
       this.#background = new BackgroundTranslation(
@@ -163,22 +163,14 @@ export class TierUp {
     this.#regions.invalidate(page, PAGE_SIZE, 'writes');
   }
 
-  /** Behind address translation, the page at a place is about to be executed for the first time, at a guest address: control comes out where stored code begins. */
+  /** See `KnownRegions.pageReached`. */
   codePageReached(page: number, pc: number): void {
-    if (this.#policy.eager) return;
-    for (const seed of this.store.seedsIn(pc)) {
-      this.#expected.add(page + seed - pc);
-      this.#interpreter.markEntry(page + seed - pc, true);
-    }
+    if (!this.#policy.eager) this.#known.pageReached(page, pc);
   }
 
-  /** Control is where an entry was, and there is none. When stored code was to be expected there, that is installed if it fits now. */
+  /** See `KnownRegions.reached`. */
   expected(pc: number): void {
-    const place = this.#code.placeOf(pc);
-    if (!this.#expected.delete(place)) return;
-    this.#interpreter.markEntry(place, false);
-    const stored = this.translator.stored(pc);
-    if (stored !== undefined) this.#addStored('known', stored);
+    this.#known.reached(pc);
   }
 
   /** Code or protection of guest bytes [gva, gva + length) may be anything now. */
@@ -217,7 +209,11 @@ export class TierUp {
   sampled(pc: number, times: number): void {
     const { sampleInterval, hotSamples, leastRegion, traceLength } = this.#policy;
     const samples = this.#hotspots.sampled(pc, times);
-    if (this.#promote(pc)) return;
+    const prefetched = this.#known.promote(pc);
+    if (prefetched !== undefined) {
+      this.#counters.prefetched += prefetched;
+      return;
+    }
     if (this.#background?.ready === true) return this.#background.sampled(pc, samples, this.end);
     if (samples < hotSamples || samples * sampleInterval < this.#cost.of(leastRegion)) return;
     // At the end of the budget there is nothing left to look at; the next sample may be elsewhere.
@@ -272,44 +268,6 @@ export class TierUp {
     let spent = sampleInterval * this.#hotspots.samplesIn(ranges);
     for (const [low, high] of ranges) spent += arrivalCost * this.#hotspots.arrivalsIn(low, high);
     return spent >= this.#cost.of(instructions);
-  }
-
-  /**
-   * Code around pc that was hot in another run or process is taken from the store at once, and with it what follows by address, there and in the
-   * next page: that costs no translation. False when there is nothing.
-   */
-  #promote(pc: number): boolean {
-    const here = this.store.seedsNear(pc);
-    // Shapes made last know most, and come first.
-    const known = here.find((seed) => this.#takeKnown(seed, 'known', pc));
-    if (known === undefined) return false;
-    const ahead = [...here, ...this.store.seedsNear(pc + PAGE_SIZE)].filter((seed) => seed > known);
-    let left = this.#policy.prefetch;
-    for (const seed of ahead.sort((a, b) => a - b)) {
-      if (left === 0) break;
-      if (this.#takeKnown(seed, 'prefetched')) left--;
-    }
-    return true;
-  }
-
-  /** Installs stored code unless it does not fit, was taken before, is there, or does not hold `pc` where that matters. */
-  #takeKnown(seed: number, reason: 'known' | 'prefetched', pc = seed): boolean {
-    if (this.#promoted.has(seed)) return false;
-    const place = this.#code.placeOf(seed);
-    if (place === NOWHERE) return false;
-    const entry = this.#regions.entryAt(seed);
-    // Most of what is stored, in a run that has not begun with any.
-    if (entry !== undefined && entry.region.site.entries[entry.number - 1] === place) return false;
-    if (this.#regions.holds(place)) return false;
-    const stored = this.translator.stored(seed, (one) => one.ranges.some(([low, high]) => low <= pc && pc < high));
-    if (stored === undefined) return false;
-    this.#promoted.add(seed);
-    const region = this.#addStored(reason, stored);
-    if (reason === 'prefetched') {
-      region.prefetched = true;
-      this.#counters.prefetched++;
-    }
-    return true;
   }
 
   /** Learns where an indirect jump of a region went; a region that does not know its targets is made anew. */
@@ -385,7 +343,7 @@ export class TierUp {
 
   #guard(): CodeGuard {
     return {
-      isCode: (linear, length) => this.#interpreter.changesCode(linear, length),
+      isCode: (linear, length) => this.#interpreter.codeWrites.changesCode(linear, length),
       withheld: () => {
         this.#withheld = true;
       },

@@ -4,16 +4,14 @@ import type { SystemHooks } from '../../isa/instruction.ts';
 import { GUEST, PAGE_SIZE, STATE, STATE_SIZE } from '../../layout/memory-map.ts';
 import { ExitReason, StateOffset } from '../../layout/state.ts';
 import type { Mmu } from '../../memory/mmu.ts';
-import { FlatCode, hasCodeLine, markLine, NOWHERE, TranslatedCode, type CodeSpace } from '../code-space.ts';
-import { withForms } from '../helper-forms.ts';
-import { exactFloat, helperCaller } from '../host-imports.ts';
-import { tlbImports } from '../tlb-imports.ts';
+import { FlatCode, markLine, NOWHERE, TranslatedCode, type CodeSpace } from '../code-space.ts';
+import { CodeWrites } from './code-writes.ts';
 import { DecodedPages, type RecordSpace } from './decoded-pages.ts';
 import { EarlyState, Frame } from './frame.ts';
 import { interpreterModule } from './generate.ts';
 import { type EarlyStage, firstStage } from './early-stage.ts';
+import { instantiate } from './instance.ts';
 import { CROSSING_EXIT, ILLEGAL_EXIT } from './main-function.ts';
-import { FIRST_CASE } from './record.ts';
 
 /** Address translation around a vCPU. */
 export interface TranslationOptions {
@@ -65,8 +63,6 @@ export interface InterpreterCounters {
  * call; at 100,000 the first, unoptimised entries end after a few milliseconds and a later one still costs 0.02 % of its time.
  */
 const SLICE = 100_000;
-/** Stores to a page with code, but not to the code, after which the page is taken for one of data. */
-const MANY_DATA_WRITES = 64;
 /** What `Interpreter.run` gives when translated code begins at pc. */
 export const ENTERED = 64;
 
@@ -89,6 +85,7 @@ export class Interpreter {
   readonly classAt: (bytes: Uint8Array, offset: number) => number;
   /** Calls helper `index` of the ISA for generated code. */
   readonly callHelper: (index: number) => number;
+  readonly codeWrites: CodeWrites;
   readonly #isa: Isa;
   readonly #pages: DecodedPages;
   readonly #state: DataView<ArrayBuffer>;
@@ -98,9 +95,6 @@ export class Interpreter {
   readonly #illegalInstruction: number;
   readonly #recordShift: number;
   readonly #stage: EarlyStage;
-  readonly #codeChanged: (place: number, length: number) => void;
-  /** Stores to pages with code that were not to their code, by page. */
-  readonly #dataWrites = new Map<number, number>();
   /** Instructions that the current entry may retire. */
   #slice = 0;
   /** Instructions taken from the budget of the current entry so that it ends. */
@@ -108,7 +102,7 @@ export class Interpreter {
   #stopRequested = false;
 
   constructor(isa: Isa, memory: WebAssembly.Memory, options: InterpreterOptions) {
-    const { guestSize, translation } = options;
+    const { guestSize, translation, codeChanged = () => {} } = options;
     const buffer = memory.buffer as ArrayBuffer;
     assert(buffer.byteLength >= GUEST + guestSize, 'guest memory lies in the linear memory');
     const { counters } = this;
@@ -126,65 +120,34 @@ export class Interpreter {
       options.codePageAdded ?? (() => {}),
       options.codePageReached ?? (() => {}),
       // Stores to it are no longer seen.
-      (page) => this.#codeChanged(page, PAGE_SIZE),
+      (page) => codeChanged(page, PAGE_SIZE),
       translation?.records,
     );
-    const state = new DataView(buffer, STATE, STATE_SIZE);
-    const frame = new DataView(buffer);
-    const retired = () => BigInt(this.retired - 1);
-    const callHelper = helperCaller(
-      isa,
-      {
-        state,
-        retired,
-        time: options.time ?? retired,
-        // Nothing to do: a store to decoded code takes its records away at once, and whoever writes from outside says so (flushCode below).
-        flushCode: () => {},
-        ...(translation === undefined ? {} : { system: translation.hooks }),
-      },
-      translation === undefined ? undefined : () => this.requestStop(),
-    );
-    const countedHelper = (index: number) => {
-      counters.helperCalls++;
-      return callHelper(index);
-    };
-    // Without translation regions hold no calls of helpers, and starting is to be short.
-    this.callHelper = translation === undefined ? countedHelper : withForms(isa, memory, countedHelper);
-    const imports = {
-      memory,
-      helper: this.callHelper,
-      codeWritten: (address: number, bytes: number) => this.codeWritten(address, bytes),
-      ...(translation === undefined ? {} : tlbImports(memory, translation.mmu)),
-    };
-    if (translation !== undefined) {
-      translation.mmu.onCodeWrite = (linear, length) => this.codePageWritten(linear >>> 0, length);
-    }
-    const prepareTwin = (op: number) => {
-      counters.twins++;
-      const { module, floatOps } = made.twin(op);
-      const computeFloat = exactFloat(state, floatOps);
-      const float = (index: number) => {
-        counters.floatCalls++;
-        computeFloat(index);
-      };
-      const twin = new WebAssembly.Instance(module, { env: { ...imports, float } });
-      twins.set(op - FIRST_CASE, twin.exports['twin']);
-    };
-    const float = () => assert(false, 'the main function has no slow path of its own');
-    const instance = new WebAssembly.Instance(made.module, { env: { ...imports, float, prepareTwin } });
-    const twins = instance.exports['twins'] as WebAssembly.Table;
+    const linear = new Uint8Array(buffer);
+    const codeWrites = new CodeWrites(pages, linear, counters, codeChanged);
+    const { enter, callHelper } = instantiate(isa, memory, made, {
+      counters,
+      codeWrites,
+      translation,
+      time: options.time,
+      retired: () => this.retired,
+      stop: () => this.requestStop(),
+    });
+    if (translation !== undefined)
+      translation.mmu.onCodeWrite = (place, length) => codeWrites.pageWritten(place >>> 0, length);
+    this.codeWrites = codeWrites;
+    this.callHelper = callHelper;
     this.code = code;
     this.#isa = isa;
-    this.#linear = new Uint8Array(buffer);
-    this.#enter = instance.exports['run'] as () => number;
+    this.#linear = linear;
+    this.#enter = enter;
     this.#pages = pages;
-    this.#codeChanged = options.codeChanged ?? (() => {});
-    this.#state = state;
-    this.#frame = frame;
+    this.#state = new DataView(buffer, STATE, STATE_SIZE);
+    this.#frame = new DataView(buffer);
     this.#illegalInstruction = isa.illegalInstruction;
     this.#recordShift = made.layout.shift;
     this.#stage = options.stage ?? firstStage();
-    frame.setInt32(Frame.early, EarlyState.main, true);
+    this.#frame.setInt32(Frame.early, EarlyState.main, true);
     this.#chooseFunction();
     this.decodeExecuted = made.decodeExecuted;
     this.classAt = made.classAt;
@@ -301,41 +264,6 @@ export class Interpreter {
     }
     for (const place of suspended) this.#pages.markEntry(place, true);
     return reason;
-  }
-
-  /** Bytes in a page with decoded code were written; the place comes from WebAssembly. */
-  codeWritten(place: number, bytes: number): void {
-    this.counters.codeWrites++;
-    this.#pages.invalidate(place >>> 0, bytes);
-    this.#codeChanged(place >>> 0, bytes);
-  }
-
-  /** Behind translation every store to a page with code comes here, and pages of code become pages of data. */
-  codePageWritten(place: number, bytes: number): void {
-    const page = place - (place % PAGE_SIZE);
-    const times = (this.#dataWrites.get(page) ?? 0) + 1;
-    if (times >= MANY_DATA_WRITES || bytes >= MANY_DATA_WRITES) {
-      this.#dataWrites.delete(page);
-      this.counters.codeWrites++;
-      this.#pages.drop(page, 1);
-      return;
-    }
-    this.#dataWrites.set(page, times);
-    if (this.isCode(place, bytes)) this.codeWritten(place, bytes);
-  }
-
-  /** Whether there may be decoded code in [place, place + bytes). */
-  isCode(place: number, bytes: number): boolean {
-    return hasCodeLine(this.#linear, place, bytes);
-  }
-
-  /**
-   * Whether a store to [place, place + bytes), in a page with code, is for the interpreter to do: over code, or the one with which its page becomes one
-   * of data. Behind that, generated code of the page could go on and write over itself unseen.
-   */
-  changesCode(place: number, bytes: number): boolean {
-    const before = this.#dataWrites.get(place - (place % PAGE_SIZE)) ?? 0;
-    return before + 1 >= MANY_DATA_WRITES || this.isCode(place, bytes);
   }
 
   /** Makes sure that the instruction at pc is decoded; false when it cannot be fetched. */
