@@ -336,8 +336,11 @@ test('counters tell instructions and bytes exactly', () => {
 /** A module that imports a memory and a function, with its imports from a model or declared by itself. */
 function importing(model: ModuleModel | undefined, types: readonly (readonly ValType[])[]): ModuleBuilder {
   const module = new ModuleBuilder(model === undefined ? CHECKED : { ...CHECKED, model });
-  if (model === undefined) declareImports(module);
-  for (const params of types) {
+  return addFunctions(model === undefined ? declareImports(module) : module, types);
+}
+
+function addFunctions(module: ModuleBuilder, types: readonly (readonly ValType[])[]): ModuleBuilder {
+  for (const [at, params] of types.entries()) {
     const fn = module.function('f', params, [i32]);
     const scratch = fn.takeLocal(i32);
     fn.i32Const(8);
@@ -347,7 +350,7 @@ function importing(model: ModuleModel | undefined, types: readonly (readonly Val
     fn.localGet(scratch);
     fn.freeLocal(scratch);
     fn.op('i32.add');
-    if (module.operators < 8) module.exportFunction('f', fn);
+    if (at === 0) module.exportFunction('f', fn);
   }
   return module;
 }
@@ -373,7 +376,37 @@ test('a module with a model imports nothing else, and is encoded once', () => {
   assert.throws(() => new ModuleBuilder({ model }).importFunction('env', 'other', [], []), /is not the model's/);
   module.encode();
   assert.throws(() => module.encode(), /encoded twice/);
-  const withFunction = new ModuleBuilder();
-  withFunction.function('f', [], []);
-  assert.throws(() => withFunction.asModel(), /has the function f/);
+});
+
+test('modules with a model have its functions before their own', () => {
+  const declare = (module: ModuleBuilder) => {
+    const shared = declareImports(module).function('f', [i32], [i32]);
+    shared.localGet(0);
+    shared.call(0);
+    shared.call(0);
+    return module;
+  };
+  const model = declare(new ModuleBuilder(CHECKED)).asModel();
+  const cases = [[[i32]], [[i64], [i32]], []];
+  for (const types of cases) {
+    const alone = addFunctions(declare(new ModuleBuilder(CHECKED)), types);
+    assert.deepEqual(addFunctions(new ModuleBuilder({ ...CHECKED, model }), types).encode(), alone.encode());
+  }
+  const own = new ModuleBuilder({ ...CHECKED, model });
+  const fn = own.function('f', [i32], [i32]);
+  fn.localGet(0);
+  fn.call(1);
+  own.exportFunction('f', fn);
+  const { exports } = new WebAssembly.Instance(new WebAssembly.Module(own.encode()), {
+    env: { twice: (x: number) => 2 * x, memory: new WebAssembly.Memory({ initial: 1 }) },
+  });
+  assert.equal((exports['f'] as (x: number) => number)(5), 20);
+});
+
+test('a model has no functions with branch hints, whose indices are encoded anew for each module', () => {
+  const module = new ModuleBuilder();
+  const fn = module.function('f', [i32], []);
+  fn.localGet(0);
+  fn.end(fn.if(undefined, BranchHint.unlikely));
+  assert.throws(() => module.asModel(), /f with branch hints/);
 });

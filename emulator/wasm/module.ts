@@ -3,7 +3,7 @@ import { fail } from './error.ts';
 import { FunctionBuilder, functionIndex } from './function.ts';
 import type { Callee, FunctionIndex } from './function.ts';
 import { ByteBuffer } from './leb128.ts';
-import { type IndexSpaces, ModuleModel } from './module-model.ts';
+import { type IndexSpaces, ModuleModel, type SharedFunctions } from './module-model.ts';
 import {
   Entries,
   type GlobalInit,
@@ -44,6 +44,7 @@ const NO_SPACES: IndexSpaces = {
   memories: [],
   globals: [],
 };
+const NO_FUNCTIONS: SharedFunctions = { count: 0, types: new Uint8Array(), bodies: new Uint8Array() };
 /** Most blocks of guest code fit; doubling from less costs more than the room. */
 const INITIAL_CODE_BYTES = 1024;
 const HINTS_NAME = encodedName(BRANCH_HINTS);
@@ -78,16 +79,27 @@ export class ModuleBuilder {
     this.globals = globals.slice();
   }
 
-  /** What is imported so far, for other modules to begin with. */
+  /** What is imported so far, and the functions there are, for other modules to begin with. */
   asModel(): ModuleModel {
-    if (this.functions.length > 0) fail(`a model has the function ${this.functions[0]!.name}`);
     const imports = new ByteBuffer();
     writeSection(imports, Section.import, this.sections[Section.import]);
     const types = new ByteBuffer();
     this.encodeTypes(types);
     const { functionTypes, functionNames, tables, memories, globals } = this;
     const spaces = { types: this.types, functionTypes, functionNames, tables, memories, globals };
-    return new ModuleModel(spaces, types.toBytes(), imports.toBytes());
+    return new ModuleModel(spaces, types.toBytes(), imports.toBytes(), this.sharedFunctions());
+  }
+
+  private sharedFunctions(): SharedFunctions {
+    const types = new ByteBuffer();
+    const bodies = new ByteBuffer();
+    for (const fn of this.functions) {
+      fn.finish();
+      if (fn.hasHints) fail(`a model has the function ${fn.name} with branch hints`);
+      types.u32(fn.typeIndex);
+      writeBody(bodies, fn);
+    }
+    return { count: this.functions.length, types: types.toBytes(), bodies: bodies.toBytes() };
   }
 
   /** The index of a function type, interned. */
@@ -232,7 +244,9 @@ export class ModuleBuilder {
     this.encodeTypes(out);
     if (this.model === undefined) this.encodeSection(out, Section.import);
     else out.append(this.model.imports);
-    if (this.functions.length > 0) this.encodeFunctions(out);
+    const shared = this.model?.functions ?? NO_FUNCTIONS;
+    const hasFunctions = this.functions.length + shared.count > 0;
+    if (hasFunctions) this.encodeFunctions(out, shared);
     this.encodeSection(out, Section.table);
     this.encodeSection(out, Section.memory);
     this.encodeSection(out, Section.global);
@@ -250,7 +264,7 @@ export class ModuleBuilder {
       out.closeSlot(slot);
     }
     this.encodeHints(out);
-    if (this.functions.length > 0) this.encodeCode(out);
+    if (hasFunctions) this.encodeCode(out, shared);
     this.encodeSection(out, Section.data);
     if (options.names === true) this.encodeNames(out);
     if (this.model !== undefined) {
@@ -334,9 +348,10 @@ export class ModuleBuilder {
     out.closeSlot(slot);
   }
 
-  private encodeFunctions(out: ByteBuffer): void {
+  private encodeFunctions(out: ByteBuffer, shared: SharedFunctions): void {
     const slot = openSection(out, Section.function);
-    out.u32(this.functions.length);
+    out.u32(shared.count + this.functions.length);
+    out.append(shared.types);
     for (const fn of this.functions) out.u32(fn.typeIndex);
     out.closeSlot(slot);
   }
@@ -356,14 +371,11 @@ export class ModuleBuilder {
     out.closeSlot(slot);
   }
 
-  private encodeCode(out: ByteBuffer): void {
+  private encodeCode(out: ByteBuffer, shared: SharedFunctions): void {
     const slot = openSection(out, Section.code);
-    out.u32(this.functions.length);
-    for (const fn of this.functions) {
-      const size = out.slot();
-      fn.encodeTo(out);
-      out.closeSlot(size);
-    }
+    out.u32(shared.count + this.functions.length);
+    out.append(shared.bodies);
+    for (const fn of this.functions) writeBody(out, fn);
     out.closeSlot(slot);
   }
 
@@ -381,6 +393,12 @@ export class ModuleBuilder {
     out.closeSlot(subsection);
     out.closeSlot(slot);
   }
+}
+
+function writeBody(out: ByteBuffer, fn: FunctionBuilder): void {
+  const size = out.slot();
+  fn.encodeTo(out);
+  out.closeSlot(size);
 }
 
 function encodedName(name: string): Uint8Array {
