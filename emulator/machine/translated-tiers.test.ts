@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { isDeepStrictEqual } from 'node:util';
 import { testSeed } from '../bits/float-operands.ts';
-import { CODE, CODE_SIZE, PAGES } from '../cpu/random-code.test-support.ts';
+import { CODE, CODE_SIZE, DATA, PAGES } from '../cpu/random-code.test-support.ts';
 import { randomImage as anyImage } from '../cpu/random-code.test-support.ts';
 import { randomLoops } from '../cpu/random-loops.test-support.ts';
 import { besidePolicy, sampledPolicy } from '../cpu/random-policy.test-support.ts';
@@ -137,6 +138,48 @@ test('a store over the instruction behind it is seen by that, in every tier', ()
     [25n * 257n, 50n],
   );
   for (const [name, make] of Object.entries(engines(random))) assert.deepEqual(end(make), [25n * 257n, 50n], name);
+});
+
+test('accesses that run on into another page find the rest there, after others in the page before, in every tier', () => {
+  const random = new Random(base);
+  const start = anyImage(random);
+  start.guest.fill(0, CODE, CODE + CODE_SIZE);
+  // Steps of two lengths in turn, so that no guard stands before the loop.
+  const lines = [
+    'ld t0,0(a0)',
+    'add t1,t1,t0',
+    'sd t1,0(a1)',
+    'add a0,a0,a2',
+    'add a1,a1,a2',
+    'xor a2,a2,a3',
+    `jal zero,0x${CODE.toString(16)}`,
+  ];
+  for (const [index, line] of lines.entries()) {
+    const bytes = riscv64.assemble(line, BigInt(CODE + 4 * index));
+    assert.ok(bytes instanceof Uint8Array, line);
+    start.guest.set(bytes, CODE + 4 * index);
+  }
+  const layout = { spaces: layoutOf(random).spaces, hardwareDirty: false };
+  const end = (make: Make) => {
+    setUp(start, layout);
+    const { cpu, state } = userHart(false, make);
+    const register = (index: number, value: number) => state.setBigUint64(X.offset + 8 * index, BigInt(value), true);
+    const second = DATA + PAGE_SIZE;
+    for (const [index, value] of [
+      [6, 0],
+      [10, second - 100],
+      [11, second - 400],
+      [12, 1],
+      [13, 3],
+    ] as const)
+      register(index, value);
+    cpu.pc = BigInt(CODE);
+    const budget = lines.length * 300;
+    while (cpu.counters.instructions < budget) cpu.run(budget - cpu.counters.instructions);
+    return [state.getBigUint64(X.offset + 8 * 6, true), Buffer.from(ramBytes).toString('latin1')];
+  };
+  const expected = end((mmu, hooks) => new SystemReference(riscv64, memory, mmu, { hooks }));
+  for (const [name, make] of Object.entries(engines(random))) assert.ok(isDeepStrictEqual(end(make), expected), name);
 });
 
 test('a loop that writes up to itself is seen to write over itself, though its page has become one of data', () => {

@@ -1,8 +1,19 @@
-import { PAGE_CACHE_SIZE, PAGE_CACHES, PAGE_CACHES_COUNT, PAGE_SIZE, TlbEntry } from '../../layout/memory-map.ts';
-import { BranchHint, type FunctionBuilder, type FunctionIndex } from '../../wasm/function.ts';
+import { PAGE_CACHE_SIZE, PAGE_CACHES, PAGE_CACHES_COUNT, PAGE_SIZE, TLB, TlbEntry } from '../../layout/memory-map.ts';
+import type { FunctionBuilder, FunctionIndex } from '../../wasm/function.ts';
+import type { ModuleBuilder } from '../../wasm/module.ts';
+import { ValType } from '../../wasm/type.ts';
+import { addEntryOffset } from '../tlb-path.ts';
 
+const { i32, i64 } = ValType;
 const EMPTY = -1;
 const ADDEND = 8;
+const [ADDRESS, CACHE, LAST] = [0, 1, 2];
+
+/** What looks for pages that a cache does not have, for loads and for stores, by its place in a module. */
+export interface FindPage {
+  readonly load: FunctionIndex;
+  readonly store: FunctionIndex;
+}
 
 /** Gives out the caches, round and round: each place in code its own, as long as it is one of the last few thousand. */
 export class PageCachePlaces {
@@ -31,13 +42,13 @@ export class PageCachePlaces {
  * For user mode only: then one table of the first level is where all translations come from, and who empties that empties these (memory/l1-tlb.ts).
  */
 export class PageCaches {
-  readonly #note: FunctionIndex;
   readonly #places: PageCachePlaces;
+  readonly #find: FindPage;
 
-  /** `note`: RegionAccess. */
-  constructor(note: FunctionIndex, places: PageCachePlaces) {
-    this.#note = note;
+  /** `find`: see `defineFindPage`. */
+  constructor(places: PageCachePlaces, find: FindPage) {
     this.#places = places;
+    this.#find = find;
   }
 
   /** See PageCachePlaces. */
@@ -60,24 +71,65 @@ export class PageCaches {
     fn.op('i32.add');
   }
 
-  /** Lets a cache have the page of a guest address (i64 local) that the TLB's entry (i32 local) serves. */
-  fill(fn: FunctionBuilder, cache: number, address: number, entry: number): void {
-    fn.i32Const(0);
-    fn.load('i32.load', { offset: cache });
-    fn.i32Const(EMPTY);
-    fn.op('i32.eq');
-    const fresh = fn.if(undefined, BranchHint.unlikely);
-    fn.i32Const(cache);
-    fn.call(this.#note);
-    fn.end(fresh);
-    fn.i32Const(0);
+  /** Pushes the linear address of so many bytes at a guest address (i64 local), in any page that the cache then has; 0 where the first level does not serve them. */
+  pushFound(fn: FunctionBuilder, cache: number, address: number, bytes: number, write: boolean): void {
     fn.localGet(address);
-    fn.i64Const(-PAGE_SIZE);
-    fn.op('i64.and');
-    fn.store('i64.store', { offset: cache });
-    fn.i32Const(0);
-    fn.localGet(entry);
-    fn.load('i32.load', { offset: TlbEntry.addend });
-    fn.store('i32.store', { offset: cache + ADDEND });
+    fn.i32Const(cache);
+    fn.i64Const(bytes - 1);
+    fn.call(write ? this.#find.store : this.#find.load);
   }
+}
+
+/**
+ * `findLoadPage`, `findStorePage: (address, cache, last) -> linear address`, 0 when the first level of the TLB does not serve the bytes from that address to
+ * one so far from it. The cache gets the page. In line that was a third of the code of regions in user mode. Each module has them, and they are small, for
+ * V8 writes them in line where they are called often: imported, they made programs slower that go from page to page. `note`: RegionAccess.
+ */
+export function defineFindPage(module: ModuleBuilder, note: FunctionIndex): FindPage {
+  const define = (name: string, tag: number) => {
+    const fn = module.function(name, [i64, i32, i64], [i32]);
+    writeFindPage(fn, tag, note);
+    return fn.index;
+  };
+  return { load: define('findLoadPage', TlbEntry.read), store: define('findStorePage', TlbEntry.write) };
+}
+
+function writeFindPage(fn: FunctionBuilder, tag: number, note: FunctionIndex): void {
+  const entry = fn.local(i32);
+  fn.i32Const(TLB);
+  addEntryOffset(fn, ADDRESS);
+  fn.localTee(entry);
+  fn.load('i64.load', { offset: tag });
+  fn.localGet(ADDRESS);
+  fn.localGet(LAST);
+  fn.op('i64.add');
+  fn.i64Const(-PAGE_SIZE);
+  fn.op('i64.and');
+  fn.op('i64.ne');
+  const refused = fn.if();
+  fn.i32Const(0);
+  fn.return();
+  fn.end(refused);
+  fn.localGet(CACHE);
+  fn.load('i32.load');
+  fn.i32Const(EMPTY);
+  fn.op('i32.eq');
+  const fresh = fn.if();
+  fn.localGet(CACHE);
+  fn.call(note);
+  fn.end(fresh);
+  fn.localGet(CACHE);
+  fn.localGet(ADDRESS);
+  fn.i64Const(-PAGE_SIZE);
+  fn.op('i64.and');
+  fn.store('i64.store');
+  fn.localGet(CACHE);
+  fn.localGet(entry);
+  fn.load('i32.load', { offset: TlbEntry.addend });
+  fn.localTee(entry);
+  fn.store('i32.store', { offset: ADDEND });
+  fn.localGet(entry);
+  fn.localGet(ADDRESS);
+  fn.op('i32.wrap_i64');
+  fn.op('i32.add');
 }

@@ -1,3 +1,4 @@
+import { CHECK, CheckLevel } from '../../check/assert.ts';
 import { ModuleBuilder } from '../../wasm/module.ts';
 import type { ModuleModel } from '../../wasm/module-model.ts';
 import { ValType } from '../../wasm/type.ts';
@@ -5,7 +6,7 @@ import { importRuntime, type RuntimeFunctions, type RuntimeOptions } from '../ru
 import { recordsImport } from './code-page.ts';
 import { importRegionAccess, type RegionAccess } from './shared-access.ts';
 
-/** What the modules of regions import, and the functions among that by their places. */
+/** What the modules of regions import and have in common, and the functions among that by their places. */
 export interface RegionImports {
   readonly model: ModuleModel;
   readonly runtimeFunctions: RuntimeFunctions;
@@ -29,7 +30,7 @@ export function importsOf(options: RuntimeOptions, pages: number, pageCaches: bo
 
 /** `pages`: those whose records' addresses are imported, each run's own, so that the same bytes serve wherever the pages are. */
 function makeImports(options: RuntimeOptions, pages: number, pageCaches: boolean): RegionImports {
-  const module = new ModuleBuilder();
+  const module = new ModuleBuilder({ check: CHECK >= CheckLevel.full });
   const records: number[] = [];
   for (let at = 0; at < pages; at++) records.push(module.importGlobal('env', recordsImport(at), ValType.i32, false));
   const runtimeFunctions = importRuntime(module, options);

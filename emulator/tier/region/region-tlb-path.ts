@@ -21,7 +21,8 @@ import { type PageCachePlaces, PageCaches } from './page-cache.ts';
 import { ByteCopyCode } from './byte-copy-code.ts';
 import { copiesOf, mayCopy } from './byte-copies.ts';
 import type { AccessKnowledge } from './access-plan.ts';
-import { FLAGS_SHIFT, type RegionAccess } from './shared-access.ts';
+import { accessCode } from './access-code.ts';
+import type { RegionAccess } from './shared-access.ts';
 import { type AccessGroup, groupAccesses } from './tlb-groups.ts';
 
 const { i32 } = ValType;
@@ -79,7 +80,7 @@ export class RegionTlbPath implements MemoryPath {
   ) {
     this.#knowledge = knowledge;
     this.#table = frame.table!;
-    this.#caches = places && new PageCaches(slow.note!, places);
+    this.#caches = places && new PageCaches(places, slow.find!);
     this.#slow = slow;
     this.#frame = frame;
   }
@@ -124,7 +125,13 @@ export class RegionTlbPath implements MemoryPath {
     const addend = this.#frame.addendOf(op);
     if (addend !== undefined) return loadGuarded(lowering, op, kind, addend, this.#copies);
     const member = this.#memberOf(op);
-    if (member !== undefined && !isAlone(member)) return this.#grouped(lowering, op, kind, member, undefined);
+    if (member !== undefined && !isAlone(member)) {
+      const { group } = member.shared;
+      if (group.first !== op) return this.#grouped(lowering, op, kind, member, undefined);
+      return this.#withLowest(lowering, op, group, (lowest) =>
+        this.#grouped(lowering, op, kind, member, undefined, lowest),
+      );
+    }
     lowering.inLocal(op.args[0]!, 'i64', (address) => {
       const caches = member && this.#cachesFor(member.shared);
       if (caches === undefined) this.#load(lowering, address, kind);
@@ -137,14 +144,16 @@ export class RegionTlbPath implements MemoryPath {
     const addend = this.#frame.addendOf(op);
     if (addend !== undefined) return storeGuarded(lowering, op, kind, addend, this.#copies);
     const member = this.#memberOf(op);
-    const isGrouped = member !== undefined && !isAlone(member);
-    if (isGrouped && member.shared.group.first !== op) {
-      lowering.inLocal(op.args[1]!, kind.type, (value) => this.#grouped(lowering, op, kind, member, value));
-      return;
+    const withValue = (body: (value: number) => void) => lowering.inLocal(op.args[1]!, kind.type, body);
+    if (member !== undefined && !isAlone(member)) {
+      const { group } = member.shared;
+      if (group.first !== op) return withValue((value) => this.#grouped(lowering, op, kind, member, value));
+      return this.#withLowest(lowering, op, group, (lowest) =>
+        withValue((value) => this.#grouped(lowering, op, kind, member, value, lowest)),
+      );
     }
     lowering.inLocal(op.args[0]!, 'i64', (address) =>
-      lowering.inLocal(op.args[1]!, kind.type, (value) => {
-        if (isGrouped) return this.#grouped(lowering, op, kind, member, value, address);
+      withValue((value) => {
         const caches = member && this.#cachesFor(member.shared);
         if (caches === undefined) this.#store(lowering, address, kind, value);
         else this.#cached(caches, lowering, address, kind, member!, value);
@@ -205,125 +214,110 @@ export class RegionTlbPath implements MemoryPath {
     const { write } = shared.group;
     const bytes = kind.width / 8;
     const cache = caches.take(write);
-    const done = fn.block(value === undefined ? ValType[kind.type] : undefined);
     caches.pushTag(fn, cache);
     fn.localGet(address);
-    // One comparison for page and alignment, so that what is found does not run on into the next page; misaligned accesses are probed for.
+    // One comparison for page and alignment, so that what is found does not run on into the next page.
     fn.i64Const(-PAGE_SIZE | (bytes - 1));
     fn.op('i64.and');
     fn.op('i64.ne');
-    const missed = fn.if(undefined, BranchHint.unlikely);
-    lowering.scratch(['i32'], (entry) => {
-      this.#compare(fn, address, entry, kind);
-      const refused = fn.if(undefined, BranchHint.unlikely);
-      if (value === undefined) this.#slowLoad(lowering, () => fn.localGet(address), kind);
-      else this.#slowStore(lowering, () => fn.localGet(address), kind, value);
-      fn.br(done);
-      fn.end(refused);
-      caches.fill(fn, cache, address, entry);
-    });
-    fn.end(missed);
-    caches.pushLinear(fn, cache, address);
-    if (value === undefined) loadInstruction(lowering, kind, 0);
-    else {
+    const type = value === undefined ? ValType[kind.type] : undefined;
+    const access = () => {
+      if (value === undefined) return loadInstruction(lowering, kind, 0);
       fn.localGet(value);
       storeInstruction(lowering, kind, 0);
-    }
-    fn.end(done);
+    };
+    const missed = fn.if(type, BranchHint.unlikely);
+    lowering.scratch(['i32'], (linear) => {
+      caches.pushFound(fn, cache, address, bytes, write);
+      fn.localTee(linear);
+      const found = fn.if(type, BranchHint.likely);
+      fn.localGet(linear);
+      access();
+      fn.else();
+      if (value === undefined) this.#slowLoad(lowering, () => fn.localGet(address), kind);
+      else this.#slowStore(lowering, () => fn.localGet(address), kind, value);
+      fn.end(found);
+    });
+    fn.else();
+    caches.pushLinear(fn, cache, address);
+    access();
+    fn.end(missed);
   }
 
-  /** `value` and `address`: locals of a store; `address` is set for the first of its group only. */
-  #grouped(lowering: Lowering, op: Op, kind: AccessKind, member: Member, value: number | undefined, address?: number) {
+  /** `value`: local of a store; `lowest`: of the group's lowest address, for the first of it only. */
+  #grouped(lowering: Lowering, op: Op, kind: AccessKind, member: Member, value: number | undefined, lowest?: number) {
     const { fn } = lowering;
     const { shared, offset } = member;
-    const { group } = shared;
-    const access = (pushAddress: () => void) => {
-      if (this.#copies.begins(op)) this.#copies.read(fn, op, shared.local, offset, false);
-      if (this.#copies.writes(op)) this.#copies.writeIf(fn, op, shared.local, offset);
-      this.#copies.unlessMade(fn, op, () => probed(pushAddress));
-    };
-    const probed = (pushAddress: () => void) => {
+    if (lowest !== undefined) this.#findGroup(lowering, shared, lowest);
+    if (this.#copies.begins(op)) this.#copies.read(fn, op, shared.local, offset, false);
+    if (this.#copies.writes(op)) this.#copies.writeIf(fn, op, shared.local, offset);
+    this.#copies.unlessMade(fn, op, () => {
       fn.localGet(shared.local);
       const served = fn.if(value === undefined ? ValType[kind.type] : undefined, BranchHint.likely);
       fn.localGet(shared.local);
-      if (value === undefined) {
-        loadInstruction(lowering, kind, offset);
-        fn.else();
-        this.#slowLoad(lowering, pushAddress, kind);
-      } else {
+      if (value === undefined) loadInstruction(lowering, kind, offset);
+      else {
         fn.localGet(value);
         storeInstruction(lowering, kind, offset);
-        fn.else();
-        this.#slowStore(lowering, pushAddress, kind, value);
       }
+      fn.else();
+      // What is to be added to an address is told, not added here.
+      const split = lowest === undefined ? lowering.splitAddress(op.args[0]!) : undefined;
+      const pushAddress = () => (split === undefined ? fn.localGet(lowest!) : lowering.push(split.base));
+      const distance = split?.displacement ?? offset;
+      if (value === undefined) this.#slowLoad(lowering, pushAddress, kind, distance);
+      else this.#slowStore(lowering, pushAddress, kind, value, distance);
       fn.end(served);
-    };
-    if (group.first !== op) {
-      access(() => lowering.push(op.args[0]!));
-    } else if (address === undefined) {
-      lowering.inLocal(op.args[0]!, 'i64', (own) => {
-        this.#findGroup(lowering, shared, own);
-        access(() => fn.localGet(own));
-      });
-    } else {
-      this.#findGroup(lowering, shared, address);
-      access(() => fn.localGet(address));
-    }
-    if (group.last === op) fn.freeLocal(shared.local);
+    });
+    if (shared.group.last === op) fn.freeLocal(shared.local);
   }
 
-  /** Sets the linear address of a group. `address`: the first access's. */
-  #findGroup(lowering: Lowering, shared: Shared, address: number): void {
+  /** Runs `body` with a local that holds a group's lowest address. `op`: its first access. */
+  #withLowest(lowering: Lowering, op: Op, { low }: AccessGroup, body: (lowest: number) => void): void {
+    const { fn } = lowering;
+    const { base, displacement } = lowering.splitAddress(op.args[0]!);
+    const distance = displacement + low;
+    if (distance === 0) return lowering.inLocal(base, 'i64', body);
+    lowering.scratch(['i64'], (lowest) => {
+      lowering.push(base);
+      fn.i64Const(distance);
+      fn.op('i64.add');
+      fn.localSet(lowest);
+      body(lowest);
+    });
+  }
+
+  /** Sets the linear address of a group. `lowest`: local of its lowest address. */
+  #findGroup(lowering: Lowering, shared: Shared, lowest: number): void {
     const { fn } = lowering;
     const { group } = shared;
-    const { write } = group;
     const caches = this.#cachesFor(shared);
     const bytes = group.high - group.low;
     shared.local = fn.takeLocal(i32);
-    const withLowest = (find: (lowest: number) => void): void => {
-      if (group.low === 0) return find(address);
-      lowering.scratch(['i64'], (lowest) => {
-        fn.localGet(address);
-        fn.i64Const(group.low);
-        fn.op('i64.add');
-        fn.localSet(lowest);
-        find(lowest);
-      });
-    };
-    withLowest((lowest) => {
-      if (caches === undefined) return this.#probeGroup(lowering, shared, lowest);
-      const cache = caches.take(write);
-      const done = fn.block();
-      const missed = fn.block();
-      caches.pushTag(fn, cache);
-      fn.localGet(lowest);
-      fn.i64Const(-PAGE_SIZE);
-      fn.op('i64.and');
-      fn.op('i64.ne');
-      fn.brIf(missed, BranchHint.unlikely);
-      // All of it lies in the page.
-      fn.localGet(lowest);
-      fn.op('i32.wrap_i64');
-      fn.i32Const(PAGE_SIZE - 1);
-      fn.op('i32.and');
-      fn.i32Const(PAGE_SIZE - bytes);
-      fn.op('i32.gt_u');
-      fn.brIf(missed, BranchHint.unlikely);
-      caches.pushLinear(fn, cache, lowest);
-      fn.localSet(shared.local);
-      fn.br(done);
-      fn.end(missed);
-      lowering.scratch(['i32'], (entry) => {
-        fn.i32Const(0);
-        fn.localSet(shared.local);
-        compareTag(fn, lowest, entry, probeOfGroup(group), () => fn.localGet(this.#table));
-        fn.brIf(done, BranchHint.unlikely);
-        caches.fill(fn, cache, lowest, entry);
-        this.#pushLinear(fn, lowest, entry);
-        fn.localSet(shared.local);
-      });
-      fn.end(done);
-    });
+    if (caches === undefined) return this.#probeGroup(lowering, shared, lowest);
+    const cache = caches.take(group.write);
+    const done = fn.block(i32);
+    const missed = fn.block();
+    caches.pushTag(fn, cache);
+    fn.localGet(lowest);
+    fn.i64Const(-PAGE_SIZE);
+    fn.op('i64.and');
+    fn.op('i64.ne');
+    fn.brIf(missed, BranchHint.unlikely);
+    // All of it lies in the page.
+    fn.localGet(lowest);
+    fn.op('i32.wrap_i64');
+    fn.i32Const(PAGE_SIZE - 1);
+    fn.op('i32.and');
+    fn.i32Const(PAGE_SIZE - bytes);
+    fn.op('i32.gt_u');
+    fn.brIf(missed, BranchHint.unlikely);
+    caches.pushLinear(fn, cache, lowest);
+    fn.br(done);
+    fn.end(missed);
+    caches.pushFound(fn, cache, lowest, bytes, group.write);
+    fn.end(done);
+    fn.localSet(shared.local);
   }
 
   #probeGroup(lowering: Lowering, { group, local }: Shared, lowest: number): void {
@@ -356,30 +350,29 @@ export class RegionTlbPath implements MemoryPath {
   }
 
   /** Calls out for a load; what the budget has become is the callee's to say: a device may want an interrupt to be taken. */
-  #slowLoad(lowering: Lowering, pushAddress: () => void, kind: AccessKind): void {
+  #slowLoad(lowering: Lowering, pushAddress: () => void, kind: AccessKind, distance = 0): void {
     const { fn, site } = lowering;
-    this.#pushRequest(lowering, pushAddress, kind);
+    this.#pushRequest(lowering, pushAddress, kind, distance);
     fn.call(this.#slow.load);
     this.#frame.setBudget();
     site.leaveUnlessZero!();
     takeLoaded(lowering, kind);
   }
 
-  #slowStore(lowering: Lowering, pushAddress: () => void, kind: AccessKind, value: number): void {
+  #slowStore(lowering: Lowering, pushAddress: () => void, kind: AccessKind, value: number, distance = 0): void {
     const { fn, site } = lowering;
-    this.#pushRequest(lowering, pushAddress, kind);
+    this.#pushRequest(lowering, pushAddress, kind, distance);
     pushStored(lowering, kind, value);
     fn.call(this.#slow.store);
     this.#frame.setBudget();
     site.leaveUnlessZero!();
   }
 
-  /** Pushes what loads and stores are called with. */
-  #pushRequest({ fn, site }: Lowering, pushAddress: () => void, kind: AccessKind): void {
+  /** Pushes what loads and stores are called with. `distance`: from the address to that of the access. */
+  #pushRequest({ fn, site }: Lowering, pushAddress: () => void, kind: AccessKind, distance: number): void {
     pushAddress();
-    fn.i32Const((kind.width / 8) | (kind.flags << FLAGS_SHIFT));
+    fn.i64ConstHalves(accessCode(kind.width / 8, kind.flags, site.exitFor!(ExitReason.fault)), distance);
     this.#frame.pushBudget();
-    fn.i32Const(site.exitFor!(ExitReason.fault));
   }
 }
 

@@ -7,7 +7,7 @@ import { halves, RAM, TestMachine } from '../../memory/test-machine.ts';
 import { Frame } from '../interpreter/frame.ts';
 import { SlowAccess } from '../runtime.ts';
 import { behindSecondLevel } from '../second-level.ts';
-import { FLAGS_SHIFT } from './shared-access.ts';
+import { ACCESS_HIGH_SHIFT, accessCode } from './access-code.ts';
 
 const SIZE = 1 << 18;
 const WINDOW = 0xffff_ffc0_0000_0000n;
@@ -19,8 +19,13 @@ const EXIT = 0x0200_0007;
 /** What is left of the budget when JavaScript was called. */
 const WITHHELD = -3;
 
-type RegionLoad = (address: bigint, access: number, budget: number, exit: number) => [bigint, number, number];
-type RegionStore = (address: bigint, access: number, budget: number, exit: number, value: bigint) => [number, number];
+type RegionLoad = (address: bigint, access: bigint, budget: number) => [bigint, number, number];
+type RegionStore = (address: bigint, access: bigint, budget: number, value: bigint) => [number, number];
+
+/** An access of so many bytes, `distance` from the address given. */
+function access(bytes: number, distance = 0, flags = 0): bigint {
+  return (BigInt(distance) << BigInt(ACCESS_HIGH_SHIFT)) | BigInt(accessCode(bytes, flags, EXIT));
+}
 
 /** Two pages in supervisor mode, and what counts the accesses that come to JavaScript, whose status `status` gives. */
 function machineWithPages(status: () => number) {
@@ -54,10 +59,10 @@ test('what a level of the TLB serves is stored and loaded with zeros above, and 
     for (const offset of [0n, 3n, 4096n - BigInt(bytes)]) {
       const what = `${bytes} bytes at ${offset}`;
       view.setBigUint64(SLOT + 8, UPPER, true);
-      assert.deepEqual(store(WINDOW + offset, bytes, BUDGET, EXIT, PATTERN), [0, BUDGET], what);
+      assert.deepEqual(store(WINDOW + offset, access(bytes), BUDGET, PATTERN), [0, BUDGET], what);
       view.setBigUint64(SLOT + 8, 0n, true);
       const value = BigInt.asUintN(8 * Math.min(bytes, 8), PATTERN);
-      const [loaded, ...others] = load(WINDOW + offset, bytes, BUDGET, EXIT);
+      const [loaded, ...others] = load(WINDOW + offset, access(bytes), BUDGET);
       assert.equal(BigInt.asUintN(64, loaded), value, what);
       assert.deepEqual(others, [0, BUDGET], what);
       assert.equal(view.getBigUint64(SLOT, true), value, what);
@@ -71,25 +76,37 @@ test('what JavaScript serves comes back with what it left of the budget', () => 
   const { view, slow, load, store } = machineWithPages(() => 0);
   const across = WINDOW + 4093n;
   const [low, high] = halves(across).map((half) => half >>> 0);
-  assert.deepEqual(load(across, 8, BUDGET, EXIT), [0x55n, 0, WITHHELD]);
-  assert.deepEqual(store(across, 4, BUDGET, EXIT, PATTERN), [0, WITHHELD]);
+  assert.deepEqual(load(across, access(8), BUDGET), [0x55n, 0, WITHHELD]);
+  assert.deepEqual(store(across, access(4), BUDGET, PATTERN), [0, WITHHELD]);
   assert.equal(view.getBigUint64(SLOT, true), PATTERN);
   assert.deepEqual(slow, [`load ${low} ${high} 8 0 ${BUDGET}`, `store ${low} ${high} 4 0 ${BUDGET}`]);
 });
 
 test('after a fault the status is the exit', () => {
   const { load, store } = machineWithPages(() => 2);
-  assert.deepEqual(load(WINDOW + 4093n, 8, BUDGET, EXIT).slice(1), [EXIT, WITHHELD]);
-  assert.deepEqual(store(WINDOW + 4093n, 8, BUDGET, EXIT, PATTERN), [EXIT, WITHHELD]);
+  assert.deepEqual(load(WINDOW + 4093n, access(8), BUDGET).slice(1), [EXIT, WITHHELD]);
+  assert.deepEqual(store(WINDOW + 4093n, access(8), BUDGET, PATTERN), [EXIT, WITHHELD]);
+});
+
+test('an access may be some way from the address that is given', () => {
+  const { slow, load, store } = machineWithPages(() => 0);
+  for (const distance of [-2048, -8, 0, 8, 511, 4000]) {
+    const base = WINDOW + 4096n - BigInt(distance);
+    assert.deepEqual(store(base, access(8, distance), BUDGET, PATTERN + BigInt(distance)), [0, BUDGET]);
+    const loaded = load(WINDOW + 4096n, access(8), BUDGET)[0];
+    assert.equal(BigInt.asUintN(64, loaded), PATTERN + BigInt(distance));
+    assert.equal(load(base, access(8, distance), BUDGET)[0], loaded);
+  }
+  assert.deepEqual(slow, []);
 });
 
 test('misaligned accesses that fault for it are not served by the first level', () => {
   const { slow, load, store } = machineWithPages(() => 2);
-  const access = 4 | (SlowAccess.natural << FLAGS_SHIFT);
-  assert.equal(load(WINDOW + 4n, access, BUDGET, EXIT)[1], 0);
+  const natural = access(4, 0, SlowAccess.natural);
+  assert.equal(load(WINDOW + 4n, natural, BUDGET)[1], 0);
   assert.equal(slow.length, 0);
-  assert.equal(load(WINDOW + 2n, access, BUDGET, EXIT)[1], EXIT);
-  assert.equal(store(WINDOW + 2n, access, BUDGET, EXIT, PATTERN)[0], EXIT);
+  assert.equal(load(WINDOW + 2n, natural, BUDGET)[1], EXIT);
+  assert.equal(store(WINDOW + 2n, natural, BUDGET, PATTERN)[0], EXIT);
   assert.deepEqual(
     slow.map((call) => call.split(' ')[4]),
     [String(SlowAccess.natural), String(SlowAccess.natural)],
