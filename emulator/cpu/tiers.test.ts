@@ -141,6 +141,25 @@ test('a loop whose data shares a page with its code runs in a region', () => {
   assert.ok(counters['refusals']! < 200, JSON.stringify(counters));
 });
 
+test('what writes over the instruction behind it has that run as it is then', () => {
+  // At 16(a0): 20 into the lower half of eight bytes, 0, which is no instruction, into the upper one.
+  for (const store of [
+    'sd a1,0(a2)',
+    'amoswap.d a3,a1,(a2)',
+    'amominu.d a3,a1,(a2)',
+    'amoand.d a3,a1,(a2)',
+    'sc.d a3,a1,(a2)',
+  ]) {
+    const lines = ['addi a2,a0,16', 'lr.d a3,(a2)', 'addi a1,zero,20', store, 'addi a4,zero,1', 'addi a4,zero,2'];
+    const start = writableCode(...lines);
+    const ends = [undefined, BASELINE, OPTIMIZED].map(
+      (policy) => run(0, start, 20, () => 20, policy && { policy }).end,
+    );
+    assert.ok(ends[0]!.exits[0]!.startsWith(`${ExitReason.trap} ${riscv64.illegalInstruction} 0 `), store);
+    for (const end of ends.slice(1)) assert.deepEqual(end, ends[0], store);
+  }
+});
+
 test('a loop that patches itself every time does what it patched', () => {
   // The immediate of the instruction at 16(a0) is counted up; without a fence the next fetch sees it, as in the interpreter.
   const loop = `0x${(CODE + PAGE_SIZE + 4).toString(16)}`;

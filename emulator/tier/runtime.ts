@@ -19,7 +19,7 @@ export interface RuntimeImports {
   readonly helper: (index: number) => number;
   /** Computes floating-point operation `index` exactly: arguments, rounding mode last, and result in the state. */
   readonly float: (index: number) => void;
-  /** Guest bytes [address, address + bytes) in a page with decoded code were written. */
+  /** Guest bytes [address, address + bytes), with decoded code in their lines, are being written, or would have been (`RuntimeOptions.leavesCode`). */
   readonly codeWritten: (address: number, bytes: number) => void;
 }
 
@@ -28,6 +28,8 @@ export interface RuntimeOptions {
   readonly guestSize: number;
   /** Guest memory is behind address translation (tlb-path.ts); else it is flat. */
   readonly translated?: boolean;
+  /** A store to code is not done where memory is flat: `codeWritten` is told of it, and the code is left as for a fault. */
+  readonly leavesCode?: boolean;
 }
 
 /** Functions that generated modules import. */
@@ -275,7 +277,7 @@ function slowLoad(module: ModuleBuilder, options: RuntimeOptions): FunctionBuild
   return fn;
 }
 
-/** `(address, bytes, flags) -> status`: stores the low bytes of the argument slots, whatever the fast path refuses. */
+/** `(address, bytes, flags) -> status`: stores the low bytes of the argument slots, whatever the fast path refuses; see `RuntimeOptions.leavesCode`. */
 function slowStore(module: ModuleBuilder, options: RuntimeOptions, codeWritten: FunctionIndex): FunctionBuilder {
   const fn = module.function('slowStore', [i64, i32, i32], [i32]);
   const [address, bytes, flags] = [0, 1, 2];
@@ -290,7 +292,6 @@ function slowStore(module: ModuleBuilder, options: RuntimeOptions, codeWritten: 
   fn.i32Const(FaultKind.store);
   returnFault(fn, address, bytes, kind);
   fn.end(denied);
-  copyArguments(fn, address, bytes, 'store');
   pagePermission(fn, () => {
     fn.localGet(address);
     fn.op('i32.wrap_i64');
@@ -311,8 +312,13 @@ function slowStore(module: ModuleBuilder, options: RuntimeOptions, codeWritten: 
   fn.op('i32.wrap_i64');
   fn.localGet(bytes);
   fn.call(codeWritten);
+  if (options.leavesCode === true) {
+    fn.i32Const(ExitReason.fault);
+    fn.return();
+  }
   fn.end(code);
   fn.end(page);
+  copyArguments(fn, address, bytes, 'store');
   fn.i32Const(0);
   return fn;
 }

@@ -107,7 +107,7 @@ export class TierUp {
       isExecuted: (place) => interpreter.isDecodedAt(place),
       isKnown: (place) => this.translator.counters.reused > 0 && regions.holds(place),
       jumpTargets,
-      codeWritten: (address, bytes) => interpreter.codeWrites.written(address, bytes),
+      withheld: () => this.#withhold(),
       floatCalled: () => counters.floatCalls++,
       ...(options.now ? { now: options.now } : {}),
     });
@@ -344,10 +344,12 @@ export class TierUp {
   #guard(): CodeGuard {
     return {
       isCode: (linear, length) => this.#interpreter.codeWrites.changesCode(linear, length),
-      withheld: () => {
-        this.#withheld = true;
-      },
+      withheld: () => this.#withhold(),
     };
+  }
+
+  #withhold(): void {
+    this.#withheld = true;
   }
 
   #distrust(low: number, high: number): void {

@@ -168,7 +168,7 @@ export class RegionCompiler {
       disabledPasses: new Set(disabledPasses),
       isExecuted: (place) => this.#executed.get(place - (place % PAGE_SIZE))?.[place % PAGE_SIZE] === 1,
       jumpTargets: (pc) => [...new Set([...(this.#jumps.get(pc) ?? []), ...this.#hotspots.jumpTargets(pc)])],
-      codeWritten: runsElsewhere,
+      withheld: runsElsewhere,
       floatCalled: runsElsewhere,
       ...(this.#now ? { now: this.#now } : {}),
     });

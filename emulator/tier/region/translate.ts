@@ -105,7 +105,7 @@ export function translateRegion(
     circumstances.pageCaches !== undefined,
   );
   const module = new ModuleBuilder({ check: CHECK >= CheckLevel.full, model });
-  const runtime = new Runtime(module, isa, options, runtimeFunctions);
+  const runtime = new Runtime(module, isa, { ...options, leavesCode: true }, runtimeFunctions);
   const instructions = instructionsOf(found);
   const fn = module.function('run', [ValType.i32], [ValType.i32]);
   const planned = planLoops(found, options, refused, knowledge);

@@ -43,8 +43,8 @@ export interface TranslatorOptions extends RuntimeOptions, ReadableCode {
   readonly passes: boolean;
   readonly guardGain: number;
   readonly jumpTargets: (pc: number) => readonly number[];
-  /** Guest bytes [address, address + bytes) in a page with decoded code were written. */
-  readonly codeWritten: (address: number, bytes: number) => void;
+  /** A region is about to be left for a store to code, which it has not done. */
+  readonly withheld: () => void;
   readonly floatCalled: () => void;
   /** See PageCachePlaces; 0 unless given. */
   readonly firstPageCache?: number;
@@ -148,7 +148,7 @@ export class Translator {
     this.#code = options.code;
     this.#pageCaches = new PageCachePlaces(options.firstPageCache);
     this.#state = new DataView(buffer, STATE, STATE_SIZE);
-    const { codeWritten, helper = noHelper, tlb, passes, disabledPasses, guestSize, translated } = options;
+    const { withheld, helper = noHelper, tlb, passes, disabledPasses, guestSize, translated } = options;
     this.#passes = { tally: new PassTally(), disabled: disabledPasses, now: options.now };
     this.#translation = {
       guestSize,
@@ -158,7 +158,7 @@ export class Translator {
       floatWindows: disabledPasses?.has(FLOAT_WINDOWS) !== true,
       byteCopies: passes && disabledPasses?.has(BYTE_COPIES) !== true,
     };
-    this.#env = { memory, helper, float: noFloat, codeWritten, ...tlb };
+    this.#env = { memory, helper, float: noFloat, codeWritten: withheld, ...tlb };
   }
 
   /** The instruction at a guest address as executed, whether it may be translated or not. */
