@@ -23,12 +23,6 @@ import { Stepper } from './stepper.ts';
 import { type CodeGuard, tlbImports } from './tlb-imports.ts';
 import { TranslationCost } from './translation-cost.ts';
 
-/**
- * Instructions of regions that are not made anew twice for what accesses turn out to be of. [measured: `dhry`, whose region of 439 was, takes 0.86 of its time
- * at scale `long`, and of 50 million instructions 1.07 of the interpreter's, start included, instead of 1.15]
- */
-const DEAR_TO_RENEW = 100;
-
 /** How much code a region would hold, and where. */
 interface Extent {
   readonly instructions: number;
@@ -295,7 +289,7 @@ export class TierUp {
     this.#hotspots.refusalHeeded(pc);
     if (!this.#addresses.distrusted(pc)) {
       // A function that is called with addresses of another kind has more such instructions; and when one was not enough, so have others.
-      const all = region.distrusts > 0 || region.code.counters.instructions >= DEAR_TO_RENEW;
+      const all = region.distrusts > 0 || region.code.counters.instructions >= this.#policy.dearToRenew;
       for (const [low, high] of region.code.ranges) if (all || (pc >= low && pc < high)) this.#distrust(low, high);
     } else {
       this.translator.refuse(pc);

@@ -6,7 +6,7 @@ import type { InterpreterCounters } from './interpreter.ts';
 /** Stores to a page with code, but not to the code, after which the page is taken for one of data. */
 const MANY_DATA_WRITES = 64;
 
-/** What stores to pages with decoded code do to it. Places come from WebAssembly as int32, or as what they are. */
+/** What stores to pages with decoded code do to it. */
 export class CodeWrites {
   readonly #pages: DecodedPages;
   readonly #linear: Uint8Array<ArrayBuffer>;
@@ -28,7 +28,7 @@ export class CodeWrites {
     this.#codeChanged = codeChanged;
   }
 
-  /** Bytes in a page with decoded code were written. */
+  /** Bytes in a page with decoded code were written; the place may come from WebAssembly, as int32. */
   written(place: number, bytes: number): void {
     this.#counters.codeWrites++;
     this.#pages.invalidate(place >>> 0, bytes);
@@ -46,11 +46,11 @@ export class CodeWrites {
       return;
     }
     this.#dataWrites.set(page, times);
-    if (this.isCode(place, bytes)) this.written(place, bytes);
+    if (this.#isCode(place, bytes)) this.written(place, bytes);
   }
 
   /** Whether there may be decoded code in [place, place + bytes). */
-  isCode(place: number, bytes: number): boolean {
+  #isCode(place: number, bytes: number): boolean {
     return hasCodeLine(this.#linear, place, bytes);
   }
 
@@ -60,6 +60,6 @@ export class CodeWrites {
    */
   changesCode(place: number, bytes: number): boolean {
     const before = this.#dataWrites.get(place - (place % PAGE_SIZE)) ?? 0;
-    return before + 1 >= MANY_DATA_WRITES || this.isCode(place, bytes);
+    return before + 1 >= MANY_DATA_WRITES || this.#isCode(place, bytes);
   }
 }

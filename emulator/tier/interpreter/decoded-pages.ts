@@ -29,7 +29,7 @@ export interface RecordSpace {
 /** For each memory, by where a space for records begins in it, how far that has been used. */
 const usedRecords = new WeakMap<ArrayBuffer, Map<number, number>>();
 
-/** The pages whose instructions have been decoded to records, by place (tier/code-space.ts), and the decoding. */
+/** The pages whose instructions have been decoded to records, by place (tier/code-space.ts). */
 export class DecodedPages {
   readonly #isa: Isa;
   readonly #module: InterpreterModule;

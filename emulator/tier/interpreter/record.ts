@@ -17,9 +17,6 @@ export const RecordField = {
   following: 4,
 } as const;
 
-/** Instructions decoded at most in one go; most straight-line runs end at a jump long before. */
-export const LONGEST_RUN = 64;
-
 const FIRST_OPERAND = 4;
 
 /** Cases that are not instructions. */

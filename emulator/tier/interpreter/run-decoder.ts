@@ -2,16 +2,10 @@ import type { Decoded, Isa } from '../../isa/instruction.ts';
 import { PAGE_SIZE } from '../../layout/memory-map.ts';
 import type { CodeSpace } from '../code-space.ts';
 import type { InterpreterModule } from './generate.ts';
-import {
-  CROSSING,
-  ENTRY_BIT,
-  FIRST_CASE,
-  ILLEGAL,
-  LONGEST_RUN,
-  NOT_DECODED,
-  RECORD_SIZE,
-  RecordField,
-} from './record.ts';
+import { CROSSING, ENTRY_BIT, FIRST_CASE, ILLEGAL, NOT_DECODED, RECORD_SIZE, RecordField } from './record.ts';
+
+/** Instructions decoded at most in one go; most straight-line runs end at a jump long before. */
+const LONGEST_RUN = 64;
 
 /** What decoding needs of the pages that it is done for. */
 export interface DecodedPlaces {
