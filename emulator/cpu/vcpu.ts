@@ -86,10 +86,13 @@ export class Vcpu {
    * Runs until `budget` instructions (an integer from 0 to 2^53) have retired or something needs the outside: never `miss`.
    * A trapping or faulting instruction does not retire. Any way to split a budget over calls gives the same end state. Behind an MMU it is
    * `ExitReason.helper` after an instruction that has to be looked at (see HelperOutcome), and after `requestStop`.
+   *
+   * With `most`, up to so many may retire: what is left of a budget is seldom enough for translated code, and interpreting it takes longer than going on.
    */
-  run(budget: number): ExitReason {
-    const reason = this.#engine.run(budget) as ExitReason;
-    if (reason === ExitReason.helper) this.#engine.takeStop();
+  run(budget: number, most = budget): ExitReason {
+    const engine = this.#engine;
+    const reason = (engine instanceof TieredEngine ? engine.run(budget, most) : engine.run(budget)) as ExitReason;
+    if (reason === ExitReason.helper) engine.takeStop();
     return reason;
   }
 

@@ -10,7 +10,7 @@ export interface Engine {
   readonly counters: { readonly instructions: number };
   readonly cause: number;
   readonly value: bigint;
-  run(budget: number): ExitReason;
+  run(budget: number, most?: number): ExitReason;
 }
 
 /** Traps and interrupts taken, by cause. */
@@ -64,12 +64,13 @@ export class RiscvHart {
   /**
    * Runs until `budget` instructions have retired, or the hart waits, or something the machine may want to look at has happened (a register
    * was written that others depend on). An exception costs none of the budget, and still the call ends: a guest whose handler traps gets
-   * no more than MAX_TRAPS of them.
+   * no more than MAX_TRAPS of them. `most`: see Vcpu.run.
    */
-  run(budget: number): void {
+  run(budget: number, most = budget): void {
     const engine = this.#engine;
     const { state } = engine;
     const end = engine.counters.instructions + budget;
+    const limit = engine.counters.instructions + most;
     for (let traps = 0; traps < MAX_TRAPS && engine.counters.instructions < end;) {
       updateSupervisorTimer(state, this.#time());
       if (this.waiting) {
@@ -82,7 +83,7 @@ export class RiscvHart {
         count(this.counters.interrupts, interrupt);
         this.#hooks.translationChanged();
       }
-      const reason = engine.run(end - engine.counters.instructions);
+      const reason = engine.run(end - engine.counters.instructions, limit - engine.counters.instructions);
       switch (reason) {
         case ExitReason.trap:
           traps++;

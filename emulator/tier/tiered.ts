@@ -137,9 +137,10 @@ export class TieredEngine {
   }
 
   /** See Vcpu.run. */
-  run(budget: number): ExitReason {
+  run(budget: number, most = budget): ExitReason {
     const { counters } = this;
     const end = counters.instructions + budget;
+    const limit = counters.instructions + most;
     this.#tierUp.end = end;
     for (;;) {
       if (this.#interpreter.stopRequested) return ExitReason.helper;
@@ -150,7 +151,7 @@ export class TieredEngine {
       let reason: ExitReason;
       if (left === 0) return ExitReason.budget;
       if (entry === undefined) reason = this.#interpret(left);
-      else if (left < entry.region.code.longest) return this.#interpreter.runPastEntries(left);
+      else if (limit - counters.instructions < entry.region.code.longest) return this.#interpreter.runPastEntries(left);
       else reason = this.#runFrom(entry.region.index, entry.number);
       if (reason !== ExitReason.budget) return reason;
     }
@@ -229,10 +230,10 @@ export class TieredEngine {
     if (first !== NO_REGION) this.#regions.byIndex(first).entered = true;
     for (;;) {
       const isRegion = index !== NO_REGION;
-      const wanted = isRegion
-        ? Math.max(this.#slice, this.#regions.byIndex(index).code.longest)
-        : Math.max(this.#untilSample, 2 * this.#policy.sampleInterval);
-      const slice = Math.min(this.#tierUp.end - counters.instructions, wanted);
+      const left = this.#tierUp.end - counters.instructions;
+      const slice = isRegion
+        ? Math.max(this.#regions.byIndex(index).code.longest, Math.min(left, this.#slice))
+        : Math.min(left, Math.max(this.#untilSample, 2 * this.#policy.sampleInterval));
       this.#interpreter.beginSlice(slice);
       if (isRegion) counters.regionEntries++;
       const status = this.#dispatcher.run(index, entry);

@@ -261,7 +261,10 @@ export class VirtMachine {
       }
       this.#clock.poll();
       const begin = this.#clock.now();
-      this.hart.run(Math.min(this.#slice(begin), maximumInstructions - before));
+      const left = maximumInstructions - before;
+      const slice = Math.min(this.#slice(begin), left);
+      // Nothing is due at a certain instruction by the host's clock.
+      this.hart.run(slice, this.#deterministic ? slice : left);
       const retired = this.instructions - before;
       if (retired >= SLICE) this.#speed = retired / Math.max(1, this.#clock.now() - begin);
       if (this.hart.waiting) {
