@@ -252,7 +252,7 @@ export class TieredEngine {
       }
       index = this.#dispatcher.lastIndex;
       const region = this.#regions.byIndex(index);
-      this.#slice = Math.min(4 * slice, this.#policy.slice);
+      this.#slice = Math.min(4 * Math.max(slice, this.#slice), this.#policy.slice);
       if ((status & Status.spent) !== 0) {
         this.#retire(retired);
         entry = status & ~Status.spent;
