@@ -27,6 +27,8 @@ export const NOWHERE = -1;
 /** A tag of the jump cache that no guest page has. */
 const EMPTY_TAG = 1n;
 const PAGE_MASK = PAGE_SIZE - 1;
+/** Addresses are numbers where their high halves are below this. */
+const SAFE_HIGH = 2 ** 21;
 
 /** Why an instruction could not be fetched; the address as halves. */
 export interface FetchFault {
@@ -53,6 +55,8 @@ export interface CodeSpace {
   fetch(low: number, high: number): number;
   /** The place of a guest address (as signed number) when that can be told without an effect that the guest could see; else NOWHERE. */
   placeOf(pc: number): number;
+  /** The same of an address given by its halves (int32). */
+  placeAt(low: number, high: number): number;
   /** Whether the page at a place may be executed, as far as is known here. */
   executable(page: number): boolean;
   /** Stores to the page are reported from now on; false when they were already. */
@@ -119,6 +123,10 @@ export class FlatCode implements CodeSpace {
 
   placeOf(pc: number): number {
     return pc >= 0 && pc < this.end ? pc : NOWHERE;
+  }
+
+  placeAt(low: number, high: number): number {
+    return high === 0 && low >>> 0 < this.end ? low >>> 0 : NOWHERE;
   }
 
   executable(page: number): boolean {
@@ -195,8 +203,13 @@ export class TranslatedCode implements CodeSpace {
   }
 
   placeOf(pc: number): number {
-    if (!Number.isSafeInteger(pc)) return NOWHERE;
-    const linear = this.#mmu.lookUpCode(pc | 0, Math.floor(pc / 2 ** 32));
+    return this.placeAt(pc | 0, Math.floor(pc / 2 ** 32));
+  }
+
+  placeAt(low: number, high: number): number {
+    // No number says what is further away.
+    if (high < -SAFE_HIGH || high >= SAFE_HIGH) return NOWHERE;
+    const linear = this.#mmu.lookUpCode(low, high);
     return linear === 0 ? NOWHERE : linear >>> 0;
   }
 

@@ -19,7 +19,7 @@ test('lines count once they have been seen twice', () => {
 test('arrivals are summed over code', () => {
   const hotspots = new Hotspots();
   for (const pc of [0x1000, 0x1002, 0x1010, 0x1000]) hotspots.arrived(pc, 32);
-  assert.equal(hotspots.arrived(0x1002, 32), 64);
+  assert.equal(hotspots.arrived(0x1002, 32).times, 64);
   assert.equal(hotspots.arrivalsIn(0x1000, 0x1010), 128);
   assert.equal(hotspots.arrivalsIn(0x1004, 0x1011), 32);
 });

@@ -2,9 +2,10 @@
 const LINE = 6;
 const LINE_SIZE = 1 << LINE;
 
-/** Where control arrives. */
-interface Arrival {
+/** Where control arrives at code without a region. */
+export interface Arrival {
   readonly pc: number;
+  /** How often by now. */
   times: number;
   /** No look at it before that many. */
   awaited: number;
@@ -51,9 +52,11 @@ export class Hotspots {
     return sum;
   }
 
-  /** Control left a region for `pc`, where there is none, `times` more; how often by now. */
-  arrived(pc: number, times: number): number {
-    return (this.#arrivalAt(pc).times += times);
+  /** Control left a region for `pc`, where there is none, `times` more. */
+  arrived(pc: number, times: number): Arrival {
+    const arrival = this.#arrivalAt(pc);
+    arrival.times += times;
+    return arrival;
   }
 
   /** Arrivals in guest bytes [low, high). */
@@ -65,15 +68,6 @@ export class Hotspots {
       for (const { pc, times } of there) if (pc >= low && pc < high) sum += times;
     }
     return sum;
-  }
-
-  /** No look at `pc` before control has arrived there so often. */
-  await(pc: number, times: number): void {
-    this.#arrivalAt(pc).awaited = times;
-  }
-
-  awaited(pc: number): number {
-    return this.#arrivalAt(pc).awaited;
   }
 
   #arrivalAt(pc: number): Arrival {

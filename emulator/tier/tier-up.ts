@@ -232,24 +232,28 @@ export class TierUp {
   /** Control has left a region so many more times for pc, where there is none: the region grows or another begins there when that is worth it. */
   arrived(pc: number, more: number, region: Region): void {
     const { hotExits, leastRegion } = this.#policy;
-    const times = this.#hotspots.arrived(pc, more);
-    if (times < hotExits || times < this.#hotspots.awaited(pc) || !this.#interpreter.isDecoded(pc)) return;
-    if (this.#background?.ready === true) return this.#background.arrived(pc, times * this.#arrivalCost, times, region);
+    const arrival = this.#hotspots.arrived(pc, more);
+    const { times } = arrival;
+    if (times < hotExits || times < arrival.awaited || !this.#interpreter.isDecoded(pc)) return;
+    if (this.#background?.ready === true) return this.#background.arrived(arrival, times * this.#arrivalCost(), region);
     if (!this.#cost.mayBegin(this.#hotspots.lines)) return;
     // To look is dear too, and what would be found is seldom smaller than it was.
     const before = this.#unworthy.get(pc);
     const mayBeWorth =
-      before === undefined ? times * this.#arrivalCost >= this.#cost.of(leastRegion) : this.#isWorth(before);
-    if (!mayBeWorth) return this.#hotspots.await(pc, 2 * times);
+      before === undefined ? times * this.#arrivalCost() >= this.#cost.of(leastRegion) : this.#isWorth(before);
+    if (!mayBeWorth) {
+      arrival.awaited = 2 * times;
+      return;
+    }
     const survey = this.#survey(pc, this.#regions.entryMarks);
     const { entry: seed, discovery } = survey;
     if (seed === undefined) {
-      this.#hotspots.await(pc, 2 * times);
+      arrival.awaited = 2 * times;
       return;
     }
     if (!this.#isWorth(survey)) {
       this.#unworthy.set(pc, { instructions: survey.instructions, ranges: survey.ranges });
-      this.#hotspots.await(pc, 2 * times);
+      arrival.awaited = 2 * times;
       return;
     }
     const made = this.#install('arrivals', discovery);
@@ -257,14 +261,14 @@ export class TierUp {
   }
 
   /** What an arrival counts in the present mode. */
-  get #arrivalCost(): number {
+  #arrivalCost(): number {
     return this.#cost.ofArrival(this.#code.userMode);
   }
 
   /** Whether the interpreter, and regions that were left for it, have spent as much in this code as its translation costs. */
   #isWorth({ instructions, ranges }: Extent): boolean {
     const { sampleInterval } = this.#policy;
-    const arrivalCost = this.#arrivalCost;
+    const arrivalCost = this.#arrivalCost();
     let spent = sampleInterval * this.#hotspots.samplesIn(ranges);
     for (const [low, high] of ranges) spent += arrivalCost * this.#hotspots.arrivalsIn(low, high);
     return spent >= this.#cost.of(instructions);

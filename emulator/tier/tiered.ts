@@ -1,6 +1,7 @@
 import type { Isa } from '../isa/instruction.ts';
 import { STATE, STATE_SIZE } from '../layout/memory-map.ts';
 import { ExitReason } from '../layout/state.ts';
+import { Approach } from './interpreter/decoded-pages.ts';
 import { ENTERED, Interpreter } from './interpreter/interpreter.ts';
 import type { PassCounters } from '../pass/pipeline.ts';
 import type { CodeSpace } from './code-space.ts';
@@ -182,13 +183,13 @@ export class TieredEngine {
 
   /** Interprets until a sample or the end of the budget, and on in regions that control comes to; `budget` means go on. */
   #interpret(left: number): ExitReason {
-    // What is new is decoded bit by bit.
-    const isNew = this.#policy.eager || this.#regions.size === 0 || !this.#interpreter.isDecoded(readPc(this.#state));
-    if (isNew) return this.#interpretAlone(left);
+    if (this.#policy.eager || this.#regions.size === 0) return this.#interpretAlone(left);
     // The TLB is made to lead there.
-    if (!this.#interpreter.prepare()) return ExitReason.fault;
+    const found = this.#interpreter.look();
+    // What is new is decoded bit by bit.
+    if (found === Approach.unknown) return this.#interpretAlone(left);
     // Control would come out at once.
-    if (this.#interpreter.isAtEntry()) return this.#atClosedEntry();
+    if (found === Approach.entry) return this.#atClosedEntry();
     return this.#runFrom(NO_REGION, 0);
   }
 

@@ -1,5 +1,5 @@
 import { ExitReason } from '../../layout/state.ts';
-import type { Hotspots } from '../hotspots.ts';
+import type { Arrival, Hotspots } from '../hotspots.ts';
 import type { Interpreter } from '../interpreter/interpreter.ts';
 import type { TierPolicy } from '../policy.ts';
 import type { CodeStore } from '../region/code-store.ts';
@@ -74,12 +74,12 @@ export class BackgroundTranslation {
       this.#ask({ reason: 'sampled', wishes: [{ seed }], choose: true, regions: [], refusal: false });
   }
 
-  /** Control has left a region for pc so many times, which counts as much as `spent` interpreted instructions. */
-  arrived(pc: number, spent: number, times: number, region: Region): void {
-    const { policy, hotspots } = this.#engine;
+  /** Control has left a region for an address, which by now counts as much as `spent` interpreted instructions. */
+  arrived(arrival: Arrival, spent: number, region: Region): void {
+    const { policy } = this.#engine;
     if (spent < policy.backgroundCost || !this.client.idle) return;
-    hotspots.await(pc, 2 * times);
-    this.#ask({ reason: 'arrivals', wishes: [{ seed: pc }], choose: true, regions: [region], refusal: false });
+    arrival.awaited = 2 * arrival.times;
+    this.#ask({ reason: 'arrivals', wishes: [{ seed: arrival.pc }], choose: true, regions: [region], refusal: false });
   }
 
   /** Asks for a region again, for what is known by now; `refusal`: it gave instructions back. */

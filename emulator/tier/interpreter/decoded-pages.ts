@@ -26,6 +26,13 @@ export interface RecordSpace {
   readonly end: number;
 }
 
+/** What `approach` has found. */
+export const Approach = { fault: 0, ready: 1, entry: 2, unknown: 3 } as const;
+export type Approach = (typeof Approach)[keyof typeof Approach];
+
+/** Pages whose records are remembered to be found without a look at the map. */
+const RECENT = 64;
+
 /** For each memory, by where a space for records begins in it, how far that has been used. */
 const usedRecords = new WeakMap<ArrayBuffer, Map<number, number>>();
 
@@ -42,6 +49,8 @@ export class DecodedPages {
   readonly #space: RecordSpace;
   /** Linear-memory address of the records of each decoded page, by the page's place; in the order they were decoded. */
   readonly #bases = new Map<number, number>();
+  /** In pairs, of pages by their number: the page's place plus one, and its entry in the map; zeros for none. */
+  readonly #recent = new Int32Array(2 * RECENT);
   /** By a decoded page's place, the guest address that it was decoded at last; only where the two can differ. */
   readonly #guestPages = new Map<number, number>();
   /** Where translated code begins that has not been decoded here: it came from another run or process. */
@@ -98,7 +107,7 @@ export class DecodedPages {
     if (place === NOWHERE) return false;
     const offset = place & PAGE_MASK;
     const page = place - offset;
-    const base = this.#bases.get(page) ?? this.#add(page);
+    const base = this.#baseOf(page) || this.#add(page);
     const { shift } = this.#layout;
     const record = base + (offset << shift);
     if (this.#view.getUint16(record + RecordField.op, true) === NOT_DECODED) {
@@ -109,6 +118,30 @@ export class DecodedPages {
     this.pointAt(record, (low - offset) | 0, high, base >>> shift);
     this.#code.link(low, high, base);
     return true;
+  }
+
+  /**
+   * As `prepare`, but stays before translated code, which marks tell of. Nothing is done there, and with `lookOnly` nothing but to point the frame at what is
+   * decoded and can be fetched for all that is known.
+   */
+  approach(low: number, high: number, lookOnly: boolean): Approach {
+    const place = this.#code.placeAt(low, high);
+    if (place !== NOWHERE) {
+      const offset = place & PAGE_MASK;
+      const base = this.#baseOf(place - offset);
+      const { shift } = this.#layout;
+      const record = base + (offset << shift);
+      const op =
+        base === 0 || this.#isMisaligned(place) ? NOT_DECODED : this.#view.getUint16(record + RecordField.op, true);
+      if ((op & ENTRY_BIT) !== 0) return Approach.entry;
+      if (op >= CROSSING) {
+        this.pointAt(record, (low - offset) | 0, high, base >>> shift);
+        this.#code.link(low, high, base);
+        return Approach.ready;
+      }
+    }
+    if (lookOnly) return Approach.unknown;
+    return this.prepare(low, high) ? Approach.ready : Approach.fault;
   }
 
   /** Notes the guest address of a page behind address translation. */
@@ -172,7 +205,7 @@ export class DecodedPages {
   /** The records of the page around a place, which has them from now on; as `recordsOf` says, until others need the room. */
   admit(place: number): number {
     const page = place - (place & PAGE_MASK);
-    return this.#bases.get(page) ?? this.#add(page);
+    return this.#baseOf(page) || this.#add(page);
   }
 
   /** Offsets of the decoded instructions in the page at a place. */
@@ -190,7 +223,7 @@ export class DecodedPages {
 
   /** The records of the page around a place, 0 when it has none. */
   recordsOf(place: number): number {
-    return this.#bases.get(place - (place & PAGE_MASK)) ?? 0;
+    return this.#baseOf(place - (place & PAGE_MASK));
   }
 
   /** Whether translated code begins at a place, as `markEntry` said. */
@@ -210,16 +243,32 @@ export class DecodedPages {
     if (marked === ((op & ENTRY_BIT) !== 0)) return;
     const offset = place & PAGE_MASK;
     const page = place - offset;
-    const record = this.#bases.get(page)! + (offset << this.#layout.shift);
+    const record = this.#baseOf(page) + (offset << this.#layout.shift);
     this.#view.setUint16(record + RecordField.op, op ^ ENTRY_BIT, true);
     this.#entries.set(page, (this.#entries.get(page) ?? 0) + (marked ? 1 : -1));
   }
 
   #opAt(place: number): number | undefined {
     const offset = place & PAGE_MASK;
-    const base = this.#bases.get(place - offset);
-    if (base === undefined || place % this.#isa.alignment !== 0) return undefined;
+    const base = this.#baseOf(place - offset);
+    if (base === 0 || this.#isMisaligned(place)) return undefined;
     return this.#view.getUint16(base + (offset << this.#layout.shift) + RecordField.op, true);
+  }
+
+  /** The records of a page, 0 when it has none. */
+  #baseOf(page: number): number {
+    const recent = this.#recent;
+    const at = recentAt(page);
+    if (recent[at] === ((page + 1) | 0)) return recent[at + 1]! >>> 0;
+    const base = this.#bases.get(page);
+    if (base === undefined) return 0;
+    recent[at] = page + 1;
+    recent[at + 1] = base;
+    return base;
+  }
+
+  #isMisaligned(place: number): boolean {
+    return (place & (this.#isa.alignment - 1)) !== 0;
   }
 
   /** The bytes at a place, as many as the longest instruction has there, as a little-endian number: an illegal instruction's value. */
@@ -242,8 +291,8 @@ export class DecodedPages {
     const first = Math.max(lowest, place - 2 * maximumLength + alignment);
     for (let at = first - (first % alignment); at < place + bytes; at += alignment) {
       const offset = at & PAGE_MASK;
-      const base = this.#bases.get(at - offset);
-      if (base === undefined) continue;
+      const base = this.#baseOf(at - offset);
+      if (base === 0) continue;
       const record = base + (offset << shift);
       const op = this.#view.getUint16(record, true);
       if (at + maximumLength > place) {
@@ -270,6 +319,12 @@ export class DecodedPages {
 
   checkInvariants(): void {
     const used = new Set<number>();
+    const { length } = this.#recent;
+    for (let at = 0; at < length; at += 2) {
+      if (this.#recent[at] === 0) continue;
+      const known = this.#bases.get((this.#recent[at]! - 1) >>> 0);
+      assert(known === this.#recent[at + 1]! >>> 0, 'what is remembered of a page is so');
+    }
     for (const [page, base] of this.#bases) {
       assert(page % PAGE_SIZE === 0 && page < this.#code.end, 'decoded pages are guest pages');
       assert(
@@ -351,6 +406,7 @@ export class DecodedPages {
     this.#touched.add(page);
     this.#codePageDropped(page);
     this.#bases.delete(page);
+    this.#recent[recentAt(page)] = 0;
     this.#guestPages.delete(page);
     this.#entries.delete(page);
     this.#crossings.forget(page);
@@ -359,4 +415,9 @@ export class DecodedPages {
     this.#linear.fill(0, base, base + this.#layout.size);
     this.#code.unlink(page);
   }
+}
+
+/** Where a page is remembered. */
+function recentAt(page: number): number {
+  return (page / (PAGE_SIZE / 2)) & (2 * RECENT - 1);
 }

@@ -6,7 +6,7 @@ import { ExitReason, StateOffset } from '../../layout/state.ts';
 import type { Mmu } from '../../memory/mmu.ts';
 import { FlatCode, markLine, NOWHERE, TranslatedCode, type CodeSpace } from '../code-space.ts';
 import { CodeWrites } from './code-writes.ts';
-import { DecodedPages, type RecordSpace } from './decoded-pages.ts';
+import { Approach, DecodedPages, type RecordSpace } from './decoded-pages.ts';
 import { EarlyState, Frame } from './frame.ts';
 import { interpreterModule } from './generate.ts';
 import { type EarlyStage, firstStage } from './early-stage.ts';
@@ -63,6 +63,10 @@ export interface InterpreterCounters {
  * call; at 100,000 the first, unoptimised entries end after a few milliseconds and a later one still costs 0.02 % of its time.
  */
 const SLICE = 100_000;
+/** Words of the linear memory. */
+const PC = (STATE + StateOffset.pc) / 4;
+const BUDGET = Frame.budget / 4;
+const EARLY = Frame.early / 4;
 /** What `Interpreter.run` gives when translated code begins at pc. */
 export const ENTERED = 64;
 
@@ -89,7 +93,8 @@ export class Interpreter {
   readonly #isa: Isa;
   readonly #pages: DecodedPages;
   readonly #state: DataView<ArrayBuffer>;
-  readonly #frame: DataView<ArrayBuffer>;
+  /** The linear memory, for what is read and written whenever control comes out. */
+  readonly #words: Int32Array<ArrayBuffer>;
   readonly #linear: Uint8Array<ArrayBuffer>;
   readonly #enter: () => number;
   readonly #illegalInstruction: number;
@@ -143,11 +148,11 @@ export class Interpreter {
     this.#enter = enter;
     this.#pages = pages;
     this.#state = new DataView(buffer, STATE, STATE_SIZE);
-    this.#frame = new DataView(buffer);
+    this.#words = new Int32Array(buffer);
     this.#illegalInstruction = isa.illegalInstruction;
     this.#recordShift = made.layout.shift;
     this.#stage = options.stage ?? firstStage();
-    this.#frame.setInt32(Frame.early, EarlyState.main, true);
+    this.#words[EARLY] = EarlyState.main;
     this.#chooseFunction();
     this.decodeExecuted = made.decodeExecuted;
     this.classAt = made.classAt;
@@ -160,27 +165,33 @@ export class Interpreter {
   run(budget: number): ExitReason | typeof ENTERED {
     const { counters } = this;
     const end = counters.instructions + budget;
+    let missed = 0;
     while (counters.instructions < end) {
       if (this.#stopRequested) return ExitReason.helper;
-      if (!this.#locate()) return ExitReason.fault;
+      const found = this.#approach(false);
+      if (found === Approach.entry) return ENTERED;
+      counters.misses += missed;
+      if (found === Approach.fault) {
+        this.#fetchFault();
+        return ExitReason.fault;
+      }
       const reason = this.conclude(this.#runSlice(Math.min(end - counters.instructions, SLICE)));
       if (CHECK >= CheckLevel.full) this.checkInvariants();
-      if (reason === ExitReason.budget) continue;
-      if (reason !== ExitReason.miss) return reason;
-      if (this.#stopRequested) return ExitReason.helper;
-      if (this.isAtEntry()) return ENTERED;
-      counters.misses++;
+      missed = reason === ExitReason.miss ? 1 : 0;
+      if (missed === 0 && reason !== ExitReason.budget) return reason;
     }
-    return this.#stopRequested ? ExitReason.helper : ExitReason.budget;
+    if (this.#stopRequested) return ExitReason.helper;
+    if (missed !== 0 && this.isAtEntry()) return ENTERED;
+    counters.misses += missed;
+    return ExitReason.budget;
   }
 
   /** Makes generated code that runs come back after its present instruction; nothing to do while none does. */
   requestStop(): void {
     if (this.#slice === 0) return;
     this.#stopRequested = true;
-    const frame = this.#frame;
-    this.#withheld += frame.getInt32(Frame.budget, true);
-    frame.setInt32(Frame.budget, 0, true);
+    this.#withheld += this.#words[BUDGET]!;
+    this.#words[BUDGET] = 0;
   }
 
   /** Whether a stop has been requested since the last call. */
@@ -208,23 +219,23 @@ export class Interpreter {
   beginSlice(instructions: number): void {
     this.#slice = instructions;
     this.#withheld = 0;
-    this.#frame.setInt32(Frame.budget, instructions, true);
+    this.#words[BUDGET] = instructions;
   }
 
   /** Control has come back from generated code: how many instructions of the slice have retired. */
   endSlice(): number {
-    const retired = this.#sliceRetired;
+    const retired = this.#sliceRetired();
     this.beginSlice(0);
     return retired;
   }
 
   /** Instructions retired by now, also while generated code runs: then as exact as what it has called knows. */
   get retired(): number {
-    return this.counters.instructions + this.#sliceRetired;
+    return this.counters.instructions + this.#sliceRetired();
   }
 
-  get #sliceRetired(): number {
-    return this.#slice - this.#frame.getInt32(Frame.budget, true) - this.#withheld;
+  #sliceRetired(): number {
+    return this.#slice - this.#words[BUDGET]! - this.#withheld;
   }
 
   /** So many instructions have been interpreted by those who enter `main` from WebAssembly. */
@@ -242,7 +253,7 @@ export class Interpreter {
   conclude(reason: number): ExitReason {
     if (reason === CROSSING_EXIT) return this.conclude(this.#runCrossing());
     if (reason !== ILLEGAL_EXIT) return reason as ExitReason;
-    const place = this.code.fetch(this.#pcLow, this.#pcHigh);
+    const place = this.code.fetch(this.#words[PC]!, this.#words[PC + 1]!);
     return place === NOWHERE ? this.#fetchFault() : this.#illegal(this.#pages.bitsAt(place));
   }
 
@@ -253,12 +264,12 @@ export class Interpreter {
     const end = counters.instructions + budget;
     let reason: ExitReason = ExitReason.budget;
     for (;;) {
-      const outcome = this.isAtEntry() ? ENTERED : this.run(end - counters.instructions);
+      const outcome = this.run(end - counters.instructions);
       if (outcome !== ENTERED) {
         reason = outcome;
         break;
       }
-      const place = this.#place;
+      const place = this.#place();
       suspended.push(place);
       this.#pages.markEntry(place, false);
     }
@@ -268,7 +279,14 @@ export class Interpreter {
 
   /** Makes sure that the instruction at pc is decoded; false when it cannot be fetched. */
   prepare(): boolean {
-    return this.#locate();
+    if (this.#pages.prepare(this.#words[PC]!, this.#words[PC + 1]!)) return true;
+    this.#fetchFault();
+    return false;
+  }
+
+  /** Where control is for those who enter `main` from WebAssembly: `ready`, `entry` or `unknown`, which new code is. */
+  look(): Approach {
+    return this.#approach(true);
   }
 
   /** Whether the instruction at a guest address has been decoded, and can be fetched now for all that is known. */
@@ -329,20 +347,16 @@ export class Interpreter {
 
   /** Whether translated code begins at pc, as far as marks tell. */
   isAtEntry(): boolean {
-    const place = this.#place;
+    const place = this.#place();
     return place !== NOWHERE && this.#pages.isEntry(place);
   }
 
-  get #pcLow(): number {
-    return this.#state.getInt32(StateOffset.pc, true);
+  #place(): number {
+    return this.code.placeAt(this.#words[PC]!, this.#words[PC + 1]!);
   }
 
-  get #pcHigh(): number {
-    return this.#state.getInt32(StateOffset.pc + 4, true);
-  }
-
-  get #place(): number {
-    return this.code.placeOf((this.#pcLow >>> 0) + 2 ** 32 * this.#pcHigh);
+  #approach(lookOnly: boolean): Approach {
+    return this.#pages.approach(this.#words[PC]!, this.#words[PC + 1]!, lookOnly);
   }
 
   flushCode(place: number, length: number): void {
@@ -365,17 +379,16 @@ export class Interpreter {
 
   /** The end of a slice must not depend on it: whether an instruction is decoded there or elsewhere is counted. */
   #chooseFunction(): void {
-    const frame = this.#frame;
-    if (frame.getInt32(Frame.early, true) === EarlyState.over) this.#stage.end();
-    frame.setInt32(Frame.early, this.#stage.isEarly ? EarlyState.early : EarlyState.main, true);
+    if (this.#words[EARLY] === EarlyState.over) this.#stage.end();
+    this.#words[EARLY] = this.#stage.isEarly ? EarlyState.early : EarlyState.main;
   }
 
   /** Runs the instruction at pc, which lies in two pages, and keeps it for the next time. */
   #runCrossing(): number {
     const { code } = this;
     const { bytes } = code;
-    const low = this.#pcLow;
-    const high = this.#pcHigh;
+    const low = this.#words[PC]!;
+    const high = this.#words[PC + 1]!;
     const first = code.fetch(low, high);
     if (first === NOWHERE) return this.#fetchFault();
     const inFirst = PAGE_SIZE - (first % PAGE_SIZE);
@@ -406,12 +419,5 @@ export class Interpreter {
     this.#state.setInt32(StateOffset.value + 4, high, true);
     this.#state.setInt32(StateOffset.faultWidth, 0, true);
     return ExitReason.fault;
-  }
-
-  /** Makes sure that the instruction at pc is decoded, and points the frame at it. False when it cannot be fetched. */
-  #locate(): boolean {
-    if (this.#pages.prepare(this.#pcLow, this.#pcHigh)) return true;
-    this.#fetchFault();
-    return false;
   }
 }

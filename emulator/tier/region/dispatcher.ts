@@ -16,6 +16,12 @@ import { cacheEntries, generateDispatcher, INDEX_BITS } from './dispatcher-code.
 /** Both halves of a cached address that no guest instruction has. */
 const EMPTY = -1;
 
+/** Words of the linear memory. */
+const REGION = Frame.region / 4;
+const CHAINED = Frame.chained / 4;
+const MISSED = Frame.missed / 4;
+const INTERPRETED = Frame.interpreted / 4;
+
 const compiled: { flat?: WebAssembly.Module; translated?: WebAssembly.Module } = {};
 
 /** Not an index: begin with the interpreter. */
@@ -33,6 +39,7 @@ export class Dispatcher {
   readonly run: (index: number, entry: number) => number;
   readonly table: WebAssembly.Table;
   readonly #view: DataView<ArrayBuffer>;
+  readonly #words: Int32Array<ArrayBuffer>;
   /** log2 of the fewest bytes between two instructions. */
   readonly #shift: number;
   readonly #translated: boolean;
@@ -62,6 +69,7 @@ export class Dispatcher {
     this.run = instance.exports['run'] as (index: number, entry: number) => number;
     this.table = instance.exports['regions'] as WebAssembly.Table;
     this.#view = new DataView(memory.buffer as ArrayBuffer);
+    this.#words = new Int32Array(memory.buffer as ArrayBuffer);
     this.#entries = cacheEntries(translated);
     // No entry has a tag of all ones.
     new Uint8Array(memory.buffer, REGION_CACHE, REGION_CACHE_ENTRY_SIZE * this.#entries).fill(0xff);
@@ -75,36 +83,34 @@ export class Dispatcher {
 
   /** Instructions that the interpreter has retired between regions, since the last call. */
   takeInterpreted(): number {
-    const count = this.#view.getInt32(Frame.interpreted, true);
-    this.#view.setInt32(Frame.interpreted, 0, true);
-    return count;
+    return this.#take(INTERPRETED);
   }
 
   /** The region that ran last. */
   get lastIndex(): number {
-    return this.#view.getInt32(Frame.region, true);
+    return this.#words[REGION]!;
   }
 
   /** Times that control went from one region to another without coming out, since the last call. */
   takeChained(): number {
-    const count = this.#view.getInt32(Frame.chained, true);
-    this.#view.setInt32(Frame.chained, 0, true);
-    return count;
+    return this.#take(CHAINED);
   }
 
   /** Times that the cache did not hold where control went, since the last call. */
   takeMissed(): number {
-    const count = this.#view.getInt32(Frame.missed, true);
-    this.#view.setInt32(Frame.missed, 0, true);
-    return count;
+    return this.#take(MISSED);
   }
 
   /** Times that control went to a region by the cache, since the last call. */
   takeUses(index: number): number {
-    const at = REGION_USES + 4 * index;
-    const uses = this.#view.getUint32(at, true);
-    this.#view.setUint32(at, 0, true);
-    return uses;
+    return this.#take(REGION_USES / 4 + index) >>> 0;
+  }
+
+  /** Of a count in the linear memory, what has been added since the last call. */
+  #take(word: number): number {
+    const count = this.#words[word]!;
+    this.#words[word] = 0;
+    return count;
   }
 
   /** Lets control that leaves for a guest address go to a region. */

@@ -264,11 +264,11 @@ export class RegionSite implements Site {
   }
 
   pc(): void {
-    this.fn.i64Const(this.#address);
+    this.fn.i64Const(this.#address());
   }
 
   nextPc(): void {
-    this.fn.i64Const(this.#address + this.#length);
+    this.fn.i64Const(this.#address() + this.#length);
   }
 
   exitFor(reason: ExitReason): number {
@@ -295,13 +295,13 @@ export class RegionSite implements Site {
   }
 
   /** Of the instruction. */
-  get #address(): number {
+  #address(): number {
     return signedAddress(this.#pc);
   }
 
   /** An exit for the interpreter to do the instruction. */
   #interpret(): number {
-    return this.#frame.newExit({ pc: this.#address, refund: this.#unretired, kind: 'interpret' });
+    return this.#frame.newExit({ pc: this.#address(), refund: this.#unretired(), kind: 'interpret' });
   }
 
   jump(): void {
@@ -328,7 +328,7 @@ export class RegionSite implements Site {
   }
 
   /** Instructions that are paid for and have not retired when this one does not. */
-  get #unretired(): number {
+  #unretired(): number {
     return this.#node.instructions - this.#begun + 1 + this.#place.ahead;
   }
 }
