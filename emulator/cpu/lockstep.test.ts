@@ -210,7 +210,7 @@ function runInParts(seed: number, image: ReturnType<typeof randomImage>, part: (
   };
 }
 
-test('any way to split a budget gives the same end state, pairs and all', (context) => {
+test('any way to split a budget gives the same end state, sequences and all', (context) => {
   context.diagnostic(`SEED=${base}`);
   let instructions = 0;
   for (let seed = base; seed < base + 40; seed++) {

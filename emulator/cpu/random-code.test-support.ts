@@ -5,7 +5,8 @@ import { F, PRIVILEGE, Privilege, X } from '../isa/riscv/registers.ts';
 import type { TableRow } from '../isa/table.ts';
 import { GUEST, PAGE_SIZE, PERMISSION, Permission, STATE, STATE_SIZE } from '../layout/memory-map.ts';
 import { StateOffset } from '../layout/state.ts';
-import { COMMON_PAIRS, MACHINE_PAIRS } from '../tier/interpreter/pairs.ts';
+import { MACHINE_SEQUENCES } from '../tier/interpreter/machine-sequences.ts';
+import { PROGRAM_SEQUENCES } from '../tier/interpreter/sequences.ts';
 
 export const GUEST_SIZE = 65536;
 /** Two pages of code, the second one writable too, then two of data and one to read only; nothing else is mapped. */
@@ -43,13 +44,13 @@ for (const row of rows) {
   else known.push(row);
 }
 
-const PAIRS = [...COMMON_PAIRS.riscv64!, ...MACHINE_PAIRS.riscv64!];
+const SEQUENCES = [...PROGRAM_SEQUENCES.riscv64!, ...MACHINE_SEQUENCES.riscv64!];
 
-/** Two neighbours that the interpreter runs as a pair, or one instruction of any kind. */
+/** Neighbours that the interpreter runs as a sequence, or one instruction of any kind. */
 function randomInstructions(random: Random): { word: number; length: number }[] {
   if (random.chance(40)) return [randomInstruction(random, random.pick(rows))];
-  const pair = random.pick(PAIRS);
-  return pair.split(' ').map((key) => {
+  const sequence = random.pick(SEQUENCES);
+  return sequence.split(' ').map((key) => {
     const [, name] = /^(.*\.[24])(?:\..*)?$/.exec(key)!;
     return randomInstruction(random, random.pick(rowsByKey.get(name!)!));
   });

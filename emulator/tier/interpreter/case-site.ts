@@ -19,15 +19,18 @@ abstract class CaseSite {
   readonly fn: FunctionBuilder;
   protected readonly record: number;
   protected readonly near: boolean;
+  /** Bytes from the record that the local has to this one. */
+  protected readonly ahead: number;
   /** Bytes from this record to the next instruction's. */
   protected readonly step: number;
   readonly #operands: ReadonlyMap<string, RecordOperand>;
   readonly #length: number;
   readonly #shift: number;
 
-  constructor(fn: FunctionBuilder, record: number, { operands, length, near }: Case, shift: number) {
+  constructor(fn: FunctionBuilder, record: number, { operands, length, near }: Case, shift: number, ahead = 0) {
     this.fn = fn;
     this.record = record;
+    this.ahead = ahead;
     this.near = near;
     this.step = length << shift;
     assert(this.step % RECORD_SIZE === 0, 'an instruction is a whole number of records');
@@ -39,7 +42,9 @@ abstract class CaseSite {
   beginInstruction(): void {}
 
   field({ field }: Field, type: 'i32' | 'i64', signed: boolean): void {
-    const { offset, format } = this.#operand(field);
+    const operand = this.#operand(field);
+    const { format } = operand;
+    const offset = this.ahead + operand.offset;
     this.fn.localGet(this.record);
     if (type === 'i32') this.fn.load('i32.load', { offset });
     else if (format.endsWith('64')) this.fn.load('i64.load', { offset });
@@ -57,17 +62,24 @@ abstract class CaseSite {
   }
 
   pc(): void {
+    this.#pcAndMore(0);
+  }
+
+  nextPc(): void {
+    this.#pcAndMore(this.#length);
+  }
+
+  /** Pushes the guest address so many bytes behind the instruction's. */
+  #pcAndMore(bytes: number): void {
     this.pcDelta();
     this.fn.localGet(this.record);
     this.fn.i32Const(this.#shift);
     this.fn.op('i32.shr_u');
     this.fn.op('i64.extend_i32_u');
     this.fn.op('i64.add');
-  }
-
-  nextPc(): void {
-    this.pc();
-    this.fn.i64Const(this.#length);
+    const distance = (this.ahead >> this.#shift) + bytes;
+    if (distance === 0) return;
+    this.fn.i64Const(distance);
     this.fn.op('i64.add');
   }
 
@@ -76,6 +88,9 @@ abstract class CaseSite {
     this.fn.localGet(this.record);
     this.fn.localGet(this.record);
     this.fn.load('i32.load', { offset: this.#displacementOffset(displacement) });
+    this.fn.op('i32.add');
+    if (this.ahead === 0) return;
+    this.fn.i32Const(this.ahead);
     this.fn.op('i32.add');
   }
 
@@ -103,7 +118,7 @@ abstract class CaseSite {
     const { offset, format } = this.#operand(index.field);
     assert(format === 'register', 'a register operand stands as its offset');
     this.fn.localGet(this.record);
-    this.fn.load('i32.load16_u', { offset });
+    this.fn.load('i32.load16_u', { offset: this.ahead + offset });
     return STATE;
   }
 
@@ -115,7 +130,7 @@ abstract class CaseSite {
 
   #displacementOffset(displacement: number | Field): number {
     assert(typeof displacement !== 'number', 'near jumps have their displacement in the record');
-    return this.#operand(displacement.field).offset;
+    return this.ahead + this.#operand(displacement.field).offset;
   }
 }
 
@@ -137,19 +152,20 @@ export class InlineSite extends CaseSite implements Site {
   readonly inline = true;
   readonly inexactAccrued = false;
   readonly #frame: MainFrame;
-  readonly #spend: (() => void) | undefined;
+  readonly #runsOn: boolean;
 
   /**
-   * `spend`: given for the first case of a pair, which runs on into the code behind it, which must be the second's, if the budget allows. It takes one instruction
-   * from the budget, or leaves when there is none. Not a class of its own: V8 looks up properties of at most four kinds of sites in line.
+   * `ahead`: bytes from the record that the frame's local has to this one. `runsOn`: into the code behind it, which must be the next case's of a sequence, with
+   * the same record in the local. Not a class of its own: V8 looks up properties of at most four kinds of sites in line.
    */
-  constructor(fn: FunctionBuilder, which: Case, shift: number, frame: MainFrame, spend?: () => void) {
-    super(fn, frame.record, which, shift);
+  constructor(fn: FunctionBuilder, which: Case, shift: number, frame: MainFrame, ahead = 0, runsOn = false) {
+    super(fn, frame.record, which, shift, ahead);
     this.#frame = frame;
-    this.#spend = spend;
+    this.#runsOn = runsOn;
   }
 
   bailIf(): void {
+    assert(this.ahead === 0, 'a twin begins at the record of its instruction');
     this.fn.brIf(this.#frame.twin);
   }
 
@@ -181,17 +197,12 @@ export class InlineSite extends CaseSite implements Site {
   }
 
   fallThrough(): void {
-    this.#advance();
-    if (this.#spend === undefined) this.fn.br(this.#frame.next);
-    else this.#spend();
-  }
-
-  /** Makes `record` the next instruction's. */
-  #advance(): void {
+    if (this.#runsOn) return;
     this.fn.localGet(this.record);
-    this.fn.i32Const(this.step);
+    this.fn.i32Const(this.ahead + this.step);
     this.fn.op('i32.add');
     this.fn.localSet(this.record);
+    this.fn.br(this.#frame.next);
   }
 
   protected pcDelta(): void {

@@ -1,10 +1,8 @@
 import { assert } from '../../check/assert.ts';
 import type { Instruction, Isa } from '../../isa/instruction.ts';
-import { casePairs, expansions, RowCases, type Case, type Pair } from './case.ts';
+import { caseSequences, expansions, RowCases, type Case, type Sequence } from './case.ts';
 import { FIRST_CASE } from './record.ts';
-
-/** More than the cases that are first in pairs, or second. */
-const PAIRED = 128;
+import { SequenceTrie } from './sequence-trie.ts';
 
 /** What can be known of an ISA's cases without lifting its rows, for hosts that keep it. */
 export interface CaseNumbering {
@@ -12,12 +10,12 @@ export interface CaseNumbering {
   readonly rows: readonly { readonly lengths: readonly number[]; readonly cases: number }[];
   /** Numbers of the cases behind which control does not run on. */
   readonly terminators: readonly number[];
-  /** Numbers of the first and the second case of each pair. */
-  readonly pairs: readonly (readonly [number, number])[];
+  /** Numbers of the cases of each sequence. */
+  readonly sequences: readonly (readonly number[])[];
 }
 
 /**
- * All cases of an ISA, numbered row by row from FIRST_CASE, and behind them the pairs. Where the numbering is known a row is lifted when a
+ * All cases of an ISA, numbered row by row from FIRST_CASE, and behind them the sequences. Where the numbering is known a row is lifted when a
  * case of it is asked for. [measured: lifting all is a tenth of a start's processor time, and a program uses a quarter of them]
  */
 export class CaseTable {
@@ -30,20 +28,16 @@ export class CaseTable {
   /** By number of a case, from 0: the index of its row. */
   readonly #rowOf: Uint16Array;
   readonly #terminator: Uint8Array;
-  /** By a case's number: its row among the first of pairs, its column among the second; 0: it is in none. */
-  readonly #pairRow: Uint8Array;
-  readonly #pairColumn: Uint8Array;
-  /** By row and column the `op` of the pair. */
-  readonly #pairOps: Uint16Array;
+  readonly trie: SequenceTrie;
 
-  /** `pairNames`: two cases' keys each; those of which no pair can be made are left out. Without a numbering all is worked out. */
-  constructor(isa: Isa, pairNames: readonly string[], numbering?: CaseNumbering) {
-    const made = numbering === undefined ? numberCases(isa, pairNames) : undefined;
+  /** `names` of sequences: their cases' keys; those of which none can be made are left out. Without a numbering all is worked out. */
+  constructor(isa: Isa, names: readonly string[], numbering?: CaseNumbering) {
+    const made = numbering === undefined ? numberCases(isa, names) : undefined;
     this.numbering = numbering ?? made!.numbering;
     this.#rows = isa.rows;
     this.#made = made?.rows ?? isa.rows.map(() => undefined);
     this.#indices = new Map(isa.rows.map((row, index) => [row, index]));
-    const { rows, terminators, pairs } = this.numbering;
+    const { rows, terminators, sequences } = this.numbering;
     assert(rows.length === isa.rows.length, 'the numbering is of this ISA');
     const count = rows.reduce((sum, { cases }) => sum + cases, 0);
     this.#first = new Uint16Array(rows.length);
@@ -57,34 +51,23 @@ export class CaseTable {
     }
     this.#terminator = new Uint8Array(FIRST_CASE + count);
     for (const op of terminators) this.#terminator[op] = 1;
-    this.#pairRow = numbered(
-      pairs.map(([first]) => first),
-      FIRST_CASE + count,
-    );
-    this.#pairColumn = numbered(
-      pairs.map(([, second]) => second),
-      FIRST_CASE + count,
-    );
-    this.#pairOps = new Uint16Array(PAIRED * PAIRED);
-    for (const [index, [first, second]] of pairs.entries())
-      this.#pairOps[this.#pairIndex(first, second)] = FIRST_CASE + count + index;
+    this.trie = new SequenceTrie(sequences, FIRST_CASE + count);
   }
 
-  /** Cases and pairs. */
+  /** Cases and sequences. */
   get count(): number {
-    return this.#rowOf.length + this.numbering.pairs.length;
+    return this.#rowOf.length + this.numbering.sequences.length;
   }
 
   get all(): readonly Case[] {
     return Array.from(this.#rowOf, (_, index) => this.caseOf(FIRST_CASE + index));
   }
 
-  get pairs(): readonly Pair[] {
+  get sequences(): readonly Sequence[] {
     const next = FIRST_CASE + this.#rowOf.length;
-    return this.numbering.pairs.map(([first, second], index) => ({
+    return this.numbering.sequences.map((cases, index) => ({
       op: next + index,
-      first: this.caseOf(first),
-      second: this.caseOf(second),
+      cases: cases.map((op) => this.caseOf(op)),
     }));
   }
 
@@ -99,7 +82,7 @@ export class CaseTable {
     return index === undefined || this.numbering.rows[index]!.cases === 0 ? undefined : this.#rowCases(index);
   }
 
-  /** The case that records with this `op` begin with: of a pair, the first. */
+  /** The case that records with this `op` begin with: of a sequence, the first. */
   caseOf(op: number): Case {
     const single = this.singleOp(op);
     const index = this.#rowOf[single - FIRST_CASE]!;
@@ -108,21 +91,12 @@ export class CaseTable {
 
   /** The number of the case that records with this `op` begin with. */
   singleOp(op: number): number {
-    const pair = op - FIRST_CASE - this.#rowOf.length;
-    return pair < 0 ? op : this.numbering.pairs[pair]![0];
+    const sequence = op - FIRST_CASE - this.#rowOf.length;
+    return sequence < 0 ? op : this.numbering.sequences[sequence]![0]!;
   }
 
   isTerminator(single: number): boolean {
     return this.#terminator[single] === 1;
-  }
-
-  /** The `op` for the first of two neighbours, given by the numbers of their cases, when they are a pair; else 0. */
-  pairOp(first: number, second: number): number {
-    return this.#pairOps[this.#pairIndex(first, second)]!;
-  }
-
-  #pairIndex(first: number, second: number): number {
-    return this.#pairRow[first]! * PAIRED + this.#pairColumn[second]!;
   }
 
   #rowCases(index: number): RowCases {
@@ -137,7 +111,7 @@ export class CaseTable {
   }
 }
 
-function numberCases(isa: Isa, pairNames: readonly string[]) {
+function numberCases(isa: Isa, names: readonly string[]) {
   const lengths = executedLengths(isa);
   const rows: (RowCases | undefined)[] = [];
   const all: Case[] = [];
@@ -147,14 +121,14 @@ function numberCases(isa: Isa, pairNames: readonly string[]) {
     rows.push(made);
     if (made !== undefined) all.push(...made.cases);
   }
-  const pairs = casePairs(pairNames, all, FIRST_CASE + all.length);
+  const sequences = caseSequences(names, all, FIRST_CASE + all.length);
   const numbering: CaseNumbering = {
     rows: isa.rows.map((row, index) => ({
       lengths: [...(lengths.get(row) ?? [])],
       cases: rows[index]?.cases.length ?? 0,
     })),
     terminators: all.filter(({ terminator }) => terminator).map(({ op }) => op),
-    pairs: pairs.map(({ first, second }) => [first.op, second.op]),
+    sequences: sequences.map(({ cases }) => cases.map(({ op }) => op)),
   };
   return { numbering, rows };
 }
@@ -167,13 +141,4 @@ function executedLengths(isa: Isa): ReadonlyMap<Instruction, ReadonlySet<number>
     for (const target of executed) lengths.set(target, (lengths.get(target) ?? new Set()).add(row.length));
   }
   return lengths;
-}
-
-/** Numbers those of the cases that are named, from 1 on. */
-function numbered(cases: readonly number[], end: number): Uint8Array {
-  const numbers = new Uint8Array(end);
-  let next = 1;
-  for (const op of cases) if (numbers[op] === 0) numbers[op] = next++;
-  assert(next <= PAIRED, 'there is room for the cases that are in pairs');
-  return numbers;
 }

@@ -22,6 +22,8 @@ export interface Case {
   readonly operands: readonly RecordOperand[];
   /** Has a body in the main function; every case has one in a function of its own. */
   readonly inline: boolean;
+  /** The body in the main function may go on in the other. */
+  readonly refuses: boolean;
   /** Control does not run on to the instruction behind it. */
   readonly terminator: boolean;
 }
@@ -56,6 +58,7 @@ export class RowCases {
             block,
             operands: layOut(block, row.operands, near ? 'recordDelta' : 'i32'),
             inline: row.cold !== true && isInlinable(block),
+            refuses: block.ops.some(mayRefuse),
             terminator: opRow(block.ops.at(-1)!.name).terminator === true,
           });
         }
@@ -116,23 +119,29 @@ function caseKey(row: Instruction, length: number, near: boolean, known: Readonl
   return `${row.name}.${length}${near ? '.near' : ''}${specialised.join('')}`;
 }
 
-/** Two cases that run on from one to the other without a dispatch. */
-export interface Pair {
+/** Cases that run on from one to the next without a dispatch: a superinstruction. */
+export interface Sequence {
   readonly op: number;
-  readonly first: Case;
-  readonly second: Case;
+  /** Two or more. */
+  readonly cases: readonly Case[];
 }
 
-/** The pairs named that can be made of the cases, numbered from `next`. */
-export function casePairs(names: readonly string[], cases: readonly Case[], next: number): readonly Pair[] {
+/** The sequences named, by their cases' keys, that can be made of the cases, numbered from `next`. */
+export function caseSequences(names: readonly string[], cases: readonly Case[], next: number): readonly Sequence[] {
   const byKey = new Map(cases.map((which) => [which.key, which]));
-  const pairs: Pair[] = [];
+  const sequences: Sequence[] = [];
   for (const name of names) {
-    const [first, second] = name.split(' ').map((key) => byKey.get(key));
-    if (first === undefined || second === undefined || first.terminator || !first.inline || !second.inline) continue;
-    pairs.push({ op: next + pairs.length, first, second });
+    const members = name.split(' ').flatMap((key) => byKey.get(key) ?? []);
+    if (members.length < name.split(' ').length || !members.every(({ inline }) => inline)) continue;
+    if (members.slice(0, -1).some(({ terminator }) => terminator)) continue;
+    sequences.push({ op: next + sequences.length, cases: members });
   }
-  return pairs;
+  return sequences;
+}
+
+/** The keys of a sequence's cases, as it is named. */
+export function sequenceName({ cases }: Sequence): string {
+  return cases.map(({ key }) => key).join(' ');
 }
 
 /** The first of `specialised` changes slowest. */
@@ -171,15 +180,20 @@ function isInlinable(block: Block): boolean {
   // By index, as in `layOut`.
   for (let i = 0; i < block.ops.length; i++) {
     const op = block.ops[i]!;
-    const { effect } = rowOf(op);
     if (op.name === 'call' || op.name === 'trap' || op.name === 'fclass' || op.type === 'v128' || isAtomic(op))
       return false;
-    const refuses = effect === 'memory' || effect === 'flags' || op.name === 'trap_if';
-    if (refuses && effects) return false;
+    if (mayRefuse(op) && effects) return false;
+    const { effect } = rowOf(op);
     if (effect === 'flags' && !floatInlinable(op, (value) => constant(block.ops[value]!))) return false;
     if (effect === 'writes' || op.name === 'store') effects = true;
   }
   return true;
+}
+
+/** Whether the op's inline code may leave the instruction to the twin. */
+function mayRefuse(op: Op): boolean {
+  const { effect } = rowOf(op);
+  return effect === 'memory' || effect === 'flags' || op.name === 'trap_if';
 }
 
 function isAtomic(op: Op): boolean {

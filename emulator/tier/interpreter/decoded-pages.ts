@@ -286,9 +286,10 @@ export class DecodedPages {
     for (let page = place - (place & PAGE_MASK); page < place + bytes; page += PAGE_SIZE) this.#crossings.forget(page);
     const { alignment, maximumLength } = this.#isa;
     const { shift } = this.#layout;
-    // Those still further before cannot reach the bytes, but may run on, as the first of a pair, into one that does.
+    const { table } = this.#module;
+    // Those still further before cannot reach the bytes, but may run on, at the beginning of a sequence, into one that does.
     const lowest = this.#code.contiguous ? 0 : place - (place & PAGE_MASK);
-    const first = Math.max(lowest, place - 2 * maximumLength + alignment);
+    const first = Math.max(lowest, place - table.trie.longest * maximumLength + alignment);
     for (let at = first - (first % alignment); at < place + bytes; at += alignment) {
       const offset = at & PAGE_MASK;
       const base = this.#baseOf(at - offset);
@@ -300,7 +301,7 @@ export class DecodedPages {
         this.#view.setUint16(record, NOT_DECODED, true);
         this.#touched.add(at - offset);
       } else if (op >= FIRST_CASE)
-        this.#view.setUint16(record, this.#module.table.singleOp(op & ~ENTRY_BIT) | (op & ENTRY_BIT), true);
+        this.#view.setUint16(record, table.singleOp(op & ~ENTRY_BIT) | (op & ENTRY_BIT), true);
     }
   }
 

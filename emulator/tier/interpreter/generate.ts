@@ -10,13 +10,14 @@ import { Lowering } from '../lower.ts';
 import { FlatMemoryPath, type MemoryPath } from '../memory-path.ts';
 import { Runtime, type RuntimeOptions } from '../runtime.ts';
 import { importTlbSlowPaths, TlbMemoryPath } from '../tlb-path.ts';
-import type { Case, Pair } from './case.ts';
+import { sequenceName, type Case } from './case.ts';
 import { CaseTable } from './case-table.ts';
 import { FunctionSite } from './case-site.ts';
 import { EarlyState, Frame } from './frame.ts';
 import { keptModules, type KeptTables } from './kept-modules.ts';
 import { EARLY_EXIT, MainFunction } from './main-function.ts';
-import { COMMON_PAIRS, COMMON_TWINS, MACHINE_PAIRS, MACHINE_TWINS } from './pairs.ts';
+import { MACHINE_SEQUENCES } from './machine-sequences.ts';
+import { COMMON_TWINS, MACHINE_TWINS, PROGRAM_SEQUENCES } from './sequences.ts';
 import { ENTRY_BIT, FIRST_CASE, PageLayout, RecordField } from './record.ts';
 import { RecordEncoder } from './record-encoder.ts';
 import { RecordTemplates } from './record-templates.ts';
@@ -133,8 +134,8 @@ function sharedTables(isa: Isa): Tables {
 }
 
 function makeTables(isa: Isa, kept?: KeptTables): Tables {
-  const pairs = [...(COMMON_PAIRS[isa.name] ?? []), ...(MACHINE_PAIRS[isa.name] ?? [])];
-  const table = new CaseTable(isa, pairs, kept?.numbering);
+  const sequences = new Set([...(MACHINE_SEQUENCES[isa.name] ?? []), ...(PROGRAM_SEQUENCES[isa.name] ?? [])]);
+  const table = new CaseTable(isa, [...sequences], kept?.numbering);
   const layout = new PageLayout(isa);
   const encoder = new RecordEncoder(isa, layout, table);
   const templates = new RecordTemplates(isa, encoder, kept?.templates);
@@ -155,9 +156,9 @@ function writeInterpreter(
   layout: PageLayout,
   cases: CaseTable,
 ): Uint8Array<ArrayBuffer> {
-  const { all, pairs } = cases;
+  const { all, sequences } = cases;
   // The case that records begin with, from FIRST_CASE on.
-  const byOp = [...all, ...pairs.map(({ first }) => first)];
+  const byOp = [...all, ...sequences.map(({ cases: [first] }) => first!)];
   const module = new ModuleBuilder({ check: CHECK >= CheckLevel.full });
   const runtime = new Runtime(module, isa, options);
   const memory = memoryPath(module, options);
@@ -175,14 +176,13 @@ function writeInterpreter(
   );
   assert(runtime.floatOps.length === 0, 'common twins compute no floating-point numbers exactly');
   module.exportTable('twins', table);
-  const parts = { isa, cases: all, pairs, layout, memory, runtime, table, twinType };
+  const parts = { isa, cases: all, sequences, layout, memory, runtime, table, twinType };
   const { translated = false } = options;
-  const programs = new Set(COMMON_PAIRS[isa.name]);
-  const isCommon = ({ first, second }: Pair) => programs.has(`${first.key} ${second.key}`);
+  const held = new Set((translated ? MACHINE_SEQUENCES : PROGRAM_SEQUENCES)[isa.name]);
   const main = module.function('main', [], [i32]);
-  new MainFunction(main, parts, { holdsPair: (pair) => translated || isCommon(pair), isEarly: false }).write();
+  new MainFunction(main, parts, { holds: (sequence) => held.has(sequenceName(sequence)), isEarly: false }).write();
   const early = module.function('early', [], [i32]);
-  new MainFunction(early, parts, { holdsPair: () => false, isEarly: true }).write();
+  new MainFunction(early, parts, { holds: () => false, isEarly: true }).write();
   module.exportFunction('run', eitherOf(module, early, main));
   return module.encode({ names: true });
 }

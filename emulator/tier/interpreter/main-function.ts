@@ -10,16 +10,16 @@ import {
   TlbEntry,
 } from '../../layout/memory-map.ts';
 import { ExitReason, StateOffset } from '../../layout/state.ts';
-import type { FunctionBuilder } from '../../wasm/function.ts';
+import type { FunctionBuilder, Label } from '../../wasm/function.ts';
 import { ValType } from '../../wasm/type.ts';
 import { Lowering } from '../lower.ts';
 import { type MemoryPath } from '../memory-path.ts';
 import { Runtime } from '../runtime.ts';
-import { type Case, type Pair } from './case.ts';
+import { sequenceName, type Case, type Sequence } from './case.ts';
 import { InlineSite, JUMP_STATUS, type MainFrame } from './case-site.ts';
 import { addEntryOffset } from '../tlb-path.ts';
 import { Frame } from './frame.ts';
-import { COMMON_PAIRS, EARLY_FLOATS } from './pairs.ts';
+import { EARLY_FLOATS, PROGRAM_SEQUENCES } from './sequences.ts';
 import {
   CROSSING,
   ENTRY_BIT,
@@ -45,7 +45,7 @@ export const EARLY_EXIT = 34;
 export interface MainFunctionParts {
   readonly isa: Isa;
   readonly cases: readonly Case[];
-  readonly pairs: readonly Pair[];
+  readonly sequences: readonly Sequence[];
   readonly layout: PageLayout;
   readonly memory: MemoryPath;
   readonly runtime: Runtime;
@@ -56,8 +56,8 @@ export interface MainFunctionParts {
 
 /** What one of them holds. */
 export interface MainFunctionContents {
-  /** Whether a pair has a case; the others run as their first alone. */
-  readonly holdsPair: (pair: Pair) => boolean;
+  /** Whether a sequence has a case; of the others runs the longest beginning that has one. */
+  readonly holds: (sequence: Sequence) => boolean;
   /** Without cases for rare floating-point arithmetic (early-stage.ts). */
   readonly isEarly: boolean;
 }
@@ -92,12 +92,6 @@ export class MainFunction {
       this.#loadFrame('i32.load', Frame.budget, budget);
       this.#loadFrame('i64.load', Frame.pcDelta, pcDelta);
     };
-    const add = (local: number, amount: number) => {
-      fn.localGet(local);
-      fn.i32Const(amount);
-      fn.op('i32.add');
-      fn.localSet(local);
-    };
     const pushPc = () => {
       fn.localGet(pcDelta);
       fn.localGet(record);
@@ -114,30 +108,27 @@ export class MainFunction {
     const twin = fn.block();
 
     const spent = fn.block();
-    const spend = () => {
-      fn.localGet(budget);
-      fn.op('i32.eqz');
-      fn.brIf(spent);
-      add(budget, -1);
-    };
-    spend();
+    fn.localGet(budget);
+    fn.op('i32.eqz');
+    fn.brIf(spent);
+    this.#add(budget, -1);
     this.#dispatch(
       { record, pcDelta, target, next, jump, twin },
       {
         scratch: reason,
-        spend,
+        budget,
         again: () => {
-          add(budget, 1);
+          this.#add(budget, 1);
           fn.br(next);
         },
         pageEnd: () => {
-          add(budget, 1);
+          this.#add(budget, 1);
           pushPc();
           fn.localSet(target);
           fn.br(jump);
         },
         outside: (code) => {
-          add(budget, 1);
+          this.#add(budget, 1);
           fn.i32Const(code);
           fn.localSet(reason);
           fn.br(exit);
@@ -155,7 +146,7 @@ export class MainFunction {
     this.#storeFrame('i64.store', Frame.pcDelta, pcDelta);
     fn.localGet(record);
     fn.localGet(record);
-    // The second of a pair comes here without having been dispatched, so the bit may be set.
+    // Behind the first of a sequence instructions come here without having been dispatched, so the bit may be set.
     fn.load('i32.load16_u', { offset: RecordField.op });
     fn.i32Const(ENTRY_BIT - 1);
     fn.op('i32.and');
@@ -173,7 +164,7 @@ export class MainFunction {
     fn.op('i32.eq');
     fn.brIf(jump);
     // Trapped or faulted: not retired.
-    add(budget, 1);
+    this.#add(budget, 1);
     fn.br(exit);
 
     fn.end(jump);
@@ -198,7 +189,7 @@ export class MainFunction {
     frame: MainFrame,
     special: {
       scratch: number;
-      spend: () => void;
+      budget: number;
       again: () => void;
       pageEnd: () => void;
       outside: (code: number) => void;
@@ -208,13 +199,13 @@ export class MainFunction {
     const { name } = this.#parts.isa;
     const common = new Set([
       ...(EARLY_FLOATS[name] ?? []),
-      ...(COMMON_PAIRS[name] ?? []).flatMap((pair) => pair.split(' ')),
+      ...(PROGRAM_SEQUENCES[name] ?? []).flatMap((sequence) => sequence.split(' ')),
     ]);
     const isHeld = (which: Case) => !this.#contents.isEarly || common.has(which.key) || !isFloat(which);
     const inline = this.#parts.cases.filter((which) => which.inline && isHeld(which));
-    const pairs = this.#parts.pairs.filter(this.#contents.holdsPair);
-    const pairLabels = pairs.map(() => fn.block());
     const caseLabels = inline.map(() => fn.block());
+    const sequences = this.#parts.sequences.filter(this.#contents.holds);
+    const sequenceLabels = new Map(sequences.map((sequence) => [sequenceName(sequence), fn.block()]));
     const early = this.#contents.isEarly ? fn.block() : undefined;
     const illegal = fn.block();
     const pageEnd = fn.block();
@@ -233,7 +224,13 @@ export class MainFunction {
       return label;
     };
     labels.push(...this.#parts.cases.map(labelOf));
-    labels.push(...this.#parts.pairs.map((pair) => pairLabels[pairs.indexOf(pair)] ?? labelOf(pair.first)));
+    for (const sequence of this.#parts.sequences) {
+      const name = sequenceName(sequence);
+      // Of all its beginnings the longest; those of one instruction are the cases alone.
+      const ends = [...name.matchAll(/ |$/g)].map(({ index }) => index).reverse();
+      const label = ends.map((end) => sequenceLabels.get(name.slice(0, end))).find((known) => known !== undefined);
+      labels.push(label ?? labelOf(sequence.cases[0]!));
+    }
     fn.localGet(frame.record);
     fn.load('i32.load16_u', { offset: RecordField.op });
     fn.brTable(labels, notDecoded);
@@ -253,18 +250,53 @@ export class MainFunction {
       this.#storeFrame('i64.store', Frame.pcDelta, frame.pcDelta);
       special.outside(EARLY_EXIT);
     }
+    for (const sequence of [...sequences].reverse()) {
+      fn.end(sequenceLabels.get(sequenceName(sequence))!);
+      this.#writeSequence(sequence, labelOf(sequence.cases[0]!), frame, special.budget);
+    }
     const { shift } = this.#parts.layout;
-    const lower = (which: Case, site: InlineSite) =>
-      new Lowering(which.block, site, this.#parts.memory, this.#parts.runtime).run();
     for (const [position, which] of [...inline.entries()].reverse()) {
       fn.end(caseLabels[position]!);
-      lower(which, new InlineSite(fn, which, shift, frame));
+      this.#lower(which, new InlineSite(fn, which, shift, frame));
     }
-    for (const [position, { first, second }] of [...pairs.entries()].reverse()) {
-      fn.end(pairLabels[position]!);
-      lower(first, new InlineSite(fn, first, shift, frame, special.spend));
-      lower(second, new InlineSite(fn, second, shift, frame));
+  }
+
+  /**
+   * The cases of a sequence one behind the other, of which the first has been spent; or `alone`, the first alone, where the budget ends in between. Record and
+   * budget go on only where a case may leave for its twin.
+   */
+  #writeSequence({ cases }: Sequence, alone: Label, frame: MainFrame, budget: number): void {
+    const fn = this.#fn;
+    const { shift } = this.#parts.layout;
+    fn.localGet(budget);
+    fn.i32Const(cases.length - 1);
+    fn.op('i32.lt_u');
+    fn.brIf(alone);
+    let ahead = 0;
+    let unspent = 0;
+    for (const [position, which] of cases.entries()) {
+      const isLast = position === cases.length - 1;
+      if (isLast || which.refuses) this.#add(budget, -unspent);
+      if (isLast || which.refuses) unspent = 0;
+      if (which.refuses) this.#add(frame.record, ahead);
+      if (which.refuses) ahead = 0;
+      this.#lower(which, new InlineSite(fn, which, shift, frame, ahead, !isLast));
+      ahead += which.length << shift;
+      unspent++;
     }
+  }
+
+  #lower(which: Case, site: InlineSite): void {
+    new Lowering(which.block, site, this.#parts.memory, this.#parts.runtime).run();
+  }
+
+  #add(local: number, amount: number): void {
+    if (amount === 0) return;
+    const fn = this.#fn;
+    fn.localGet(local);
+    fn.i32Const(amount);
+    fn.op('i32.add');
+    fn.localSet(local);
   }
 
   /**

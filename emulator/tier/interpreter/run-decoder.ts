@@ -29,6 +29,10 @@ export class RunDecoder {
   readonly #places: DecodedPlaces;
   readonly #view: DataView<ArrayBuffer>;
   readonly #words: Int32Array<ArrayBuffer>;
+  /** Records that sequences may begin with, as far as the run is decoded, and where in the trie those are. */
+  readonly #records: Int32Array<ArrayBuffer>;
+  readonly #nodes: Int32Array<ArrayBuffer>;
+  #open = 0;
 
   constructor(isa: Isa, module: InterpreterModule, buffer: ArrayBuffer, code: CodeSpace, places: DecodedPlaces) {
     this.#isa = isa;
@@ -37,6 +41,9 @@ export class RunDecoder {
     this.#places = places;
     this.#view = new DataView(buffer);
     this.#words = new Int32Array(buffer);
+    const { longest } = module.table.trie;
+    this.#records = new Int32Array(longest);
+    this.#nodes = new Int32Array(longest);
   }
 
   /**
@@ -47,14 +54,14 @@ export class RunDecoder {
     const { shift } = this.#module.layout;
     const { awaited } = this.#places;
     const { table } = this.#module;
-    let previous = 0;
     let offset = start;
     let count = 0;
+    this.#open = 0;
     while (count < LONGEST_RUN && offset < PAGE_SIZE) {
       const record = base + (offset << shift);
       const known = this.#opAt(record);
       if (count > 0 && known !== NOT_DECODED) {
-        if (known >= FIRST_CASE && known < ENTRY_BIT) this.#pair(previous, table.singleOp(known));
+        this.#runOnInto(base, offset);
         break;
       }
       const op = this.#decodeOne(page, offset, record);
@@ -66,11 +73,10 @@ export class RunDecoder {
         break;
       }
       if (awaited.size > 0 && awaited.delete(page + offset)) this.#places.arrived(page + offset);
-      if (count > 0) this.#pair(previous, op);
-      offset += this.#words[record >> 2]! >>> (8 * RecordField.step + shift);
+      this.#follow(record, op);
+      offset += this.#stepOf(record);
       count++;
       if (table.isTerminator(op)) break;
-      previous = record;
     }
     this.end = offset;
     this.count = count;
@@ -112,11 +118,48 @@ export class RunDecoder {
     return this.write(record, decoded, offset, this.#isa.wordAt?.(seen, at));
   }
 
-  /** Lets the instruction of a record run on into the next one, with this op, if the two are a pair. */
-  #pair(record: number, next: number): void {
-    const before = this.#opAt(record);
-    const op = this.#module.table.pairOp(before & ~ENTRY_BIT, next);
-    if (op !== 0) this.#view.setUint16(record, op | (before & ENTRY_BIT), true);
+  /** Bytes from the instruction of a record to the next one. */
+  #stepOf(record: number): number {
+    return this.#words[record >> 2]! >>> (8 * RecordField.step + this.#module.layout.shift);
+  }
+
+  /** The run has come to instructions that are decoded already: lets its last ones run on into them. */
+  #runOnInto(base: number, start: number): void {
+    const { layout, table } = this.#module;
+    for (let offset = start; this.#open > 0 && offset < PAGE_SIZE;) {
+      const record = base + (offset << layout.shift);
+      const known = this.#opAt(record);
+      if (known < FIRST_CASE || known >= ENTRY_BIT) break;
+      const op = table.singleOp(known);
+      this.#extend(op);
+      if (table.isTerminator(op)) break;
+      offset += this.#stepOf(record);
+    }
+  }
+
+  /** A record has just been made, with this op: lets those before it run on into it where that makes a sequence. */
+  #follow(record: number, op: number): void {
+    this.#extend(op);
+    const node = this.#module.table.trie.first(op);
+    if (node === 0) return;
+    this.#records[this.#open] = record;
+    this.#nodes[this.#open++] = node;
+  }
+
+  /** Looks which of the open sequences go on with an instruction of this op. The longest that is found for a record is its op. */
+  #extend(op: number): void {
+    const { trie } = this.#module.table;
+    let open = 0;
+    for (let at = 0; at < this.#open; at++) {
+      const node = trie.next(this.#nodes[at]!, op);
+      if (node === 0) continue;
+      const record = this.#records[at]!;
+      const sequence = trie.opOf(node);
+      if (sequence !== 0) this.#view.setUint16(record, sequence | (this.#opAt(record) & ENTRY_BIT), true);
+      this.#records[open] = record;
+      this.#nodes[open++] = node;
+    }
+    this.#open = open;
   }
 
   /** Writes the record of an instruction, which may also be given as its word: its op. */
