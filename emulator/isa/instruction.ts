@@ -143,13 +143,15 @@ export interface Helper {
 
 /** What a helper does where its first argument is this, in the IR. */
 export interface HelperForm {
-  /** Value of the first argument: a non-negative int32. */
-  readonly argument: number;
+  /** Value of the first argument, a non-negative int32; absent where the helper has none. */
+  readonly argument?: number;
   /**
    * Does it on ARGUMENTS and the registers, the result in ARGUMENTS[0]. A condition for a trap declines, with everything as it was: those come before
    * registers are written.
    */
   readonly lift: (b: Builder) => void;
+  /** Then the page of the address in ARGUMENTS[1] is forgotten in all address spaces, as by `SystemHooks.fenceAddress`. */
+  readonly fencesAddress?: true;
 }
 
 /** Arguments of a helper that is called; its result comes back in the first. */

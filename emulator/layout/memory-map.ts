@@ -128,6 +128,7 @@ export const TlbControl = {
   /** Five i32: entries of the second level by level, and of them those of contiguous ranges. */ population: 88,
   contiguous: 108,
   /** i32: flags that walks set in a leaf: accessed and dirty (memory/sv.ts), or none. */ updates: 112,
+  /** f64: fences of an address in generated code. */ fences: 120,
 } as const;
 /** For each table of the first level, the large pages that it is known to have parts of: LARGE_NOTES tags (i64), 0 for none (memory/large-pages.ts). */
 export const TLB_LARGE_NOTES = TLB_CONTROL + 0x100;

@@ -25,6 +25,7 @@ import { L2_ASID_MASK, L2_GLOBAL, L2_LEVEL_SHIFT, type L2TlbOptions } from './l2
 import { FILTERS } from './large-pages.ts';
 import {
   endLevels,
+  increment,
   PAGE_SHIFT,
   pushAddress,
   pushControl,
@@ -60,6 +61,7 @@ export function defineForget(module: ModuleBuilder, options: L2TlbOptions): Func
   for (const context of TRANSLATED) writeClear(fn, address, context);
   fn.end(first);
   writeForgetEntries(fn, address, options);
+  increment(fn, TlbControl.fences);
   fn.i32Const(1);
   fn.return();
   fn.end(declined);

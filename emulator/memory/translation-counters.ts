@@ -16,7 +16,7 @@ export interface MmuCounters {
   deviceReads: number;
   deviceWrites: number;
   /** Fences of any form, and changes of regime that emptied tables of the first level. */
-  fences: number;
+  readonly fences: number;
   flushes: number;
   /** Stores to pages with decoded code. */
   codeWrites: number;
@@ -27,12 +27,14 @@ export interface SlowCounts {
   misses: number;
   hits: number;
   walks: number;
+  fences: number;
 }
 
 // Of TlbControl: numbers of 64 bits.
 const HITS = TlbControl.hits / 8;
 const WALKS = TlbControl.walks / 8;
 const WALK_STEPS = TlbControl.walkSteps / 8;
+const FENCES = TlbControl.fences / 8;
 
 /** Sums up both; those of generated code, in `memory`, start anew. */
 export function createCounters(
@@ -40,8 +42,8 @@ export function createCounters(
   slow: Readonly<SlowCounts>,
   walker: { readonly steps: number },
 ): MmuCounters {
-  const control = new Float64Array(memory.buffer as ArrayBuffer, TLB_CONTROL, 8);
-  for (const number of [HITS, WALKS, WALK_STEPS]) control[number] = 0;
+  const control = new Float64Array(memory.buffer as ArrayBuffer, TLB_CONTROL, 16);
+  for (const number of [HITS, WALKS, WALK_STEPS, FENCES]) control[number] = 0;
   return {
     get l1Misses() {
       return slow.misses + control[HITS]! + control[WALKS]!;
@@ -55,13 +57,15 @@ export function createCounters(
     get walkSteps() {
       return walker.steps + control[WALK_STEPS]!;
     },
+    get fences() {
+      return slow.fences + control[FENCES]!;
+    },
     prefetched: 0,
     prefetchHits: 0,
     pageFaults: 0,
     accessFaults: 0,
     deviceReads: 0,
     deviceWrites: 0,
-    fences: 0,
     flushes: 0,
     codeWrites: 0,
   };

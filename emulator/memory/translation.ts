@@ -50,10 +50,10 @@ export class AddressTranslation {
   /** Serves what is plain behind the first level, for generated code too. */
   readonly serveMiss: L2Probe;
   readonly #probeL2: L2Probe;
-  /** Does plain fences of an address. */
+  /** Does plain fences of an address, and counts them. */
   readonly forget: MissCode['forget'];
   readonly counters: MmuCounters;
-  readonly #slow: SlowCounts = { misses: 0, hits: 0, walks: 0 };
+  readonly #slow: SlowCounts = { misses: 0, hits: 0, walks: 0, fences: 0 };
   /** To be changed by the ISA's code only, which then calls `regimeChanged`. */
   readonly regime: Regime = bareRegime();
   /** Called after a store to a page with Permission.code: linear address and bytes. */
@@ -154,7 +154,7 @@ export class AddressTranslation {
 
   /** SFENCE.VMA without an address: all address spaces, or the one given, whose global entries may stay. */
   fence(asid: number | undefined): void {
-    this.counters.fences++;
+    this.#slow.fences++;
     if (asid === undefined) this.l2.flushAll();
     else this.l2.flushAsid(asid);
     // The first level holds nothing of any other address space.
@@ -164,8 +164,8 @@ export class AddressTranslation {
 
   /** SFENCE.VMA for the page of an address. */
   fenceAddress(low: number, high: number, asid: number | undefined): void {
-    this.counters.fences++;
     if (this.forget(low, high, asid ?? ALL_SPACES) === 0) {
+      this.#slow.fences++;
       this.l2.flushAddress(low, high, asid);
       if (asid === undefined || asid === this.#asid) {
         this.l1.flushPage(TlbContext.user, low, high);

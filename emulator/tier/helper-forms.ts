@@ -3,6 +3,7 @@ import { Builder } from '../ir/builder.ts';
 import type { Slot, Type } from '../ir/type.ts';
 import type { Isa } from '../isa/instruction.ts';
 import { STATE } from '../layout/memory-map.ts';
+import { ALL_SPACES } from '../memory/forget-code.ts';
 import { StateOffset } from '../layout/state.ts';
 import type { FunctionBuilder, Label } from '../wasm/function.ts';
 import { ModuleBuilder } from '../wasm/module.ts';
@@ -22,23 +23,25 @@ const compiled = new WeakMap<Isa, WebAssembly.Module>();
 
 /**
  * Helpers as generated code is to call them: what the ISA has forms for is done in WebAssembly, by one call from module to module, and what those decline or
- * have none for is left to `helper` (see RuntimeImports).
+ * have none for is left to `helper` (see RuntimeImports). `forget` does fences of an address that are plain (`AddressTranslation.forget`).
  */
 export function withForms(
   isa: Isa,
   memory: WebAssembly.Memory,
   helper: (index: number) => number,
+  forget: (low: number, high: number, asid: number) => number,
 ): (index: number) => number {
   let module = compiled.get(isa);
   if (module === undefined) compiled.set(isa, (module = compile(isa)));
   const unused = () => assert(false, 'forms of helpers have neither floating-point operations nor stores');
-  const env = { memory, helper, float: unused, codeWritten: unused };
+  const env = { memory, helper, forget, float: unused, codeWritten: unused };
   return new WebAssembly.Instance(module, { env }).exports['helper'] as (index: number) => number;
 }
 
 function compile(isa: Isa): WebAssembly.Module {
   const module = new ModuleBuilder({ check: CHECK >= CheckLevel.full });
   const runtime = new Runtime(module, isa, { guestSize: 0, translated: true });
+  const forget = module.importFunction('env', 'forget', [i32, i32, i32], [i32]);
   const fn = module.function('helper', [i32], [i32]);
   module.exportFunction('helper', fn);
   const declined = fn.block();
@@ -49,16 +52,26 @@ function compile(isa: Isa): WebAssembly.Module {
     fn.i32Const(index);
     fn.op('i32.ne');
     fn.brIf(others);
-    for (const { argument, lift } of forms) {
+    for (const { argument, lift, fencesAddress = false } of forms) {
       const next = fn.block();
-      fn.i32Const(0);
-      fn.load('i32.load', { offset: STATE + StateOffset.arguments });
-      fn.i32Const(argument);
-      fn.op('i32.ne');
-      fn.brIf(next);
+      if (argument !== undefined) {
+        pushArgument(fn, 0);
+        fn.i32Const(argument);
+        fn.op('i32.ne');
+        fn.brIf(next);
+      }
       const b = new Builder(isa.name);
       lift(b);
-      new Lowering(b.block, new FormSite(fn, declined), new FlatMemoryPath(0), runtime).run();
+      const finish = () => {
+        if (!fencesAddress) return;
+        pushArgument(fn, 8);
+        pushArgument(fn, 12);
+        fn.i32Const(ALL_SPACES);
+        fn.call(forget);
+        fn.op('i32.eqz');
+        fn.brIf(declined);
+      };
+      new Lowering(b.block, new FormSite(fn, declined, finish), new FlatMemoryPath(0), runtime).run();
       fn.end(next);
     }
     fn.end(others);
@@ -69,16 +82,23 @@ function compile(isa: Isa): WebAssembly.Module {
   return new WebAssembly.Module(module.encode());
 }
 
-/** Code that is done at its end, and leaves the whole to the helper where it would trap. */
+function pushArgument(fn: FunctionBuilder, offset: number): void {
+  fn.i32Const(0);
+  fn.load('i32.load', { offset: STATE + StateOffset.arguments + offset });
+}
+
+/** Code that is done at its end, where `finish` may have more to do, and leaves the whole to the helper where it would trap. */
 class FormSite implements Site {
   readonly fn: FunctionBuilder;
   readonly inline = true;
   readonly inexactAccrued = false;
   readonly #declined: Label;
+  readonly #finish: () => void;
 
-  constructor(fn: FunctionBuilder, declined: Label) {
+  constructor(fn: FunctionBuilder, declined: Label, finish: () => void) {
     this.fn = fn;
     this.#declined = declined;
+    this.#finish = finish;
   }
 
   bailIf(): void {
@@ -99,6 +119,7 @@ class FormSite implements Site {
   }
 
   fallThrough(): void {
+    this.#finish();
     this.fn.i32Const(DONE);
     this.fn.return();
   }

@@ -7,7 +7,7 @@ import { readX } from './access.ts';
 import { Slot } from './csr-storage.ts';
 import { pendingInterrupt, wakes } from './interrupt.ts';
 import { instruction } from './operands.ts';
-import { fenceQuickly, Named } from './quick-fence.ts';
+import { FENCE_FORMS, fenceQuickly, Named } from './quick-fence.ts';
 import { CSR_STORAGE, Privilege, PRIVILEGE, WAITING } from './registers.ts';
 import { Status, statusHas } from './status.ts';
 import { Cause, returnFromMachineTrap, returnFromSupervisorTrap } from './trap.ts';
@@ -217,6 +217,7 @@ export const PRIVILEGED_HELPERS: Readonly<Record<string, Helper>> = {
       return { result: 0n };
     },
     quick: fenceQuickly,
+    forms: FENCE_FORMS,
   },
   sfence_order: {
     doc: 'Orders SINVAL.VMA before or after: nothing to do but to be permitted.',

@@ -1,5 +1,6 @@
+import type { Builder } from '../../ir/builder.ts';
 import { StateOffset } from '../../layout/state.ts';
-import { type HelperContext, QuickOutcome } from '../instruction.ts';
+import { type HelperContext, type HelperForm, QuickOutcome } from '../instruction.ts';
 import { Slot } from './csr-storage.ts';
 import { CSR_STORAGE, Privilege, PRIVILEGE } from './registers.ts';
 import { Status } from './status.ts';
@@ -12,7 +13,7 @@ const TRAPPED = Number(Status.tvm);
 const ADDRESS = StateOffset.arguments + 8;
 const ASID = StateOffset.arguments + 16;
 
-/** Fences of an address, as the helper `sfence_vma` does them: Linux has 97,000 of them while it starts and puts alternatives into its code. */
+/** Fences of an address, as the helper `sfence_vma` does them, without BigInt. */
 export function fenceQuickly({ state, system }: HelperContext): QuickOutcome {
   const named = state.getInt32(StateOffset.arguments, true);
   const privilege = state.getUint32(PRIVILEGE.offset, true);
@@ -23,4 +24,19 @@ export function fenceQuickly({ state, system }: HelperContext): QuickOutcome {
   const asid = (named & Named.asid) === 0 ? undefined : state.getUint16(ASID, true);
   system.fenceAddress(state.getInt32(ADDRESS, true), state.getInt32(ADDRESS + 4, true), asid);
   return QuickOutcome.done;
+}
+
+/** Those in all address spaces: Linux has 97,000 of them while it starts and puts alternatives into its code. */
+export const FENCE_FORMS: readonly HelperForm[] = [
+  { argument: Named.address, lift: requireFence, fencesAddress: true },
+];
+
+/** Declined: user mode, and supervisor mode where mstatus traps fences. */
+function requireFence(b: Builder): void {
+  const privilege = b.get(PRIVILEGE, 0, 'i32');
+  const below = (mode: number) => b.op('lt_u', 'i32', privilege, b.const('i32', mode));
+  const trapped = b.op('and', 'i64', b.get(CSR_STORAGE, Slot.mstatus), b.const('i64', Status.tvm));
+  const isTrapped = b.op('ne', 'i64', trapped, b.const('i64', 0n));
+  const isBarred = b.op('and', 'i32', below(Privilege.machine), isTrapped);
+  b.trapIf(b.op('or', 'i32', below(Privilege.supervisor), isBarred), 0, b.const('i64', 0n));
 }

@@ -1,6 +1,7 @@
-import { assert } from '../../check/assert.ts';
+import { assert, CHECK, CheckLevel } from '../../check/assert.ts';
 import type { Isa } from '../../isa/instruction.ts';
 import { STATE, STATE_SIZE } from '../../layout/memory-map.ts';
+import type { Mmu } from '../../memory/mmu.ts';
 import { withForms } from '../helper-forms.ts';
 import { exactFloat, helperCaller } from '../host-imports.ts';
 import { tlbImports } from '../tlb-imports.ts';
@@ -56,7 +57,8 @@ export function instantiate(
     return call(index);
   };
   // Without translation regions hold no calls of helpers, and starting is to be short.
-  const callHelper = translation === undefined ? countedHelper : withForms(isa, memory, countedHelper);
+  const callHelper =
+    translation === undefined ? countedHelper : withForms(isa, memory, countedHelper, forgetOf(translation.mmu));
   const imports = {
     memory,
     helper: callHelper,
@@ -78,4 +80,14 @@ export function instantiate(
   const instance = new WebAssembly.Instance(made.module, { env: { ...imports, float, prepareTwin } });
   const twins = instance.exports['twins'] as WebAssembly.Table;
   return { enter: instance.exports['run'] as () => number, callHelper };
+}
+
+/** Does plain fences of an address. */
+function forgetOf(mmu: Mmu): Mmu['forget'] {
+  if (CHECK < CheckLevel.full) return mmu.forget;
+  return (low, high, asid) => {
+    const done = mmu.forget(low, high, asid);
+    mmu.checkInvariants();
+    return done;
+  };
 }
