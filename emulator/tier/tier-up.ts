@@ -305,11 +305,12 @@ export class TierUp {
   /** Takes regions into those that keep going to them and back, when that has cost as much as translating both again. */
   merge(): void {
     this.#regions.countUses();
-    const { chainCost } = this.#policy;
-    const each = this.#cost.of(1);
+    const { chainCost, overhead } = this.#policy;
+    const each = this.#cost.each();
     for (const region of this.#regions) {
       // Not worth it for the region alone: so are nearly all of them.
-      if (region.parent === undefined || region.uses * chainCost < each * region.code.counters.instructions) continue;
+      const alone = each * (overhead + region.code.counters.instructions);
+      if (region.parent === undefined || region.uses * chainCost < alone) continue;
       // The parent may have been made anew since.
       const parent = this.#regions.entryAt(region.parent.seed)?.region;
       if (parent === undefined || parent === region) continue;

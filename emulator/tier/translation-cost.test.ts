@@ -12,6 +12,12 @@ test('translations become cheaper as V8 gets to know the translator', () => {
   assert.ok(price(2000, 1e12) > 100 * AUTO.cost);
 });
 
+test('what is done for each region costs as much as some instructions', () => {
+  const cost = new TranslationCost({ ...AUTO, overhead: 40 }, { guestInstructions: 0 }, { instructions: 0 });
+  assert.equal(cost.each(), AUTO.cost + AUTO.coldCost);
+  assert.equal(cost.of(60), 100 * cost.each());
+});
+
 test('they are dearer in a program that has had many and run for a short time', () => {
   assert.ok(price(2000, 5e6) > 3 * price(2000, 1e9));
   assert.ok(price(2000, 5e6) > price(1000, 5e6));

@@ -56,16 +56,21 @@ export class TranslationCost {
   }
 
   /**
-   * Of so many guest instructions. The first are dearer, for V8 has not compiled the translator. So are more than the program has run long
+   * Of a region of so many guest instructions. The first are dearer, for V8 has not compiled the translator. So are more than the program has run long
    * enough for: one that ends soon would not get it back.
    */
   of(instructions: number): number {
+    return (this.#policy.overhead + instructions) * this.each();
+  }
+
+  /** Of an instruction more. */
+  each(): number {
     this.#bringUpToDate();
     const { cost, coldCost } = this.#policy;
     const { processes, translated, retired } = this.#account;
     const company = processes > 1 ? ONE_OF_SEVERAL : 1;
     const haste = (translated * SPENT_EACH) / (retired + ADVANCE);
-    return instructions * company * (1 + haste) * (cost + coldCost / (1 + translated / COLD_INSTRUCTIONS));
+    return company * (1 + haste) * (cost + coldCost / (1 + translated / COLD_INSTRUCTIONS));
   }
 
   /**
