@@ -2,7 +2,8 @@ import { StateOffset } from '../layout/state.ts';
 
 /** The guest address in a state, as a signed number. */
 export function readPc(state: DataView): number {
-  return state.getUint32(StateOffset.pc, true) + 2 ** 32 * state.getInt32(StateOffset.pc + 4, true);
+  // V8's mid-tier compiler calls a builtin for getUint32.
+  return (state.getInt32(StateOffset.pc, true) >>> 0) + 2 ** 32 * state.getInt32(StateOffset.pc + 4, true);
 }
 
 /** Sets the guest address in a state. */

@@ -304,17 +304,17 @@ export class TierUp {
 
   /** Takes regions into those that keep going to them and back, when that has cost as much as translating both again. */
   merge(): void {
-    this.#regions.countUses();
     const { chainCost, overhead } = this.#policy;
     const each = this.#cost.each();
     for (const region of this.#regions) {
+      this.#regions.countUsesOf(region);
       // Not worth it for the region alone: so are nearly all of them.
-      const alone = each * (overhead + region.code.counters.instructions);
+      const alone = each * (overhead + region.instructions);
       if (region.parent === undefined || region.uses * chainCost < alone) continue;
       // The parent may have been made anew since.
       const parent = this.#regions.entryAt(region.parent.seed)?.region;
       if (parent === undefined || parent === region) continue;
-      const instructions = region.code.counters.instructions + parent.code.counters.instructions;
+      const instructions = region.instructions + parent.instructions;
       if (region.uses * chainCost < this.#cost.of(instructions)) continue;
       region.parent = undefined;
       if (this.#background?.ready === true) return this.#background.merge(region, parent);

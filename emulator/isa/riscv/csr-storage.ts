@@ -42,6 +42,11 @@ export function readCsrWord(state: DataView, slot: number): number {
   return state.getInt32(CSR_STORAGE.offset + CSR_STORAGE.stride * slot, true);
 }
 
+/** The rest. */
+export function readCsrHighWord(state: DataView, slot: number): number {
+  return state.getInt32(CSR_STORAGE.offset + CSR_STORAGE.stride * slot + 4, true);
+}
+
 export function writeCsrSlot(state: DataView, slot: number, value: bigint): void {
   state.setBigUint64(CSR_STORAGE.offset + CSR_STORAGE.stride * slot, BigInt.asUintN(64, value), true);
 }

@@ -1,5 +1,5 @@
 import { CSR_STORAGE, PRIVILEGE } from './registers.ts';
-import { readCsrSlot, readCsrWord, Slot } from './csr-storage.ts';
+import { readCsrHighWord, readCsrSlot, readCsrWord, Slot } from './csr-storage.ts';
 
 /** What the MMU has to know (the Regime of memory/regime.ts, which this room does not see). */
 interface Regime {
@@ -26,10 +26,11 @@ const SV39 = 8;
 
 /** Reads how addresses are translated from the control registers and the privilege mode. */
 export function readRegime(state: DataView, regime: Regime): void {
-  const privilege = state.getUint32(PRIVILEGE.offset, true);
+  const privilege = state.getInt32(PRIVILEGE.offset, true);
   const status = readCsrWord(state, Slot.mstatus);
-  const [satpLow, satpHigh] = halves(state, Slot.satp);
-  const envcfg = halves(state, Slot.menvcfg)[1];
+  const satpLow = readCsrWord(state, Slot.satp);
+  const satpHigh = readCsrHighWord(state, Slot.satp);
+  const envcfg = readCsrHighWord(state, Slot.menvcfg);
   const mode = satpHigh >>> 28;
   regime.levels = mode === 0 ? 0 : mode - SV39 + 3;
   regime.asid = (satpHigh >>> 12) & 0xffff;
@@ -50,9 +51,4 @@ export function readPmp(state: DataView): { configuration: number[]; address: bi
     configuration: Array.from({ length: 16 }, (_, entry) => bytes(entry)),
     address: Array.from({ length: 16 }, (_, entry) => readCsrSlot(state, Slot.pmpAddress + entry)),
   };
-}
-
-function halves(state: DataView, slot: number): readonly [number, number] {
-  const offset = CSR_STORAGE.offset + CSR_STORAGE.stride * slot;
-  return [state.getInt32(offset, true), state.getInt32(offset + 4, true)];
 }

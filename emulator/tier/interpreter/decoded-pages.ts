@@ -30,9 +30,6 @@ export interface RecordSpace {
 export const Approach = { fault: 0, ready: 1, entry: 2, unknown: 3 } as const;
 export type Approach = (typeof Approach)[keyof typeof Approach];
 
-/** Pages whose records are remembered to be found without a look at the map. */
-const RECENT = 64;
-
 /** For each memory, by where a space for records begins in it, how far that has been used. */
 const usedRecords = new WeakMap<ArrayBuffer, Map<number, number>>();
 
@@ -44,13 +41,13 @@ export class DecodedPages {
   readonly #layout: PageLayout;
   readonly #counters: InterpreterCounters;
   readonly #view: DataView<ArrayBuffer>;
+  /** The linear memory, for ops: V8's mid-tier compiler calls a builtin for getUint16. */
+  readonly #ops: Uint16Array<ArrayBuffer>;
   readonly #linear: Uint8Array<ArrayBuffer>;
   readonly #code: CodeSpace;
   readonly #space: RecordSpace;
   /** Linear-memory address of the records of each decoded page, by the page's place; in the order they were decoded. */
   readonly #bases = new Map<number, number>();
-  /** In pairs, of pages by their number: the page's place plus one, and its entry in the map; zeros for none. */
-  readonly #recent = new Int32Array(2 * RECENT);
   /** By a decoded page's place, the guest address that it was decoded at last; only where the two can differ. */
   readonly #guestPages = new Map<number, number>();
   /** Where translated code begins that has not been decoded here: it came from another run or process. */
@@ -85,6 +82,7 @@ export class DecodedPages {
     this.#layout = module.layout;
     this.#counters = counters;
     this.#view = new DataView(buffer);
+    this.#ops = new Uint16Array(buffer);
     this.#linear = new Uint8Array(buffer);
     this.#crossings = new Crossings(this.#view, this.#layout, this.#bases);
     this.#decoder = new RunDecoder(isa, module, buffer, code, {
@@ -110,7 +108,7 @@ export class DecodedPages {
     const base = this.#baseOf(page) || this.#add(page);
     const { shift } = this.#layout;
     const record = base + (offset << shift);
-    if (this.#view.getUint16(record + RecordField.op, true) === NOT_DECODED) {
+    if (this.#opOf(record) === NOT_DECODED) {
       this.#touched.add(page);
       if (!this.#code.contiguous) this.#notePage(page, (low >>> 0) - offset + 2 ** 32 * high);
       if (!this.#decodeRun(page, base, offset)) return false;
@@ -131,8 +129,7 @@ export class DecodedPages {
       const base = this.#baseOf(place - offset);
       const { shift } = this.#layout;
       const record = base + (offset << shift);
-      const op =
-        base === 0 || this.#isMisaligned(place) ? NOT_DECODED : this.#view.getUint16(record + RecordField.op, true);
+      const op = base === 0 || this.#isMisaligned(place) ? NOT_DECODED : this.#opOf(record);
       if ((op & ENTRY_BIT) !== 0) return Approach.entry;
       if (op >= CROSSING) {
         this.pointAt(record, (low - offset) | 0, high, base >>> shift);
@@ -215,7 +212,7 @@ export class DecodedPages {
     let count = 0;
     const { alignment } = this.#isa;
     for (let at = 0; at < offsets.length; at++) {
-      const op = this.#view.getUint16(base! + at * RECORD_SIZE + RecordField.op, true);
+      const op = this.#opOf(base! + at * RECORD_SIZE);
       if (op >= CROSSING) offsets[count++] = at * alignment;
     }
     return offsets.slice(0, count);
@@ -252,19 +249,17 @@ export class DecodedPages {
     const offset = place & PAGE_MASK;
     const base = this.#baseOf(place - offset);
     if (base === 0 || this.#isMisaligned(place)) return undefined;
-    return this.#view.getUint16(base + (offset << this.#layout.shift) + RecordField.op, true);
+    return this.#opOf(base + (offset << this.#layout.shift));
   }
 
   /** The records of a page, 0 when it has none. */
   #baseOf(page: number): number {
-    const recent = this.#recent;
-    const at = recentAt(page);
-    if (recent[at] === ((page + 1) | 0)) return recent[at + 1]! >>> 0;
-    const base = this.#bases.get(page);
-    if (base === undefined) return 0;
-    recent[at] = page + 1;
-    recent[at + 1] = base;
-    return base;
+    return this.#bases.get(page) ?? 0;
+  }
+
+  /** The op of the record at a linear address. */
+  #opOf(record: number): number {
+    return this.#ops[(record + RecordField.op) >>> 1]!;
   }
 
   #isMisaligned(place: number): boolean {
@@ -295,7 +290,7 @@ export class DecodedPages {
       const base = this.#baseOf(at - offset);
       if (base === 0) continue;
       const record = base + (offset << shift);
-      const op = this.#view.getUint16(record, true);
+      const op = this.#opOf(record);
       if (at + maximumLength > place) {
         this.markEntry(at, false);
         this.#view.setUint16(record, NOT_DECODED, true);
@@ -320,12 +315,6 @@ export class DecodedPages {
 
   checkInvariants(): void {
     const used = new Set<number>();
-    const { length } = this.#recent;
-    for (let at = 0; at < length; at += 2) {
-      if (this.#recent[at] === 0) continue;
-      const known = this.#bases.get((this.#recent[at]! - 1) >>> 0);
-      assert(known === this.#recent[at + 1]! >>> 0, 'what is remembered of a page is so');
-    }
     for (const [page, base] of this.#bases) {
       assert(page % PAGE_SIZE === 0 && page < this.#code.end, 'decoded pages are guest pages');
       assert(
@@ -407,7 +396,6 @@ export class DecodedPages {
     this.#touched.add(page);
     this.#codePageDropped(page);
     this.#bases.delete(page);
-    this.#recent[recentAt(page)] = 0;
     this.#guestPages.delete(page);
     this.#entries.delete(page);
     this.#crossings.forget(page);
@@ -416,9 +404,4 @@ export class DecodedPages {
     this.#linear.fill(0, base, base + this.#layout.size);
     this.#code.unlink(page);
   }
-}
-
-/** Where a page is remembered. */
-function recentAt(page: number): number {
-  return (page / (PAGE_SIZE / 2)) & (2 * RECENT - 1);
 }

@@ -184,7 +184,12 @@ export class RegionTable {
 
   /** Brings `uses` of every region up to date. */
   countUses(): void {
-    for (const region of this.#live) region.uses += this.#dispatcher.takeUses(region.index);
+    for (const region of this.#live) this.countUsesOf(region);
+  }
+
+  /** Brings `uses` of a region up to date. */
+  countUsesOf(region: Region): void {
+    region.uses += this.#dispatcher.takeUses(region.index);
   }
 
   checkInvariants(): void {

@@ -46,6 +46,8 @@ function placeOf(pc: number, pages: readonly CodePage[]): number {
 /** A translated region that is installed. */
 export class Region {
   readonly code: CompiledRegion;
+  /** Guest instructions that it translates. */
+  readonly instructions: number;
   /** Its place in the table of regions. */
   readonly index: number;
   /** Times control came out at each exit, to JavaScript. */
@@ -80,6 +82,7 @@ export class Region {
   constructor(code: CompiledRegion, index: number, generation: number, site: RegionSites) {
     this.site = site;
     this.code = code;
+    this.instructions = code.counters.instructions;
     this.index = index;
     this.generation = generation;
     this.exitCounts = new Uint32Array(code.exits.length);
