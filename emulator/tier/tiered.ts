@@ -23,6 +23,8 @@ const MANY_CHAINED = 10_000;
 const CHAINED_A_REGION = 100;
 /** Times in a row that a region is tried again at once. */
 const FEW_EVICTIONS = 4;
+/** Instructions of the last entry of regions where more may retire than the budget says: several regions would end it one by one. */
+const LAST_SLICE = 2000;
 /** Instructions interpreted before an entry that was refused is tried again. */
 const FEW_INSTRUCTIONS = 100;
 
@@ -44,6 +46,8 @@ export class TieredEngine {
   #chainedBefore = 0;
   /** Instructions of the next entry of regions. */
   #slice: number;
+  /** Instructions retired when the most of the present budget is. */
+  #limit = 0;
 
   constructor(isa: Isa, memory: WebAssembly.Memory, options: TieredOptions) {
     const buffer = memory.buffer as ArrayBuffer;
@@ -142,6 +146,7 @@ export class TieredEngine {
     const { counters } = this;
     const end = counters.instructions + budget;
     const limit = counters.instructions + most;
+    this.#limit = limit;
     this.#tierUp.end = end;
     for (;;) {
       if (this.#interpreter.stopRequested) return ExitReason.helper;
@@ -232,8 +237,9 @@ export class TieredEngine {
     for (;;) {
       const isRegion = index !== NO_REGION;
       const left = this.#tierUp.end - counters.instructions;
+      const rest = Math.min(LAST_SLICE, this.#limit - counters.instructions);
       const slice = isRegion
-        ? Math.max(this.#regions.byIndex(index).code.longest, Math.min(left, this.#slice))
+        ? Math.max(this.#regions.byIndex(index).code.longest, Math.min(Math.max(left, rest), this.#slice))
         : Math.min(left, Math.max(this.#untilSample, 2 * this.#policy.sampleInterval));
       this.#interpreter.beginSlice(slice);
       if (isRegion) counters.regionEntries++;
