@@ -104,8 +104,7 @@ export const AUTO: TierPolicy = {
 /**
  * What a machine with address translation is run with: kernels are wide and flat, and a boot is soon over. In one a translation takes half a
  * millisecond and 15 µs for each instruction, in which the interpreter runs 8000 of cold code: so `overhead` and `cost`, and
- * `chainCost`, by which two regions become one as soon as they did with 12,000 and 15. [measured: with 5, boots are no faster, and `dhry` under Linux takes up to twice
- * as long; if none ever became one, boots would take 0.94 of their time, and `dhry` and `interp` 3 times theirs] `warmUp`: until U-Boot's prompt, which comes after 36 million
+ * `chainCost`, by which two regions become one as soon as they did with 12,000 and 15. [measured: emulator/docs/booting.md, "Tried without gain"] `warmUp`: until U-Boot's prompt, which comes after 36 million
  * instructions, the interpreter alone takes 0.87 of the time; a boot of Linux has as much work for V8 in that time, and takes 0.97. What the guest does
  * not wait for takes its time too: to be asked for, by V8, and from the regions that are left for it. [measured: of 60,000, 200,000, 500,000 and
  * 1,000,000 in place of `backgroundCost`, 500,000 took the guest's thread least] What a kernel does often at one moment it seldom goes on doing: in a boot of Linux with
