@@ -99,16 +99,18 @@ export const L2TlbEntry = {
 /** What the replacement policy remembers: up to eight bytes an entry. */
 export const L2_TLB_REPLACEMENT = L2_TLB + L2_TLB_ENTRIES * L2_TLB_ENTRY_SIZE;
 /**
- * For each table of the first level, the entries written since it was emptied, while they are fewer than TLB_WRITTEN_MOST. An `i32` each: in the low half
- * the entry's number, in the high half the low bits of the linear page's that it leads to.
+ * For each table of the first level, the entries written since it was emptied, while they are fewer than TLB_WRITTEN_MOST. An `i32` each: in the low bits
+ * the entry's number, then TLB_WRITTEN_GLOBAL, above it the low bits of the linear page's number that it leads to.
  */
 export const TLB_WRITTEN = L2_TLB_REPLACEMENT + L2_TLB_ENTRIES * 8;
 /** One more than take as long to empty one by one as the whole table. */
 export const TLB_WRITTEN_MOST = 16384;
-/** What is above the number of an entry that was written. */
-export const TLB_WRITTEN_PAGE = -TLB_ENTRIES;
+/** Set where the page is in all address spaces. */
+export const TLB_WRITTEN_GLOBAL = 1 << Math.log2(TLB_ENTRIES);
+/** What is above that. */
+export const TLB_WRITTEN_PAGE = -2 * TLB_WRITTEN_GLOBAL;
 /** By so much a linear address is moved up for the number of its page to be there. */
-export const TLB_WRITTEN_SHIFT = Math.log2(TLB_ENTRIES / PAGE_SIZE);
+export const TLB_WRITTEN_SHIFT = Math.log2(-TLB_WRITTEN_PAGE / PAGE_SIZE);
 export const TLB_CONTROL = TLB_WRITTEN + TLB_CONTEXTS * TLB_WRITTEN_MOST * 4;
 /** What both levels and walks in generated code share with JavaScript, by byte offset. */
 export const TlbControl = {

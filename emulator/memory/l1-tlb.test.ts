@@ -33,6 +33,7 @@ function filled() {
 const EMPTYING: Readonly<Record<string, (tlb: L1Tlb) => void>> = {
   'all tables are emptied': (tlb) => tlb.flushAll(),
   "user mode's table is emptied": (tlb) => tlb.flush(TlbContext.user),
+  'user mode goes on in another address space': (tlb) => tlb.flushSpace(TlbContext.user),
   'any page of user mode is forgotten': (tlb) => tlb.flushPage(TlbContext.user, 0x7000, 0),
   'stores to a page are to be seen': (tlb) => tlb.protectWrites(GUEST),
 };
@@ -106,5 +107,57 @@ test('entries that are written again and again do not keep a table from being em
   tlb.protectWrites(GUEST);
   tlb.flush(context);
   assert.ok(!pages.some((page) => tlb.probe(context, page, 5, Access.read) !== 0));
+  tlb.checkInvariants();
+});
+
+/** Pages in turn global and not, and which of them a table knows. */
+function mixed(count: number) {
+  const memory = new WebAssembly.Memory({ initial: (GUEST + 16 * PAGE_SIZE) / 65536 });
+  const tlb = new L1Tlb(memory);
+  const context = TlbContext.supervisor;
+  const pages = Array.from({ length: count }, (_, n) => n * PAGE_SIZE);
+  const enter = (isGlobal: (n: number) => boolean) =>
+    pages.forEach((page, n) => tlb.fill(context, page, 1, GUEST, Access.read, 1, isGlobal(n)));
+  const known = () => pages.filter((page) => tlb.probe(context, page, 1, Access.read) !== 0);
+  return { memory, tlb, context, pages, enter, known };
+}
+
+test('in another address space global pages are still known, and nothing else', () => {
+  const { tlb, context, pages, enter, known } = mixed(1000);
+  const isGlobal = (n: number) => n % 3 === 0;
+  const globals = pages.filter((_, n) => isGlobal(n));
+  for (let round = 0; round < 3; round++) {
+    enter(isGlobal);
+    assert.equal(known().length, pages.length);
+    tlb.flushSpace(context);
+    assert.deepEqual(known(), globals);
+    tlb.checkInvariants();
+  }
+  // What was global once may be of one address space the next time, and the other way round.
+  enter((n) => n % 2 === 0);
+  tlb.flushSpace(context);
+  assert.deepEqual(
+    known(),
+    pages.filter((_, n) => n % 2 === 0),
+  );
+  tlb.checkInvariants();
+  tlb.flush(context);
+  assert.deepEqual(known(), []);
+});
+
+test('a list that has become long is gone through for what is left, and one that was given up means the whole table', () => {
+  const { memory, tlb, context, pages, enter, known } = mixed(900);
+  const counts = new Int32Array(memory.buffer, TLB_CONTROL + TlbControl.writtenCounts, 4);
+  for (let round = 0; round < 40; round++) {
+    for (const page of pages) tlb.flushPage(context, page, 1);
+    enter(() => true);
+    tlb.flushSpace(context);
+    assert.ok(counts[context]! < 4 * pages.length, `${counts[context]} remembered in round ${round}`);
+    assert.equal(known().length, pages.length);
+  }
+  tlb.checkInvariants();
+  while (counts[context]! < TLB_WRITTEN_MOST) enter(() => true);
+  tlb.flushSpace(context);
+  assert.deepEqual(known(), []);
   tlb.checkInvariants();
 });

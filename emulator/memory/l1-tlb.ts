@@ -20,6 +20,7 @@ import {
   TLB_LARGE_NOTES,
   TLB_LARGE_PENDING,
   TLB_WRITTEN,
+  TLB_WRITTEN_GLOBAL,
   TLB_WRITTEN_MOST,
   TLB_WRITTEN_PAGE,
   TLB_WRITTEN_SHIFT,
@@ -64,7 +65,8 @@ export class L1Tlb {
 
   /** By table, how many written entries are remembered when it is looked for those that need not be. */
   readonly #crowded: Int32Array<ArrayBuffer>;
-  readonly #listed = new Uint8Array(TLB_ENTRIES);
+  /** Of an entry, one more than where a list that is gone through has it. */
+  readonly #listed = new Uint16Array(TLB_ENTRIES);
 
   /** `memory`: as it was made, or one that another TLB had. */
   constructor(memory: WebAssembly.Memory) {
@@ -107,9 +109,17 @@ export class L1Tlb {
 
   /**
    * Enters a page: virtual address as halves, linear address of its first byte, what may be done (Access bits). `levelPages` is the size
-   * in 4 KiB pages of the large page it is part of, 1 for none.
+   * in 4 KiB pages of the large page it is part of, 1 for none; `global`: it is in all address spaces.
    */
-  fill(context: TlbContext, low: number, high: number, linear: number, allowed: number, levelPages: number): void {
+  fill(
+    context: TlbContext,
+    low: number,
+    high: number,
+    linear: number,
+    allowed: number,
+    levelPages: number,
+    global = false,
+  ): void {
     const words = this.#words;
     const at = entryWord(context, low);
     const page = low & PAGE_MASK;
@@ -129,7 +139,7 @@ export class L1Tlb {
     words[at + ADDEND] = addend;
     const written = words[WRITTEN_COUNTS + context]!;
     if (written < FEW - 1) {
-      words[WRITTEN + context * FEW + written] = writtenWord((low >>> 12) & INDEX_MASK, linear);
+      words[WRITTEN + context * FEW + written] = writtenWord((low >>> 12) & INDEX_MASK, linear, global);
       words[WRITTEN_COUNTS + context] = written + 1;
     } else {
       words[WRITTEN_COUNTS + context] = FEW;
@@ -184,6 +194,25 @@ export class L1Tlb {
     words.fill(-1, begin, begin + CONTEXT_WORDS);
   }
 
+  /** Forgets what a table has of one address space only. [measured: emulator/docs/decisions.md, "Memory and disks"] */
+  flushSpace(context: TlbContext): void {
+    const words = this.#words;
+    const written = words[WRITTEN_COUNTS + context]!;
+    if (written >= FEW) return this.flush(context);
+    if (context === TlbContext.user) this.#emptyPageCaches();
+    const first = WRITTEN + context * FEW;
+    const begin = this.firstWord(context);
+    let kept = 0;
+    for (let i = first; i < first + written; i++) {
+      const word = words[i]!;
+      if ((word & TLB_WRITTEN_GLOBAL) !== 0) words[first + kept++] = word;
+      else this.#clear(begin + (word & INDEX_MASK) * WORDS);
+    }
+    words[WRITTEN_COUNTS + context] = kept;
+    // What was forgotten one by one is still remembered.
+    if (kept >= this.#crowded[context]!) this.#compact(context);
+  }
+
   /** Forgets the page at an address in a table, and all of the large page around it. */
   flushPage(context: TlbContext, low: number, high: number): void {
     if (context === TlbContext.user) this.#emptyPageCaches();
@@ -231,8 +260,9 @@ export class L1Tlb {
           if (isZero && index !== 0 && index !== TLB_ENTRIES - 1) continue;
           assert((low & ~PAGE_MASK) === 0, 'a tag is a page address');
           assert(((low >>> 12) & INDEX_MASK) === index, 'a page is entered where it is looked for');
-          const word = writtenWord(index, low + words[at + ADDEND]!);
-          assert(remembered === undefined || remembered.has(word), 'an entry that is written is remembered');
+          const linear = low + words[at + ADDEND]!;
+          const isRemembered = [false, true].some((global) => remembered?.has(writtenWord(index, linear, global)));
+          assert(remembered === undefined || isRemembered, 'an entry that is written is remembered');
           assert(((low + words[at + ADDEND]!) & ~PAGE_MASK) === 0, 'an addend moves whole pages');
         }
       }
@@ -255,9 +285,16 @@ export class L1Tlb {
       const at = begin + index * WORDS;
       // Tags that are not empty are all the same.
       const page = words[at + READ]! & words[at + WRITE]! & words[at + EXECUTE]!;
-      if (page === -1 || this.#listed[index] === 1) continue;
-      this.#listed[index] = 1;
-      words[first + kept++] = writtenWord(index, page + words[at + ADDEND]!);
+      if (page === -1) continue;
+      const isGlobal = (words[i]! & TLB_WRITTEN_GLOBAL) !== 0;
+      const listed = this.#listed[index]!;
+      // Only what has been global each time is known to be.
+      if (listed !== 0) {
+        if (!isGlobal) words[first + listed - 1]! &= ~TLB_WRITTEN_GLOBAL;
+        continue;
+      }
+      words[first + kept++] = writtenWord(index, page + words[at + ADDEND]!, isGlobal);
+      this.#listed[index] = kept;
     }
     for (let i = first; i < first + kept; i++) this.#listed[words[i]! & INDEX_MASK] = 0;
     words[WRITTEN_COUNTS + context] = kept;
@@ -280,7 +317,7 @@ export class L1Tlb {
 
   #forEachAlias(linear: number, act: (at: number) => void): void {
     const words = this.#words;
-    const looked = writtenWord(0, linear);
+    const looked = writtenWord(0, linear, false);
     for (let context = 0; context < TLB_CONTEXTS; context++) {
       const begin = this.firstWord(context as TlbContext);
       const written = words[WRITTEN_COUNTS + context]!;
@@ -309,8 +346,8 @@ export class L1Tlb {
 }
 
 /** How an entry that leads to a linear address is remembered. */
-function writtenWord(index: number, linear: number): number {
-  return index | ((linear << TLB_WRITTEN_SHIFT) & TLB_WRITTEN_PAGE);
+function writtenWord(index: number, linear: number, global: boolean): number {
+  return index | (global ? TLB_WRITTEN_GLOBAL : 0) | ((linear << TLB_WRITTEN_SHIFT) & TLB_WRITTEN_PAGE);
 }
 
 /** Index of an entry's first word. */

@@ -70,7 +70,7 @@ function lookUp(
   let allowed = (l2.rightsOf(entry) >>> (RIGHTS * context)) & ALL;
   if ((bytes[PERMISSION + (linear - GUEST) / PAGE_SIZE]! & Permission.code) !== 0) allowed &= ~Access.write;
   if (l2.isContiguous(entry) || linear === 0 || (allowed & access) === 0) return L2_REFUSED;
-  l1.fill(context, low, high, linear, allowed, 1);
+  l1.fill(context, low, high, linear, allowed, 1, l2.isGlobal(entry));
   return linear + (low & (PAGE_SIZE - 1));
 }
 

@@ -3,7 +3,7 @@ import type { FunctionBuilder } from '../wasm/function.ts';
 import { ModuleBuilder } from '../wasm/module.ts';
 import { ValType } from '../wasm/type.ts';
 import { defineForget } from './forget-code.ts';
-import { L2_GLOBAL_MASK, L2_GLOBAL_OWNER, L2_OWNER_MASK, type L2TlbOptions } from './l2-tlb.ts';
+import { L2_GLOBAL, L2_GLOBAL_MASK, L2_GLOBAL_OWNER, L2_OWNER_MASK, type L2TlbOptions } from './l2-tlb.ts';
 import {
   increment,
   missLocals,
@@ -13,6 +13,7 @@ import {
   pushShifted,
   writeAllowed,
   writeFill,
+  writeGlobal,
   writePage,
   writeTable,
   writeTouch,
@@ -100,6 +101,9 @@ function defineProbe(module: ModuleBuilder, { sets, ways, policy }: L2TlbOptions
     fn.return();
     fn.end(refused);
     writeTouch(fn, policy, set, way, ways);
+    fn.localGet(at);
+    fn.load('i32.load', { offset: L2_TLB + way * L2_TLB_ENTRY_SIZE + L2TlbEntry.owner });
+    writeGlobal(fn, locals, L2_GLOBAL);
     fn.br(found);
     fn.end(next);
   }

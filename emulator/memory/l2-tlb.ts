@@ -172,6 +172,11 @@ export class L2Tlb {
     return (this.#fields[FIELDS * entry + OWNER]! >> L2_LEVEL_SHIFT) & 7;
   }
 
+  /** The entry serves all address spaces. */
+  isGlobal(entry: number): boolean {
+    return (this.#fields[FIELDS * entry + OWNER]! & L2_GLOBAL) !== 0;
+  }
+
   /** The entry is one page of a 64 KiB range (Svnapot). */
   isContiguous(entry: number): boolean {
     return (this.#fields[FIELDS * entry + OWNER]! & L2_CONTIGUOUS) !== 0;

@@ -3,6 +3,7 @@ import { BranchHint, type FunctionBuilder, type Label } from '../wasm/function.t
 import { ValType } from '../wasm/type.ts';
 import { type EntryLocals, writeTouchOf } from './entry-code.ts';
 import {
+  L2_GLOBAL,
   L2_GLOBAL_MASK,
   L2_GLOBAL_OWNER,
   L2_LEVEL_SHIFT,
@@ -24,6 +25,7 @@ import {
   pushMasked,
   pushShifted,
   writeAllowed,
+  writeGlobal,
 } from './tlb-code.ts';
 
 const { i32, i64 } = ValType;
@@ -81,8 +83,12 @@ export function writeLargeEntries(
   fn.localGet(at);
   pushShifted(fn, way, 'i32.shl', Math.log2(L2_TLB_ENTRY_SIZE));
   fn.op('i32.add');
+  fn.localTee(at);
   fn.load('i32.load', { offset: L2_TLB + L2TlbEntry.direct });
   fn.localSet(rights);
+  fn.localGet(at);
+  fn.load('i32.load', { offset: L2_TLB + L2TlbEntry.owner });
+  writeGlobal(fn, locals, L2_GLOBAL);
   pushMasked(fn, rights, L2_PARTIAL);
   const partial = fn.if(undefined, BranchHint.unlikely);
   pushShifted(fn, rights, 'i32.shr_u', L2_PARTIAL_SHIFT);

@@ -11,6 +11,7 @@ import {
   TLB_ENTRIES,
   TLB_ENTRY_SIZE,
   TLB_WRITTEN,
+  TLB_WRITTEN_GLOBAL,
   TLB_WRITTEN_MOST,
   TLB_WRITTEN_PAGE,
   TLB_WRITTEN_SHIFT,
@@ -48,6 +49,8 @@ export interface MissLocals {
   readonly allowed: number;
   /** i32: Access.write where the page has code, else 0. */
   readonly code: number;
+  /** i32: TLB_WRITTEN_GLOBAL where the page is in all address spaces, else 0. */
+  readonly global: number;
 }
 
 /** Declares the locals, of an address whose low half is in `low`. */
@@ -60,6 +63,7 @@ export function missLocals(fn: FunctionBuilder, low: number): MissLocals {
     context: fn.local(i32),
     allowed: fn.local(i32),
     code: fn.local(i32),
+    global: fn.local(i32),
   };
 }
 
@@ -143,6 +147,17 @@ function pushWithout(fn: FunctionBuilder): void {
   fn.op('i32.and');
 }
 
+/** Sets `global` from the word on the stack, in which `bit` says so. */
+export function writeGlobal(fn: FunctionBuilder, { global }: MissLocals, bit: number): void {
+  fn.i32Const(Math.log2(bit));
+  fn.op('i32.shr_u');
+  fn.i32Const(1);
+  fn.op('i32.and');
+  fn.i32Const(Math.log2(TLB_WRITTEN_GLOBAL));
+  fn.op('i32.shl');
+  fn.localSet(global);
+}
+
 /** Does what `L1Tlb.fill` does, large pages apart (note-code.ts). */
 export function writeFill(fn: FunctionBuilder, locals: MissLocals): void {
   const { low, page, linear, table, allowed } = locals;
@@ -198,7 +213,7 @@ export function writeFill(fn: FunctionBuilder, locals: MissLocals): void {
 }
 
 /** Adds an entry to the list of those written in its table, which is no longer kept once it is full. */
-function writeNote(fn: FunctionBuilder, { context, low, linear }: MissLocals): void {
+function writeNote(fn: FunctionBuilder, { context, low, linear, global }: MissLocals): void {
   const counts = { offset: TLB_CONTROL + TlbControl.writtenCounts };
   const count = fn.local(i32);
   pushShifted(fn, context, 'i32.shl', 2);
@@ -216,6 +231,8 @@ function writeNote(fn: FunctionBuilder, { context, low, linear }: MissLocals): v
   pushShifted(fn, linear, 'i32.shl', TLB_WRITTEN_SHIFT);
   fn.i32Const(TLB_WRITTEN_PAGE);
   fn.op('i32.and');
+  fn.op('i32.or');
+  fn.localGet(global);
   fn.op('i32.or');
   fn.store('i32.store', { offset: TLB_WRITTEN });
   pushShifted(fn, context, 'i32.shl', 2);

@@ -129,8 +129,10 @@ export class AddressTranslation {
       regime.makeExecutableReadable !== this.#executableReadable;
     if (newTables) {
       // Entries of the first level bear no ASID. The second level keeps what it has, unless formats or rights are others now.
-      if (regime.asid === this.#asid || regime.levels !== this.#levels) this.l2.flushAll();
-      this.#flushTranslated();
+      const otherSpace = regime.asid !== this.#asid && regime.levels === this.#levels;
+      if (!otherSpace) this.l2.flushAll();
+      if (otherSpace && regime.makeExecutableReadable === this.#executableReadable) this.#flushSpace();
+      else this.#flushTranslated();
       this.#levels = regime.levels;
       this.#asid = regime.asid;
       this.l2.select(regime.asid);
@@ -157,8 +159,9 @@ export class AddressTranslation {
     this.#slow.fences++;
     if (asid === undefined) this.l2.flushAll();
     else this.l2.flushAsid(asid);
-    // The first level holds nothing of any other address space.
-    if (asid === undefined || asid === this.#asid) this.#flushTranslated();
+    // The first level holds nothing of any other address space, but global pages.
+    if (asid === undefined) this.#flushTranslated();
+    else if (asid === this.#asid) this.#flushSpace();
     if (CHECK >= CheckLevel.full) this.checkInvariants();
   }
 
@@ -273,7 +276,7 @@ export class AddressTranslation {
     this.#slow.misses++;
     if (context === TlbContext.machine || regime.levels === 0) {
       const page = (low >>> 12) + (high >>> 0) * 0x10_0000;
-      return this.#reach(low, high, page, ALL, 1, context, access, length);
+      return this.#reach(low, high, page, ALL, 1, false, context, access, length);
     }
     const entry = served === L2_ABSENT ? l2.findLarge(low, high, regime.asid) : l2.find(low, high, regime.asid);
     if (entry >= 0) {
@@ -310,12 +313,14 @@ export class AddressTranslation {
     const allowed = (l2.rightsOf(entry) >>> (RIGHTS * context)) & ALL;
     const within = level === 0 ? 0 : pageWithin(low, high, level);
     const levelPages = l2.isContiguous(entry) ? CONTIGUOUS_PAGES : LEVEL_PAGES[level]!;
+    const global = l2.isGlobal(entry);
     const start = l2.linearOf(entry);
     if (start === NO_RAM)
-      return this.#reach(low, high, l2.pageOf(entry) + within, allowed, levelPages, context, access, length);
+      return this.#reach(low, high, l2.pageOf(entry) + within, allowed, levelPages, global, context, access, length);
     const linear = (start + (within << 12)) | 0;
     this.whole = true;
-    this.l1.fill(context, low, high, linear, this.codePages.rightsTo(linear, allowed), levelPages);
+    const rights = this.codePages.rightsTo(linear, allowed);
+    this.l1.fill(context, low, high, linear, rights, levelPages, global);
     return linear + (low & ~PAGE_MASK);
   }
 
@@ -339,6 +344,7 @@ export class AddressTranslation {
     page: number,
     allowed: number,
     levelPages: number,
+    global: boolean,
     context: TlbContext,
     access: Access,
     length: number,
@@ -347,7 +353,7 @@ export class AddressTranslation {
     const open = this.#open.at(page * PAGE_SIZE, PAGE_SIZE);
     if (open !== NO_RAM) {
       this.whole = true;
-      this.l1.fill(context, low, high, open, this.codePages.rightsTo(open, allowed), levelPages);
+      this.l1.fill(context, low, high, open, this.codePages.rightsTo(open, allowed), levelPages, global);
       return (open + (low & ~PAGE_MASK)) | 0;
     }
     const machine = context === TlbContext.machine;
@@ -360,14 +366,8 @@ export class AddressTranslation {
       return TRANSLATION_FAULT;
     }
     if (this.whole) {
-      this.l1.fill(
-        context,
-        low,
-        high,
-        linearPage,
-        this.codePages.rightsTo(linearPage, allowed & protection),
-        levelPages,
-      );
+      const rights = this.codePages.rightsTo(linearPage, allowed & protection);
+      this.l1.fill(context, low, high, linearPage, rights, levelPages, global);
       return (linearPage + (low & ~PAGE_MASK)) | 0;
     }
     const linear = this.bus.ramAt(gpa, length);
@@ -387,6 +387,14 @@ export class AddressTranslation {
     this.l1.flush(TlbContext.user);
     this.l1.flush(TlbContext.supervisor);
     this.l1.flush(TlbContext.supervisorUserMemory);
+  }
+
+  /** Empties them of what is in the address space in force only. */
+  #flushSpace(): void {
+    this.counters.flushes++;
+    this.l1.flushSpace(TlbContext.user);
+    this.l1.flushSpace(TlbContext.supervisor);
+    this.l1.flushSpace(TlbContext.supervisorUserMemory);
   }
 
   protected fault(page: boolean, access: Access, low: number, high: number): number {

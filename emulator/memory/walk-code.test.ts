@@ -2,7 +2,15 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { testSeed } from '../bits/float-operands.ts';
 import { Random } from '../ir/random.ts';
-import { GUEST, L2_TLB, TLB_CONTROL, TLB_CROWDED, TLB_WRITTEN, TlbControl } from '../layout/memory-map.ts';
+import {
+  GUEST,
+  L2_TLB,
+  TLB_CONTROL,
+  TLB_CROWDED,
+  TLB_WRITTEN,
+  TLB_WRITTEN_MOST,
+  TlbControl,
+} from '../layout/memory-map.ts';
 import { ALL_SPACES } from './forget-code.ts';
 import { TlbContext } from './l1-tlb.ts';
 import { L2_ABSENT, L2_REFUSED } from './l2-probe.ts';
@@ -46,12 +54,18 @@ function randomPage(random: Random): bigint {
   return page;
 }
 
-/** All that JavaScript and generated code share of both levels but the counts, of which each has its own. */
+/** All that JavaScript and generated code share of both levels but the counts, of which each has its own, and the first level's tables. */
 function shared({ memory }: TestMachine): readonly Uint8Array[] {
   const bytes = new Uint8Array(memory.buffer);
   const { hits, uses, walks, root, fences } = TlbControl;
   const control = TLB_CONTROL;
+  const counts = new Int32Array(memory.buffer, control + TlbControl.writtenCounts, CONTEXTS.length);
+  const lists = CONTEXTS.map((table) => {
+    const begin = TLB_WRITTEN + 4 * TLB_WRITTEN_MOST * table;
+    return bytes.slice(begin, begin + 4 * Math.min(counts[table]!, TLB_WRITTEN_MOST - 1));
+  });
   return [
+    ...lists,
     bytes.slice(L2_TLB, TLB_WRITTEN),
     bytes.slice(control, control + hits),
     bytes.slice(control + uses, control + walks),

@@ -21,6 +21,7 @@ import {
   pushWide,
   writeAllowed,
   writeFill,
+  writeGlobal,
   writePage,
   writeTable,
 } from './tlb-code.ts';
@@ -215,6 +216,8 @@ function writeWalk(
   pushLinear(fn, address);
   fn.localTee(linear);
   fn.localSet(start);
+  fn.localGet(flags);
+  writeGlobal(fn, locals, Pte.global);
   writeRights(fn, locals);
   fn.localGet(rights);
   writeAllowed(fn, locals, access);
