@@ -31,7 +31,7 @@ export const StateOffset = {
   dataTlb: 0x84,
   /** i32: the same for instruction fetches. */
   fetchTlb: 0x88,
-  // 0x90 to 0xb3: what the interpreter and regions keep between entries (tier/interpreter/frame.ts).
+  // 0x90 to 0xb7: what the interpreter and regions keep between entries (tier/interpreter/frame.ts).
 } as const;
 
 /** Where an ISA's registers begin. */

@@ -7,7 +7,7 @@ import { ExitReason } from '../layout/state.ts';
 import { Bus } from '../memory/bus.ts';
 import { Mmu } from '../memory/mmu.ts';
 import { Vcpu, type VcpuOptions } from '../cpu/vcpu.ts';
-import { BASELINE, OPTIMIZED } from '../tier/policy.ts';
+import { AUTO_TRANSLATED, BASELINE, OPTIMIZED } from '../tier/policy.ts';
 import type { Isa, SystemHooks } from '../isa/instruction.ts';
 import { governTranslation } from './riscv-translation.ts';
 import { SystemReference } from './system-reference.ts';
@@ -39,6 +39,19 @@ export const ENGINES = {
   interpreter: translating(),
   optimized: translating({ policy: OPTIMIZED }),
   baseline: translating({ policy: BASELINE }),
+  // Between regions it interprets.
+  sampled: translating({
+    policy: {
+      ...AUTO_TRANSLATED,
+      warmUp: 0,
+      cost: 0,
+      coldCost: 0,
+      lineCost: 0,
+      sampleInterval: 50,
+      hotSamples: 1,
+      hotExits: 2,
+    },
+  }),
 } as const;
 
 export const ROOT = RAM + 0x8_0000;

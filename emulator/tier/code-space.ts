@@ -65,6 +65,8 @@ export interface CodeSpace {
   isMarked(page: number): boolean;
   /** Lets jumps to the page of a guest address find its decoded records. */
   link(low: number, high: number, records: number): void;
+  /** Whether jumps to the page of a guest address find these records. */
+  isLinked(low: number, high: number, records: number): boolean;
   /** Takes away all that `link` did for the page at a place. */
   unlink(page: number): void;
   /** Throws when a link leads elsewhere than `recordsOf` says, by the page's place. */
@@ -155,6 +157,13 @@ export class FlatCode implements CodeSpace {
     this.#view.setInt32(entry + 8, records, true);
   }
 
+  isLinked(low: number, high: number, records: number): boolean {
+    const page = (low & ~PAGE_MASK) >>> 0;
+    const entry = jumpCacheEntry(page);
+    const view = this.#view;
+    return high === 0 && view.getBigUint64(entry, true) === BigInt(page) && view.getInt32(entry + 8, true) === records;
+  }
+
   unlink(page: number): void {
     const entry = jumpCacheEntry(page);
     if (this.#view.getBigUint64(entry, true) === BigInt(page)) this.#view.setBigUint64(entry, EMPTY_TAG, true);
@@ -231,6 +240,13 @@ export class TranslatedCode implements CodeSpace {
 
   link(low: number, _high: number, records: number): void {
     this.#words[this.#entry(low) + TlbEntry.code / 4] = records;
+  }
+
+  isLinked(low: number, high: number, records: number): boolean {
+    const words = this.#words;
+    const entry = this.#entry(low);
+    const tag = entry + TlbEntry.execute / 4;
+    return words[tag] === (low & ~PAGE_MASK) && words[tag + 1] === high && words[entry + TlbEntry.code / 4] === records;
   }
 
   unlink(page: number): void {

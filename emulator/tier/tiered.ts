@@ -21,8 +21,6 @@ import { TierUp } from './tier-up.ts';
 const MANY_CHAINED = 10_000;
 /** The same for each region that lives: all of them are looked at. */
 const CHAINED_A_REGION = 100;
-/** Times in a row that a region is tried again at once. */
-const FEW_EVICTIONS = 4;
 /** Instructions of the last entry of regions where more may retire than the budget says: several regions would end it one by one. */
 const LAST_SLICE = 2000;
 /** Instructions interpreted before an entry that was refused is tried again. */
@@ -246,10 +244,7 @@ export class TieredEngine {
       const status = this.#dispatcher.run(index, entry);
       counters.chained += this.#dispatcher.takeChained();
       counters.chainMisses += this.#dispatcher.takeMissed();
-      const withheld = this.#interpreter.withheld;
-      // What was withheld while the interpreter ran looks as if it had retired it.
-      const counted = this.#dispatcher.takeInterpreted();
-      const interpreted = (status & Status.interpreted) === 0 ? counted : counted - withheld;
+      const interpreted = this.#dispatcher.takeInterpreted();
       counters.regionInstructions -= interpreted;
       this.#interpreter.noteInterpreted(interpreted);
       const retired = this.#interpreter.endSlice();
@@ -341,14 +336,23 @@ export class TieredEngine {
     return ExitReason.budget;
   }
 
-  /** Modes or flags are not those of the region; when that keeps happening it is made anew for what they are now. */
+  /** Modes, flags or pages are not those of the region. When modes or flags keep being others, it is made anew for what they are now. */
   #unsuited(region: Region): ExitReason {
     this.counters.unsuited++;
-    const { pages } = region.code;
-    // A page was evicted from the TLB: on the way here it has been entered again, unless it is elsewhere now or two evict each other.
-    if (pages.length > 1 && ++region.evictions % FEW_EVICTIONS !== 0) return ExitReason.budget;
-    if (++region.refusedEntries === this.#policy.manyRefusals) this.#tierUp.renew(region);
+    if (!this.#isLinked(region)) {
+      // Its pages are entered in the TLB again, unless they are elsewhere now or two evict each other.
+      if (this.#entryAt(readPc(this.#state)) === undefined || this.#isLinked(region)) return ExitReason.budget;
+    } else if (++region.refusedEntries === this.#policy.manyRefusals) {
+      this.#tierUp.renew(region);
+    }
     return this.#interpreter.runPastEntries(Math.min(this.#tierUp.end - this.counters.instructions, FEW_INSTRUCTIONS));
+  }
+
+  /** Whether the TLB leads to all pages of a region. */
+  #isLinked({ site }: Region): boolean {
+    for (const { pc, records } of site.pages)
+      if (!this.#code.isLinked(pc | 0, Math.floor(pc / 2 ** 32), records)) return false;
+    return true;
   }
 }
 

@@ -21,6 +21,8 @@ export const Frame = {
   missed: STATE + 0xac,
   /** i32: which function the interpreter is to run (early-stage.ts): an `EarlyState`. */
   early: STATE + 0xb0,
+  /** i32: instructions that a stop has taken from the budget of this entry. */
+  withheld: STATE + 0xb4,
 } as const;
 
 /** `over`: the early function has met an instruction that only the main one has a case for, which has gone on since. */

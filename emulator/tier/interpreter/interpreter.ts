@@ -66,6 +66,7 @@ const SLICE = 100_000;
 /** Words of the linear memory. */
 const PC = (STATE + StateOffset.pc) / 4;
 const BUDGET = Frame.budget / 4;
+const WITHHELD = Frame.withheld / 4;
 const EARLY = Frame.early / 4;
 /** What `Interpreter.run` gives when translated code begins at pc. */
 export const ENTERED = 64;
@@ -102,8 +103,6 @@ export class Interpreter {
   readonly #stage: EarlyStage;
   /** Instructions that the current entry may retire. */
   #slice = 0;
-  /** Instructions taken from the budget of the current entry so that it ends. */
-  #withheld = 0;
   #stopRequested = false;
 
   constructor(isa: Isa, memory: WebAssembly.Memory, options: InterpreterOptions) {
@@ -190,7 +189,7 @@ export class Interpreter {
   requestStop(): void {
     if (this.#slice === 0) return;
     this.#stopRequested = true;
-    this.#withheld += this.#words[BUDGET]!;
+    this.#words[WITHHELD]! += this.#words[BUDGET]!;
     this.#words[BUDGET] = 0;
   }
 
@@ -218,7 +217,7 @@ export class Interpreter {
   /** Control is about to enter generated code, which may retire so many instructions. */
   beginSlice(instructions: number): void {
     this.#slice = instructions;
-    this.#withheld = 0;
+    this.#words[WITHHELD] = 0;
     this.#words[BUDGET] = instructions;
   }
 
@@ -235,18 +234,13 @@ export class Interpreter {
   }
 
   #sliceRetired(): number {
-    return this.#slice - this.#words[BUDGET]! - this.#withheld;
+    return this.#slice - this.#words[BUDGET]! - this.#words[WITHHELD]!;
   }
 
   /** So many instructions have been interpreted by those who enter `main` from WebAssembly. */
   noteInterpreted(instructions: number): void {
     this.#stage.add(instructions);
     this.#chooseFunction();
-  }
-
-  /** Instructions that a stop has withheld from the slice. */
-  get withheld(): number {
-    return this.#withheld;
   }
 
   /** What it means that the main function came back with `reason`; `miss` means go on at pc. */

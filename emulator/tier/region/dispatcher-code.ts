@@ -232,14 +232,16 @@ export function generateDispatcher(translated: boolean): Uint8Array<ArrayBuffer>
     fn.op('i32.and');
   }
 
-  /** The budget before the interpreter runs, less that behind it. */
+  /** The budget before the interpreter runs, less that behind it; a stop that was requested meanwhile has only moved what was left of it. */
   function countInterpreted(sign: 'i32.add' | 'i32.sub'): void {
     fn.i32Const(0);
     fn.i32Const(0);
     fn.load('i32.load', { offset: Frame.interpreted });
-    fn.i32Const(0);
-    fn.load('i32.load', { offset: Frame.budget });
-    fn.op(sign);
+    for (const part of [Frame.budget, Frame.withheld]) {
+      fn.i32Const(0);
+      fn.load('i32.load', { offset: part });
+      fn.op(sign);
+    }
     fn.store('i32.store', { offset: Frame.interpreted });
   }
 

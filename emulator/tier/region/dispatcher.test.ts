@@ -4,6 +4,7 @@ import { STATE } from '../../layout/memory-map.ts';
 import { ExitReason, StateOffset } from '../../layout/state.ts';
 import { ModuleBuilder } from '../../wasm/module.ts';
 import { ValType } from '../../wasm/type.ts';
+import { Frame } from '../interpreter/frame.ts';
 import { Dispatcher, NO_REGION } from './dispatcher.ts';
 import { Status } from './status.ts';
 
@@ -79,4 +80,30 @@ test('without a region the interpreter begins, and goes on in the region that it
   view.setInt32(LEFT, 3, true);
   assert.equal(run(), EXIT);
   assert.deepEqual([dispatcher.lastIndex, dispatcher.takeChained(), dispatcher.takeUses(5)], [5, 3, 3]);
+});
+
+test('instructions that the interpreter has retired are counted, and those that a stop has withheld are not', () => {
+  const memory = new WebAssembly.Memory({ initial: 64 });
+  const words = new Int32Array(memory.buffer);
+  const stop = () => {
+    words[Frame.withheld / 4]! += words[Frame.budget / 4]!;
+    words[Frame.budget / 4] = 0;
+  };
+  const interpret = (retired: number, stops: boolean) => () => {
+    words[Frame.budget / 4]! -= retired;
+    if (stops) stop();
+    return ExitReason.budget;
+  };
+  for (const [retired, stops, stoppedBefore] of [
+    [7, false, false],
+    [7, true, false],
+    [0, false, true],
+  ] as const) {
+    const dispatcher = new Dispatcher(memory, 2, interpret(retired, stops), 3, false);
+    words[Frame.budget / 4] = 1000;
+    words[Frame.withheld / 4] = 0;
+    if (stoppedBefore) stop();
+    assert.equal(dispatcher.run(NO_REGION, 0), Status.interpreted | ExitReason.budget);
+    assert.equal(dispatcher.takeInterpreted(), retired, `${retired} ${stops} ${stoppedBefore}`);
+  }
 });

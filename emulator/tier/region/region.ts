@@ -57,8 +57,6 @@ export class Region {
   live = true;
   /** Times it could not be entered because modes or flags were others. */
   refusedEntries = 0;
-  /** Times it could not be entered because one of its pages was not where it was, or not in the TLB. */
-  evictions = 0;
   /** How often translations of the same code were found to assume too much of memory. */
   distrusts = 0;
   /** The region that control kept leaving for this one's code, when that is why it was made. */
