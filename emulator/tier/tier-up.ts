@@ -339,8 +339,9 @@ export class TierUp {
     if (!region.live || generation > this.#policy.generations) return;
     if (this.#background?.ready === true) return this.#background.renew(region, refusal);
     const nodes = this.translator.nodesOf(this.translator.discovery(region.seed));
-    this.#regions.remove(region);
+    // Not to be read in this address space: others may go on with what there is.
     if (nodes.length === 0) return;
+    this.#regions.remove(region);
     const placed = this.#translate(nodes);
     const renewed = this.#add('renewed', placed, { nodes, generation, reused: false });
     renewed.distrusts = region.distrusts + (refusal ? 1 : 0);

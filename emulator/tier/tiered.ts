@@ -336,15 +336,17 @@ export class TieredEngine {
     return ExitReason.budget;
   }
 
-  /** Modes, flags or pages are not those of the region. When modes or flags keep being others, it is made anew for what they are now. */
+  /**
+   * Modes, flags or pages are not those of the region. When that keeps happening it is made anew for what they are now: a process may not have all
+   * the pages that another has.
+   */
   #unsuited(region: Region): ExitReason {
     this.counters.unsuited++;
     if (!this.#isLinked(region)) {
-      // Its pages are entered in the TLB again, unless they are elsewhere now or two evict each other.
-      if (this.#entryAt(readPc(this.#state)) === undefined || this.#isLinked(region)) return ExitReason.budget;
-    } else if (++region.refusedEntries === this.#policy.manyRefusals) {
-      this.#tierUp.renew(region);
+      // That its pages are not in the TLB is no fault of the region's. They are entered again, unless they are elsewhere or two evict each other.
+      if (this.#entryAt(readPc(this.#state)) !== undefined && this.#isLinked(region)) return ExitReason.budget;
     }
+    if (++region.refusedEntries === this.#policy.manyRefusals) this.#tierUp.renew(region);
     return this.#interpreter.runPastEntries(Math.min(this.#tierUp.end - this.counters.instructions, FEW_INSTRUCTIONS));
   }
 
