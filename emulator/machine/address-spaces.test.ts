@@ -15,7 +15,7 @@ const hex = (address: number): string => `0x${address.toString(16)}`;
 /** Goes to the other of two address spaces, which have the same page table. */
 const SWITCH = 'csrrw zero,satp,t0';
 const NOTHING = 'addi zero,zero,0';
-/** Turns between two looks from outside. */
+/** Turns from one time that the TLB forgets the function's page to the next. */
 const STRIDE = 20;
 const CALL = `jal ra,${hex(RAM + PAGE_SIZE)}`;
 /** Calls a function in another page, once before the loop so that this is translated with it. */
@@ -29,7 +29,7 @@ const loop = (first: string): string[] => [
 ];
 const FUNCTION = ['addi s0,s0,1', 'jalr zero,0(ra)'];
 
-/** Runs the loop in supervisor mode behind Sv39, whose leaves have `flags`. `forgets`: now and then, before the loop's end, the TLB forgets the function's page. */
+/** Runs the loop in supervisor mode behind Sv39, whose leaves have `flags`. `forgets`: now and then, between call and loop's end, the TLB forgets the function's page. */
 function run(kind: EngineName, first: string, flags: bigint, forgets = false) {
   const program = loop(first);
   const made = hart(kind, program);

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { testSeed } from '../bits/float-operands.ts';
 import { Random } from '../ir/random.ts';
 import { GUEST } from '../layout/memory-map.ts';
-import { walkByTheBook } from './page-table-oracle.ts';
+import { walkUnder } from './page-table-oracle.ts';
 import { Access, PrivilegeMode } from './regime.ts';
 import { REPLACEMENT_POLICIES } from './replacement.ts';
 import { halves, RAM, TestMachine } from './test-machine.ts';
@@ -74,21 +74,7 @@ test('address spaces in turn, fenced for what has changed and for no more, do wh
       }
       const va = random.pick([...own, ...global, large + BigInt(4096 * random.below(size / 4096))]);
       const access = random.pick([Access.read, Access.write, Access.execute]);
-      const fetch = access === Access.execute;
-      const expected = walkByTheBook(
-        va,
-        access === Access.read ? 'r' : fetch ? 'x' : 'w',
-        (fetch ? regime.fetchPrivilege : regime.dataPrivilege) === user,
-        {
-          levels: 3,
-          root: BigInt(roots[current]! / 4096),
-          sum: regime.supervisorUserMemory,
-          mxr: regime.makeExecutableReadable,
-          adue: false,
-          pbmte: false,
-        },
-        readPte,
-      );
+      const expected = walkUnder(regime, va, access, readPte);
       const linear = mmu.translate(...halves(va), access, 1);
       const what = `seed ${seed}, ${policy}, step ${step}: ${access} at 0x${va.toString(16)} in ${current}`;
       if (expected.kind === 'translated') assert.equal((linear >>> 0) - GUEST + RAM, Number(expected.gpa), what);

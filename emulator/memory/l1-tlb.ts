@@ -194,7 +194,7 @@ export class L1Tlb {
     words.fill(-1, begin, begin + CONTEXT_WORDS);
   }
 
-  /** Forgets what a table has of one address space only. [measured: emulator/docs/decisions.md, "Memory and disks"] */
+  /** Forgets what a table has of one address space only. [measured: emulator/docs/booting.md, "Kernel work under Linux"] */
   flushSpace(context: TlbContext): void {
     const words = this.#words;
     const written = words[WRITTEN_COUNTS + context]!;

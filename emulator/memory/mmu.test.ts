@@ -6,7 +6,7 @@ import { GUEST, PERMISSION, Permission, STATE } from '../layout/memory-map.ts';
 import { FaultKind, StateOffset } from '../layout/state.ts';
 import type { MmioDevice } from './mmio.ts';
 import { type Mmu, WITHHELD } from './mmu.ts';
-import { walkByTheBook } from './page-table-oracle.ts';
+import { walkUnder } from './page-table-oracle.ts';
 import { Access, PrivilegeMode } from './regime.ts';
 import { REPLACEMENT_POLICIES } from './replacement.ts';
 import { halves, RAM, TestMachine } from './test-machine.ts';
@@ -182,21 +182,7 @@ test('both levels together do what a walk for every access would do', (context) 
       }
       const va = random.pick(addresses) + BigInt(random.below(4096));
       const access = random.pick([Access.read, Access.write, Access.execute]);
-      const fetch = access === Access.execute;
-      const expected = walkByTheBook(
-        va,
-        access === Access.read ? 'r' : fetch ? 'x' : 'w',
-        (fetch ? regime.fetchPrivilege : regime.dataPrivilege) === user,
-        {
-          levels: 3,
-          root: BigInt(root / 4096),
-          sum: regime.supervisorUserMemory,
-          mxr: regime.makeExecutableReadable,
-          adue: regime.updateAccessedDirty,
-          pbmte: false,
-        },
-        readPte,
-      );
+      const expected = walkUnder(regime, va, access, readPte);
       const linear = mmu.translate(...halves(va), access, 1);
       const what = `seed ${seed}, ${policy}, access ${i}: ${access} at 0x${va.toString(16)}`;
       const inRam = expected.kind === 'translated' && expected.gpa >= BigInt(RAM) && expected.gpa < BigInt(RAM + size);

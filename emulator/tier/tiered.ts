@@ -342,10 +342,9 @@ export class TieredEngine {
    */
   #unsuited(region: Region): ExitReason {
     this.counters.unsuited++;
-    if (!this.#isLinked(region)) {
-      // That its pages are not in the TLB is no fault of the region's. They are entered again, unless they are elsewhere or two evict each other.
-      if (this.#entryAt(readPc(this.#state)) !== undefined && this.#isLinked(region)) return ExitReason.budget;
-    }
+    // That its pages are not in the TLB is no fault of the region's. They are entered again, unless they are elsewhere or two evict each other.
+    const isMissed = !this.#isLinked(region) && this.#entryAt(readPc(this.#state)) !== undefined;
+    if (isMissed && this.#isLinked(region)) return ExitReason.budget;
     if (++region.refusedEntries === this.#policy.manyRefusals) this.#tierUp.renew(region);
     return this.#interpreter.runPastEntries(Math.min(this.#tierUp.end - this.counters.instructions, FEW_INSTRUCTIONS));
   }

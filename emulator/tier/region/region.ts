@@ -55,7 +55,7 @@ export class Region {
   /** How many translations of the same code came before it. */
   readonly generation: number;
   live = true;
-  /** Times it could not be entered because modes or flags were others. */
+  /** Times it could not be entered because modes or flags were others, or a page was elsewhere. */
   refusedEntries = 0;
   /** How often translations of the same code were found to assume too much of memory. */
   distrusts = 0;
