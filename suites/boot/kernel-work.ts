@@ -20,13 +20,14 @@ const TASKS: readonly Task[] = [
     name: 'copies',
     lines: ['dd if=/dev/zero of=/tmp/a bs=4k count=8000 2>/dev/null', ...repeat(20, 'cp /tmp/a /tmp/b')],
   },
-  { name: 'names', lines: [...repeat(3, 'find /sys /proc -maxdepth 6 >/dev/null 2>&1'), 'true'] },
+  // Processes end while they are listed, which find counts as an error.
+  { name: 'names', lines: repeat(3, '[ $( (find /sys /proc -maxdepth 6 2>/dev/null || true) | wc -l) -gt 10000 ]') },
 ];
 
 async function main(): Promise<void> {
   const [rounds = '1', ...names] = process.argv.slice(2);
   const tasks = TASKS.filter(({ name }) => names.length === 0 || names.includes(name));
-  if (tasks.length === 0 || names.some((each) => !TASKS.some(({ name }) => name === each)))
+  if (names.some((each) => !TASKS.some(({ name }) => name === each)))
     throw new Error(`${names.join(' ')}: tasks are ${TASKS.map(({ name }) => name).join(', ')}`);
   await compareUnderLinux('task', tasks, Number(rounds), { before: ['mount -t tmpfs none /tmp'] });
 }

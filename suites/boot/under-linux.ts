@@ -8,7 +8,7 @@ import { geometricMean } from '../guests-run/peer-table.ts';
 import { bootInitramfs, bootInput } from './boot-inputs.ts';
 import { type BootScenario, dynoCommand, QEMU, qemuCommand, timeBoot } from './timed-boot.ts';
 
-/** What is timed: lines of shell, the last of which says by its status whether all went well. */
+/** What is timed: lines of shell, each of which is to succeed. */
 export interface Task {
   readonly name: string;
   readonly lines: readonly string[];
@@ -60,10 +60,10 @@ export async function compareUnderLinux(
   }
 }
 
-/** The initial RAM disk with a script: the kernel unpacks one archive after the other. */
+/** The initial RAM disk with a script, which ends where a command fails: the kernel unpacks one archive after the other. */
 function withTasks(tasks: readonly Task[], files: readonly CpioEntry[], before: readonly string[]): Uint8Array {
   const lines = tasks.flatMap((task) => [`echo "BEGIN ${task.name}"`, ...task.lines, `echo "END ${task.name} $?"`]);
-  const content = ['#!/bin/sh', ...before, ...lines, ''].join('\n');
+  const content = ['#!/bin/sh', 'set -e -o pipefail', ...before, ...lines, ''].join('\n');
   const more = writeCpio([
     { kind: 'file', path: 'etc/run/tasks', content: Buffer.from(content), executable: true },
     ...files,
