@@ -110,6 +110,35 @@ test('programs run alike from sources, from a bundle just made, and from one tha
   }
 });
 
+test('machines find the translations of the one before, unless told not to', async () => {
+  const cache = path.join(scratch, 'machines');
+  const translations = path.join(cache, 'translations');
+  const primes = path.join(import.meta.dirname, '..', 'suites', 'guests', 'bare', 'riscv64', 'primes');
+  const file = path.join(scratch, 'stats.json');
+  const boot = async (...options: readonly string[]): Promise<Partial<Record<'loaded' | 'saved', number>>> => {
+    const machine = ['--machine', 'virt', '--bios', primes, '--tier', 'optimized', '--max-insns', '1e5'];
+    const argv = [START, 'emulate', ...machine, '--stats', file, ...options];
+    const env = { ...process.env, NODE_COMPILE_CACHE: cache };
+    await assert.rejects(promisify(execFile)(process.execPath, argv, { env }), { code: 124 });
+    return (JSON.parse(fs.readFileSync(file, 'utf8')) as { cache?: object }).cache ?? {};
+  };
+  for (const option of [['--no-cache-dir'], ['--deterministic'], ['--dump', 'regions:0'], ['--trace', '/dev/null']]) {
+    assert.deepEqual(await boot(...option), {}, option.join());
+    assert.equal(fs.existsSync(translations), false, option.join());
+  }
+  const { loaded, saved } = await boot();
+  assert.ok(loaded === 0 && saved! > 0);
+  assert.equal((await boot()).loaded, saved);
+  assert.deepEqual(await boot('--no-cache-dir'), {});
+  const elsewhere = path.join(scratch, 'elsewhere');
+  assert.deepEqual((await boot('--deterministic', '--cache-dir', elsewhere)).saved, saved);
+  assert.equal(fs.readdirSync(elsewhere).length, 1);
+  // Nobody has asked for it, so that there can be none is not worth a word.
+  fs.rmSync(translations, { recursive: true });
+  fs.writeFileSync(translations, '');
+  assert.deepEqual(await boot(), {});
+});
+
 test('processes that make a bundle at the same time run alike', async () => {
   const cache = path.join(scratch, 'together');
   const [expected, ...others] = await Promise.all([sieve(), sieve(cache), sieve(cache), sieve(cache)]);

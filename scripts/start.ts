@@ -26,7 +26,10 @@ async function bundled(): Promise<CommandLine | undefined> {
   const { bundleFolder, openFreshBundle } = await import('./bundle/bundle.ts');
   const folder = bundleFolder(cache, ROOT);
   const open = () => openFreshBundle(folder, ROOT);
-  return (open() ?? ((await makeBundle(cache)) ? open() : undefined))?.run;
+  const bundle = open() ?? ((await makeBundle(cache)) ? open() : undefined);
+  if (bundle === undefined) return undefined;
+  bundle.keptTranslations.directory = path.join(cache, 'translations');
+  return bundle.run;
 }
 
 /** Says on standard error why not, if not. */

@@ -1,16 +1,14 @@
-import crypto from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
+import { fingerprint } from '../bits/murmur3.ts';
 import { HostError } from '../check/errors.ts';
 import { type CodeAddresses, decodeCode, encodeCode } from '../tier/region/code-file.ts';
 import { CodeStore } from '../tier/region/code-store.ts';
-import { HOST_FUSES } from '../tier/host-fuses.ts';
 import type { TierPolicy } from '../tier/policy.ts';
+import { engineIdentity } from './engine-identity.ts';
 
-/** Rooms whose text decides what code is emitted. */
-const EMITTING = ['bits', 'ir', 'isa', 'layout', 'pass', 'tier', 'wasm'];
 const SUFFIX = '.regions';
-const CHECKSUM_SIZE = 32;
+const CHECKSUM_SIZE = 16;
 /** Files of a directory together; the ones not used for longest are removed. */
 const DIRECTORY_CAPACITY = 256 << 20;
 
@@ -45,6 +43,7 @@ export class CodeCache {
   readonly store = new CodeStore();
   readonly counters: CodeCacheCounters = { loaded: 0, rejected: 0, saved: 0, bytes: 0 };
   readonly #directory: string;
+  /** Stands in the file in full; its name is only an abbreviation. */
   readonly #key: string;
 
   /** Reads the file, if there is one. Throws HostError when the directory cannot be made. */
@@ -64,13 +63,13 @@ export class CodeCache {
   }
 
   get path(): string {
-    return path.join(this.#directory, this.#key + SUFFIX);
+    return path.join(this.#directory, fingerprint(Buffer.from(this.#key)) + SUFFIX);
   }
 
   /** Writes the file anew, so that a reader sees the old one or the new one. Throws HostError when that fails. */
   save(): void {
     const body = encodeCode(this.store, this.#key);
-    const temporary = `${this.path}.${process.pid}.${crypto.randomBytes(4).toString('hex')}`;
+    const temporary = `${this.path}.${process.pid}.${process.hrtime.bigint().toString(36)}`;
     try {
       const file = fs.openSync(temporary, 'wx', 0o600);
       try {
@@ -110,41 +109,22 @@ export class CodeCache {
   }
 }
 
-/** What this engine emits is decided by its sources, V8 and what the host's processor does. Reads some 200 files: 10 ms. */
-export function engineIdentity(root = path.join(import.meta.dirname, '..')): string {
-  const hash = crypto.createHash('sha256');
-  for (const room of EMITTING) {
-    const files = fs.readdirSync(path.join(root, room), { recursive: true, encoding: 'utf8' });
-    for (const file of files.filter((name) => name.endsWith('.ts') && !name.includes('.test')).sort())
-      hash.update(file).update(fs.readFileSync(path.join(root, room, file)));
-  }
-  return `${hash.digest('hex')} V8 ${process.versions.v8} fuses ${HOST_FUSES}`;
-}
-
 function keyOf(
   { program, isa, guestSize, translated = false, policy, disabledPasses }: CodeCacheSubject,
   engine: string,
 ): string {
-  const content = crypto.createHash('sha256').update(program).digest('hex');
-  const facts = JSON.stringify([
-    engine,
-    content,
-    isa,
-    guestSize,
-    translated,
-    policy,
-    [...(disabledPasses ?? [])].sort(),
-  ]);
-  return crypto.createHash('sha256').update(facts).digest('hex').slice(0, 32);
+  const passes = [...(disabledPasses ?? [])].sort();
+  return JSON.stringify([engine, fingerprint(program), isa, guestSize, translated, policy, passes]);
 }
 
 function checksum(bytes: Uint8Array): Buffer {
-  return crypto.createHash('sha256').update(bytes).digest();
+  return Buffer.from(fingerprint(bytes), 'latin1');
 }
 
 function readIfThere(file: string): Uint8Array<ArrayBuffer> | undefined {
   try {
-    return new Uint8Array(fs.readFileSync(file));
+    const { buffer, byteOffset, length } = fs.readFileSync(file);
+    return new Uint8Array(buffer, byteOffset, length);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
     throw new HostError(`cannot be read (${(error as NodeJS.ErrnoException).code})`, { where: file, cause: error });

@@ -104,7 +104,7 @@ test('a file is refused whose regions lie elsewhere than in their pages', () => 
       ],
     },
     'a range without end': { ranges: [[low, 2 ** 52]] },
-    'an address that is no number': { exits: [{ pc: null, refund: 0, kind: 'return' }] },
+    'an address that is no number': { exits: [{ pc: NaN, refund: 0, kind: 'return' }] },
     'an assumption of memory': { assumptions: [{ low: 0, high: 1, write: false }] },
   };
   for (const [what, fields] of Object.entries(wrong)) assert.equal(decode(stored(fields)), 'damaged', what);

@@ -8,6 +8,7 @@ import { pathToFileURL } from 'node:url';
 import v8 from 'node:v8';
 import * as esbuild from 'esbuild';
 import { HostError } from '../../emulator/check/errors.ts';
+import { sourceIdentity } from '../../emulator/machine/engine-identity.ts';
 import { MACHINE_GUEST_FLAGS, RUNTIME_FLAGS } from '../../emulator/machine/runtime-flags.ts';
 import { elfPath, findGuest, guestArguments } from '../../suites/guests/guests.ts';
 import type { KeptModules } from '../../emulator/tier/interpreter/kept-modules.ts';
@@ -34,7 +35,6 @@ const MACHINES: readonly (readonly string[])[] = ['primes', 'traps', 'smc'].map(
 ]);
 /** Where programs have flags of their own no machine is expected: without its functions a fifth less code is to be read at each start. */
 const FOR_PROGRAMS = process.execArgv.join() === RUNTIME_FLAGS.join();
-const TRAINING = [...PROGRAMS, ...(FOR_PROGRAMS ? [] : MACHINES)];
 /** What decides the bundle beside the files in it. */
 const BUILDERS = [import.meta.filename, path.join(ROOT, 'package-lock.json')];
 /** File systems count time in ticks of some milliseconds: a change may seem to have been so long before. */
@@ -129,8 +129,10 @@ async function build(cache: string): Promise<void> {
     return { file: path.join(path.basename(directory), name), ...fileState(path.join(directory, name))! };
   };
   const script = write('emulate.cjs', main.outputFiles[0]!.contents);
-  const { code, machineCode, keptModules } = await train(path.join(folder, script.file));
+  const engine = sourceIdentity();
+  const { code, machineCode, keptModules } = await train(path.join(folder, script.file), engine);
   const parts: BundleParts = {
+    engine,
     script,
     code: write('emulate.v8', code),
     ...(machineCode === undefined ? {} : { machineCode: write('machine.v8', machineCode) }),
@@ -184,11 +186,18 @@ interface Training {
 }
 
 /** Runs guests in the bundle at `file`, and has this thread translate them. */
-async function train(file: string): Promise<Training> {
+async function train(file: string, engine: string): Promise<Training> {
   // V8 throws away code that has not run for some collections. The flag is set back, for V8 takes up code only under the flags it was kept with.
   v8.setFlagsFromString('--no-flush-bytecode');
   const { script, bundle } = runScript(fs.readFileSync(file), file);
-  for (const argv of TRAINING) await bundle.run(['emulate', '--compilation', 'synchronous', ...argv]);
+  bundle.knownSources.identity = engine;
+  const run = (argv: readonly string[]) => bundle.run(['emulate', '--compilation', 'synchronous', ...argv]);
+  for (const argv of PROGRAMS) await run(argv);
+  if (!FOR_PROGRAMS) {
+    // The first is translated, the second begins with that.
+    const kept = ['--cache-dir', path.join(path.dirname(file), 'translations')];
+    for (const argv of [MACHINES[0]!, ...MACHINES]) await run([...kept, ...argv]);
+  }
   v8.setFlagsFromString('--flush-bytecode');
   const code = script.createCachedData();
   const { keptModules } = bundle;

@@ -8,7 +8,9 @@
 import type { compilerThread } from '../../emulator/machine/background-compiler.ts';
 import type { serve } from '../../emulator/machine/compiler-service.ts';
 import type { CaseNumbering } from '../../emulator/tier/interpreter/case-table.ts';
+import type { knownSources } from '../../emulator/machine/engine-identity.ts';
 import type { guestFlags } from '../guest-flags.ts';
+import type { keptTranslations } from '../kept-translations.ts';
 import type { KeptModules, KeptTables } from '../../emulator/tier/interpreter/kept-modules.ts';
 
 // Not imported: the namespace of `node:fs` would have its streams loaded. [measured: 8 ms]
@@ -23,6 +25,8 @@ export interface BundledCommandLine {
   /** As cli.ts has it. */
   readonly run: (argv: readonly string[]) => Promise<number>;
   readonly guestFlags: typeof guestFlags;
+  readonly knownSources: typeof knownSources;
+  readonly keptTranslations: typeof keptTranslations;
   readonly keptModules: KeptModules;
   readonly compilerThread: typeof compilerThread;
   /** What the compiling thread does. */
@@ -47,6 +51,8 @@ export interface BundlePart extends FileState {
 }
 
 export interface BundleParts {
+  /** The identity of the engine's sources. */
+  readonly engine: string;
   readonly script: BundlePart;
   /** V8's cached data of the script. */
   readonly code: BundlePart;
@@ -117,6 +123,7 @@ export function openBundle(origin: BundleOrigin, code = origin.parts.code): Bund
   if (source === undefined || cachedData === undefined) return undefined;
   const { bundle } = runScript(source, path.join(folder, parts.script.file), cachedData);
   bundle.guestFlags.wanted = true;
+  bundle.knownSources.identity = parts.engine;
   bundle.keptModules.lookUp = (key) => {
     const part = parts.interpreters[key];
     return part && readPart(folder, part);

@@ -4,7 +4,9 @@ import * as emulate from '../command/emulate.ts';
 
 export { compilerThread } from '../../emulator/machine/background-compiler.ts';
 export { serve } from '../../emulator/machine/compiler-service.ts';
+export { knownSources } from '../../emulator/machine/engine-identity.ts';
 export { guestFlags } from '../guest-flags.ts';
+export { keptTranslations } from '../kept-translations.ts';
 export { keptModules } from '../../emulator/tier/interpreter/kept-modules.ts';
 
 /** As cli.ts has it. */

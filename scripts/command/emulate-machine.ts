@@ -31,6 +31,8 @@ export interface RunFlags {
   readonly compilation: Compilation;
   readonly memorySize: number;
   readonly cacheDirectory?: string;
+  /** That nothing can be written there is no error. */
+  readonly cacheIsOptional?: true;
   readonly maximumInstructions?: number;
   /** Seconds. */
   readonly timeout?: number;
@@ -71,10 +73,19 @@ export async function emulateMachine(flags: MachineFlags, run: RunFlags): Promis
     if (flags.screenshot !== undefined) takeScreenshot(machine, flags.screenshot);
     const { compilerFailure } = machine;
     if (compilerFailure !== undefined) note(`dyno: compiling in the background ended early: ${compilerFailure}`);
-    machine.saveCode();
+    saveCode(machine, run);
     return { code: exitCode(outcome), seconds, counters: machine.counters };
   } finally {
     machine.close();
+  }
+}
+
+function saveCode(machine: VirtMachine, { cacheIsOptional }: RunFlags): void {
+  try {
+    machine.saveCode();
+  } catch (error) {
+    if (cacheIsOptional === undefined || !(error instanceof HostError)) throw error;
+    note(`dyno: translations are not kept for the next start: ${error.message}`);
   }
 }
 

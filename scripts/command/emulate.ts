@@ -12,6 +12,7 @@ import { runUser } from '../../emulator/machine/user.ts';
 import { TranslationLog } from '../../emulator/machine/translation-log.ts';
 import { statisticsTable, timelineTable } from '../emulation-statistics.ts';
 import { EXIT } from '../exit.ts';
+import { translationsDirectory } from '../kept-translations.ts';
 import { note } from '../output.ts';
 import { addMachineOptions, MACHINE_MEMORY, refuseMachineOptions, type MachineFlags } from './machine-options.ts';
 
@@ -33,7 +34,8 @@ interface Flags extends MachineFlags {
   readonly timeline?: true;
   readonly dump?: string;
   readonly trace?: string;
-  readonly cacheDir?: string;
+  /** False when none is wanted. */
+  readonly cacheDir?: string | false;
 }
 
 const EXAMPLES = `
@@ -109,6 +111,10 @@ export function command(): Command {
     .option('--dump <what:address>', 'show on standard error the region that holds a guest address: regions, ir, wasm')
     .option('--trace <file>', 'write every instruction; they are run one by one, not in regions')
     .option('--cache-dir <dir>', 'keep translations there for the next start of the same program or machine')
+    .option(
+      '--no-cache-dir',
+      'keep none: machines have a directory in .cache unless --deterministic, --dump or --trace',
+    )
     .passThroughOptions()
     .addHelpText('after', EXAMPLES)
     .action(async (args: readonly string[], flags: Flags) => {
@@ -133,7 +139,7 @@ async function emulate(args: readonly string[], flags: Flags): Promise<number> {
     const logging = await openLog(flags);
     const tracing = openTrace(flags);
     const compilation = compilationOf(flags);
-    const cache = flags.cacheDir === undefined ? {} : { cacheDirectory: flags.cacheDir };
+    const cache = translationsDirectory(flags);
     const run = { ...tracing.options, ...logging.options, deterministic, compilation, memorySize, ...cache, ...limits };
     const { code, seconds, counters } = await emulateMachine(flags, run);
     tracing.close();
@@ -160,7 +166,7 @@ async function emulate(args: readonly string[], flags: Flags): Promise<number> {
       deterministic: flags.deterministic ?? false,
       compilation: compilationOf(flags),
       ...logging.options,
-      ...(flags.cacheDir === undefined ? {} : { cacheDirectory: flags.cacheDir }),
+      ...(typeof flags.cacheDir === 'string' ? { cacheDirectory: flags.cacheDir } : {}),
       ...limits,
     });
     tracing.close();
@@ -184,7 +190,7 @@ async function emulate(args: readonly string[], flags: Flags): Promise<number> {
   if (flags.bare !== undefined) {
     refuseProgramOptions(flags);
     for (const flag of ['dump', 'timeline', 'cacheDir'] as const)
-      if (flags[flag] !== undefined)
+      if (flags[flag] !== undefined && flags[flag] !== false)
         throw new ConfigError('is for programs and machines', {
           where: `--${flag === 'cacheDir' ? 'cache-dir' : flag}`,
           mend: 'give --user or --machine virt',

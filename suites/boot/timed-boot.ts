@@ -51,7 +51,7 @@ export function timeBoot(argv: readonly string[], { phases, answers }: BootScena
 export function dynoCommand({ firmware, files }: BootScenario, cache?: string): string[] {
   return [
     ...DYNO,
-    ...(cache === undefined ? [] : ['--cache-dir', cache]),
+    ...(cache === undefined ? ['--no-cache-dir'] : ['--cache-dir', cache]),
     ...(firmware === undefined ? [] : ['--bios', firmware]),
     ...files.map((word, n) => (n % 2 === 0 ? `--${word}` : word)),
   ];

@@ -1,4 +1,4 @@
-import crypto from 'node:crypto';
+import { fingerprint } from '../../bits/murmur3.ts';
 import { riscv64 } from '../../isa/riscv/index.ts';
 import type { TierPolicy } from '../../tier/policy.ts';
 import { CodeCache } from '../code-cache.ts';
@@ -15,13 +15,12 @@ export function openCache(
   policy: TierPolicy | undefined,
 ): CodeCache | undefined {
   if (cacheDirectory === undefined || policy === undefined) return undefined;
-  const hash = crypto.createHash('sha256');
-  for (const image of [firmware, kernel]) {
+  const images = [firmware, kernel].map((image) => {
     const beginning = image && beginningOf(image);
-    hash.update(`${beginning?.length}:`).update(beginning?.head.subarray(0, HEAD_SIZE) ?? '');
-  }
+    return beginning && [beginning.length, fingerprint(beginning.head.subarray(0, HEAD_SIZE))];
+  });
   return new CodeCache(cacheDirectory, {
-    program: hash.digest(),
+    program: Buffer.from(JSON.stringify(images)),
     isa: riscv64.name,
     guestSize,
     translated: true,
