@@ -2,18 +2,19 @@
 
 /** The hash of `bytes` as an unsigned integer below 2^32. `seed`: as large; other seeds give hashes that have nothing to do with each other. */
 export function murmur3(bytes: Uint8Array, seed: number): number {
-  const words = bytes.length >>> 2;
+  const { length } = bytes;
+  const words = wordsOf(bytes);
   let hash = seed | 0;
-  if (bytes.byteOffset % 4 === 0) {
-    const all = new Int32Array(bytes.buffer, bytes.byteOffset, words);
-    for (let at = 0; at < words; at++) hash = step(hash, all[at]!);
-  } else {
-    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
-    for (let at = 0; at < words; at++) hash = step(hash, view.getInt32(4 * at, true));
+  // Written out: V8 has not optimised this yet when a process needs it, and calls cost it half of the time then.
+  for (let at = 0; at < words.length; at++) {
+    const product = Math.imul(words[at]!, 0xcc9e_2d51);
+    const mixed = hash ^ Math.imul((product << 15) | (product >>> 17), 0x1b87_3593);
+    hash = (Math.imul((mixed << 13) | (mixed >>> 19), 5) + 0xe654_6b64) | 0;
   }
   let rest = 0;
-  for (let at = bytes.length - 1; at >= 4 * words; at--) rest = (rest << 8) | bytes[at]!;
-  return finish(hash ^ scramble(rest) ^ bytes.length);
+  for (let at = length - 1; at >= 4 * words.length; at--) rest = (rest << 8) | bytes[at]!;
+  const product = Math.imul(rest, 0xcc9e_2d51);
+  return finish(hash ^ Math.imul((product << 15) | (product >>> 17), 0x1b87_3593) ^ length);
 }
 
 /** Two such hashes, in hexadecimal: 64 bits. */
@@ -21,14 +22,10 @@ export function fingerprint(bytes: Uint8Array): string {
   return [0, 0x9747_b28c].map((seed) => murmur3(bytes, seed).toString(16).padStart(8, '0')).join('');
 }
 
-function step(hash: number, word: number): number {
-  const mixed = hash ^ scramble(word);
-  return (Math.imul((mixed << 13) | (mixed >>> 19), 5) + 0xe654_6b64) | 0;
-}
-
-function scramble(word: number): number {
-  const product = Math.imul(word, 0xcc9e_2d51);
-  return Math.imul((product << 15) | (product >>> 17), 0x1b87_3593);
+/** The whole words; hosts are little-endian, as the algorithm is. */
+function wordsOf(bytes: Uint8Array): Int32Array {
+  const { buffer, byteOffset, length } = bytes.byteOffset % 4 === 0 ? bytes : Uint8Array.from(bytes);
+  return new Int32Array(buffer, byteOffset, length >>> 2);
 }
 
 function finish(hash: number): number {
