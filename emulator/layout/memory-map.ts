@@ -147,6 +147,9 @@ export const TLB_CROWDED = TLB_LARGE_FILTER + TLB_CONTEXTS * LARGE_FILTER;
 export const TLB_LARGE_PENDING = TLB_CROWDED + 4 * TLB_CONTEXTS;
 export const LARGE_PENDING = 255;
 export const LARGE_PENDING_SIZE = 8 * (1 + LARGE_PENDING);
+/** A byte for each L2_GROUP entries of the second level: 0 where none of them is of one address space alone. */
+export const L2_GROUPS = TLB_LARGE_PENDING + TLB_CONTEXTS * LARGE_PENDING_SIZE;
+export const L2_GROUP = 64;
 export const RECORDS = 0xab_0000;
 export const RECORDS_SIZE = 0x1b5_0000;
 export const GUEST = 0x260_0000;

@@ -1,4 +1,6 @@
 import {
+  L2_GROUP,
+  L2_GROUPS,
   L2_TLB,
   L2_TLB_ENTRY_SIZE,
   L2_TLB_REPLACEMENT,
@@ -10,6 +12,7 @@ import type { FunctionBuilder } from '../wasm/function.ts';
 import { ValType } from '../wasm/type.ts';
 import { L2_CONTIGUOUS, L2_FLAGS_SHIFT, L2_LEVEL_SHIFT, type L2TlbOptions } from './l2-tlb.ts';
 import type { ReplacementPolicy } from './replacement.ts';
+import { Pte } from './sv.ts';
 import { increment, pushControl, pushShifted } from './tlb-code.ts';
 
 const { i32, f64 } = ValType;
@@ -80,8 +83,23 @@ export function writeEntry(fn: FunctionBuilder, locals: EntryLocals, options: L2
   fn.localGet(rights);
   fn.op('i32.or');
   fn.store('i32.store', { offset: L2_TLB + L2TlbEntry.direct });
+  writeGroup(fn, locals, ways);
   addToCount(fn, () => pushShifted(fn, level, 'i32.shl', 2), 1);
   writeTouchOf(fn, set, way, options);
+}
+
+/** Notes what is of one address space alone. */
+function writeGroup(fn: FunctionBuilder, { set, flags }: EntryLocals, ways: number): void {
+  const push = (): void => pushShifted(fn, set, 'i32.shr_u', Math.log2(L2_GROUP / ways));
+  push();
+  push();
+  fn.load('i32.load8_u', { offset: L2_GROUPS });
+  fn.localGet(flags);
+  fn.i32Const(Pte.global);
+  fn.op('i32.and');
+  fn.op('i32.eqz');
+  fn.op('i32.or');
+  fn.store('i32.store8', { offset: L2_GROUPS });
 }
 
 /** Does what the policy's `Replacement.touch` does for a way in a local. */

@@ -1,6 +1,8 @@
 import { assert } from '../check/assert.ts';
 import { ConfigError } from '../check/errors.ts';
 import {
+  L2_GROUP,
+  L2_GROUPS,
   L2_TLB,
   L2_TLB_ENTRIES,
   L2_TLB_ENTRY_SIZE,
@@ -30,6 +32,7 @@ const TAG_HIGH = L2TlbEntry.page / 4 + 1;
 const OWNER = L2TlbEntry.owner / 4;
 const DIRECT = L2TlbEntry.direct / 4;
 export const L2_LEVELS = 5;
+const GROUP_SHIFT = Math.log2(L2_GROUP);
 /** After the counts of the levels. */
 const CONTIGUOUS_COUNT = L2_LEVELS;
 /** Bits of the owner, above the ASID: the 8 of the leaf, and what else there is to know. */
@@ -74,6 +77,8 @@ export class L2Tlb {
   readonly #fields: Int32Array<ArrayBuffer>;
   /** Entries of each level, so that levels without any are not looked through, and then of them those that are one page of a contiguous range. */
   readonly #population: Int32Array<ArrayBuffer>;
+  /** By L2_GROUP entries, whether any may be of one address space alone: a process has few of them, and a fence need not look through all. */
+  readonly #groups: Uint8Array<ArrayBuffer>;
   /** One word: for generated code, the owner of what is in the address space in force. */
   readonly #owner: Int32Array<ArrayBuffer>;
 
@@ -94,6 +99,7 @@ export class L2Tlb {
     this.#rights = new Int32Array(entries);
     this.#population = new Int32Array(memory.buffer as ArrayBuffer, TLB_CONTROL + TlbControl.population, L2_LEVELS + 1);
     this.#population.fill(0);
+    this.#groups = new Uint8Array(memory.buffer as ArrayBuffer, L2_GROUPS, Math.ceil(entries / L2_GROUP)).fill(0);
     this.#owner = new Int32Array(memory.buffer as ArrayBuffer, TLB_CONTROL + TlbControl.owner, 1);
     this.select(0);
   }
@@ -235,6 +241,7 @@ export class L2Tlb {
       (level << L2_LEVEL_SHIFT) |
       (contiguous ? L2_CONTIGUOUS : 0) |
       (prefetched ? PREFETCHED : 0);
+    if ((flags & Pte.global) === 0) this.#groups[entry >> GROUP_SHIFT] = 1;
     this.#population[level]!++;
     if (contiguous) this.#population[CONTIGUOUS_COUNT]!++;
     this.#replacement.entered(set, chosen);
@@ -244,14 +251,26 @@ export class L2Tlb {
   flushAll(): void {
     this.#fields.fill(0);
     this.#population.fill(0);
+    this.#groups.fill(0);
   }
 
   /** Forgets what belongs to an address space; global entries stay. */
   flushAsid(asid: number): void {
-    for (let entry = 0; entry < this.#page.length; entry++) {
+    for (let group = 0; group < this.#groups.length; group++)
+      if (this.#groups[group] !== 0) this.#groups[group] = this.#flushGroup(group * L2_GROUP, asid) ? 1 : 0;
+  }
+
+  /** Whether any entry of one address space is left. */
+  #flushGroup(first: number, asid: number): boolean {
+    const end = Math.min(first + L2_GROUP, this.#page.length);
+    let left = false;
+    for (let entry = first; entry < end; entry++) {
       const owner = this.#fields[FIELDS * entry + OWNER]!;
-      if ((owner & L2_ASID_MASK) === asid && (owner & L2_GLOBAL) === 0) this.#drop(entry);
+      if (owner === EMPTY || (owner & L2_GLOBAL) !== 0) continue;
+      if ((owner & L2_ASID_MASK) === asid) this.#drop(entry);
+      else left = true;
     }
+    return left;
   }
 
   /** Forgets what translates an address: in one address space, leaving global entries, or in all when `asid` is undefined. */
@@ -283,6 +302,8 @@ export class L2Tlb {
         assert(this.#fields[FIELDS * entry + DIRECT] === 0, 'generated code finds nothing in an empty entry');
         continue;
       }
+      const isNoted = (owner & L2_GLOBAL) !== 0 || this.#groups[entry >> GROUP_SHIFT] !== 0;
+      assert(isNoted, 'a fence of an address space finds its entries');
       const level = (owner >> L2_LEVEL_SHIFT) & 7;
       counted[level]!++;
       if ((owner & L2_CONTIGUOUS) !== 0) contiguous++;
