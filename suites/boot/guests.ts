@@ -10,6 +10,9 @@ async function main(): Promise<void> {
   const [rounds = '1', scale = 'quick', ...names] = process.argv.slice(2);
   if (!(GUEST_SCALES as readonly string[]).includes(scale))
     throw new Error(`${scale} is none of ${GUEST_SCALES.join(', ')}`);
+  const unknown = names.filter((name) => !GUESTS.some((guest) => guest.name === name));
+  if (unknown.length > 0)
+    throw new Error(`no guest is called ${unknown.join(', ')}; there are ${GUESTS.map(({ name }) => name).join(', ')}`);
   const guests = GUESTS.filter((guest) =>
     names.length === 0 ? isBuiltFor(guest, 'wasm32') : names.includes(guest.name),
   );
