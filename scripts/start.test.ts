@@ -115,11 +115,20 @@ test('machines find the translations of the one before, unless told not to', asy
   const translations = path.join(cache, 'translations');
   const primes = path.join(import.meta.dirname, '..', 'suites', 'guests', 'bare', 'riscv64', 'primes');
   const file = path.join(scratch, 'stats.json');
-  const boot = async (...options: readonly string[]): Promise<Partial<Record<'loaded' | 'saved', number>>> => {
+  let said = '';
+  const boot = async (
+    ...options: readonly string[]
+  ): Promise<Partial<Record<'loaded' | 'rejected' | 'saved', number>>> => {
     const machine = ['--machine', 'virt', '--bios', primes, '--tier', 'optimized', '--max-insns', '1e5'];
     const argv = [START, 'emulate', ...machine, '--stats', file, ...options];
     const env = { ...process.env, NODE_COMPILE_CACHE: cache };
-    await assert.rejects(promisify(execFile)(process.execPath, argv, { env }), { code: 124 });
+    await assert.rejects(
+      promisify(execFile)(process.execPath, argv, { env }),
+      (error: { code: number; stderr: string }) => {
+        said = error.stderr;
+        return error.code === 124;
+      },
+    );
     return (JSON.parse(fs.readFileSync(file, 'utf8')) as { cache?: object }).cache ?? {};
   };
   for (const option of [['--no-cache-dir'], ['--deterministic'], ['--dump', 'regions:0'], ['--trace', '/dev/null']]) {
@@ -133,10 +142,16 @@ test('machines find the translations of the one before, unless told not to', asy
   const elsewhere = path.join(scratch, 'elsewhere');
   assert.deepEqual((await boot('--deterministic', '--cache-dir', elsewhere)).saved, saved);
   assert.equal(fs.readdirSync(elsewhere).length, 1);
-  // Nobody has asked for it, so that there can be none is not worth a word.
+  // Nobody has asked for it, so that it cannot be is no error, and no word is said about a directory that is somebody else's.
+  const [name] = fs.readdirSync(translations);
+  fs.rmSync(path.join(translations, name!));
+  fs.mkdirSync(path.join(translations, name!));
+  assert.equal((await boot()).rejected, 1);
+  assert.match(said, /^dyno: translations are not kept for the next start: .*cannot be written/m);
   fs.rmSync(translations, { recursive: true });
   fs.writeFileSync(translations, '');
   assert.deepEqual(await boot(), {});
+  assert.doesNotMatch(said, /translations/);
 });
 
 test('processes that make a bundle at the same time run alike', async () => {

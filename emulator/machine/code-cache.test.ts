@@ -157,6 +157,15 @@ test('another engine, program, size or policy has a file of its own', () => {
   assert.equal(new Set(paths).size, paths.length);
 });
 
+test('a file that cannot be read is counted; that it cannot be written either is a clear error', () => {
+  const directory = freshDirectory();
+  fs.mkdirSync(new CodeCache(directory, subject, 'engine').path);
+  const cache = new CodeCache(directory, subject, 'engine');
+  assert.deepEqual({ ...cache.counters }, { loaded: 0, rejected: 1, saved: 0, bytes: 0 });
+  assert.throws(() => cache.save(), HostError);
+  assert.equal(fs.readdirSync(directory).length, 1, 'and nothing else is left');
+});
+
 test('a directory that cannot be one is a clear error', () => {
   const file = path.join(root, 'file');
   fs.writeFileSync(file, '');

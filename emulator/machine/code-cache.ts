@@ -28,7 +28,7 @@ export interface CodeCacheSubject {
 export interface CodeCacheCounters {
   /** Regions read from the file. */
   loaded: number;
-  /** Files that were there and not used: cut off, changed, or of another format. */
+  /** Files that were there and not used: cut off, changed, of another format, or somebody else's. */
   rejected: number;
   /** Regions written to the file. */
   saved: number;
@@ -94,6 +94,10 @@ export class CodeCache {
   #load(addresses: CodeAddresses): void {
     const file = readIfThere(this.path);
     if (file === undefined) return;
+    if (file === 'unreadable') {
+      this.counters.rejected++;
+      return;
+    }
     const body = file.subarray(0, Math.max(0, file.length - CHECKSUM_SIZE));
     const isWhole = checksum(body).equals(file.subarray(body.length));
     const regions = isWhole ? decodeCode(body, this.#key, addresses) : 'damaged';
@@ -121,13 +125,13 @@ function checksum(bytes: Uint8Array): Buffer {
   return Buffer.from(fingerprint(bytes), 'latin1');
 }
 
-function readIfThere(file: string): Uint8Array<ArrayBuffer> | undefined {
+/** Why a file cannot be read that is there will show when it is written, if it matters. */
+function readIfThere(file: string): Uint8Array<ArrayBuffer> | 'unreadable' | undefined {
   try {
     const { buffer, byteOffset, length } = fs.readFileSync(file);
     return new Uint8Array(buffer, byteOffset, length);
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
-    throw new HostError(`cannot be read (${(error as NodeJS.ErrnoException).code})`, { where: file, cause: error });
+    return (error as NodeJS.ErrnoException).code === 'ENOENT' ? undefined : 'unreadable';
   }
 }
 
