@@ -13,18 +13,16 @@ const TIME_ENABLED = 2;
 
 const low = (bits: bigint): number => Number(BigInt.asIntN(32, bits));
 const high = (bits: bigint): number => Number(BigInt.asIntN(32, bits >> 32n));
-/** Low halves of sstatus: what may be set and cleared here, and what is seen beside the state of the floating-point unit. */
-const CHANGED = low(Status.sie | Status.spie | Status.spp | Status.sum);
-const SEEN = CHANGED | low(Status.mxr);
+/** Low halves of sstatus: what can be written and is seen beside the state of the floating-point unit, and what of it decides on accesses to memory. */
+const STORED = low(Status.sie | Status.spie | Status.spp | Status.sum | Status.mxr);
+const TRANSLATING = low(Status.sum | Status.mxr);
 const FLOAT_LOW = low(Status.fs);
 const FLOAT_HIGH = high(Status.sd);
 const LENGTHS_HIGH = high(Status.uxl);
-const WRITABLE = SEEN | FLOAT_LOW;
-const USER_MEMORY = low(Status.sum);
 const MSTATUS = slotOffset(Slot.mstatus);
 
 /**
- * What kernels do all the time, as `accessCsr` does it: switching interrupts and access to user memory in sstatus, and reading the time. A boot of
+ * What kernels do all the time, as `accessCsr` does it: all of sstatus, which is written twice in every trap and system call, and reading the time. A boot of
  * Linux has 300,000 of these, one of U-Boot as many, and by way of BigInt each takes 0.35 µs.
  */
 export function accessCsrQuickly(context: HelperContext): QuickOutcome {
@@ -40,23 +38,34 @@ export function accessCsrQuickly(context: HelperContext): QuickOutcome {
 }
 
 function accessStatus({ state, system }: HelperContext, operation: number): QuickOutcome {
-  if (operation === CsrOperation.write || state.getUint32(PRIVILEGE.offset, true) < Privilege.supervisor)
-    return QuickOutcome.declined;
-  const before = state.getInt32(MSTATUS, true);
+  if (state.getUint32(PRIVILEGE.offset, true) < Privilege.supervisor) return QuickOutcome.declined;
+  const word = state.getInt32(MSTATUS, true);
+  // The floating-point unit is off or dirty (status.ts).
+  const float = state.getInt32(FLOAT_OFF.offset, true) === 0 ? FLOAT_LOW : 0;
+  const before = (word & STORED) | float;
+  const operand = state.getInt32(StateOffset.arguments + 16, true);
   const isImmediate = operation === CsrOperation.setImmediate || operation === CsrOperation.clearImmediate;
-  const bits = state.getInt32(StateOffset.arguments + 16, true) & WRITABLE;
-  const writes = operation !== CsrOperation.read && !(isImmediate && bits === 0 && isZero(state));
-  if (writes) {
-    if ((bits & ~CHANGED) !== 0) return QuickOutcome.declined;
-    const sets = operation === CsrOperation.set || operation === CsrOperation.setImmediate;
-    const after = sets ? before | bits : before & ~bits;
-    state.setInt32(MSTATUS, after, true);
-    if (((before ^ after) & USER_MEMORY) !== 0) system?.translationChanged();
+  const writes = operation !== CsrOperation.read && !(isImmediate && isZero(state));
+  state.setInt32(StateOffset.arguments, before, true);
+  state.setInt32(StateOffset.arguments + 4, LENGTHS_HIGH | (float === 0 ? 0 : FLOAT_HIGH), true);
+  if (!writes) return QuickOutcome.done;
+  const after = afterWrite(operation, before, operand);
+  state.setInt32(MSTATUS, (word & ~STORED) | (after & STORED), true);
+  state.setInt32(FLOAT_OFF.offset, (after & FLOAT_LOW) === 0 ? 1 : 0, true);
+  if (((before ^ after) & TRANSLATING) !== 0) system?.translationChanged();
+  return pendingInterrupt(state) === undefined ? QuickOutcome.done : QuickOutcome.stop;
+}
+
+function afterWrite(operation: number, before: number, operand: number): number {
+  switch (operation) {
+    case CsrOperation.write:
+      return operand;
+    case CsrOperation.set:
+    case CsrOperation.setImmediate:
+      return before | operand;
+    default:
+      return before & ~operand;
   }
-  const float = state.getInt32(FLOAT_OFF.offset, true) === 0;
-  state.setInt32(StateOffset.arguments, (before & SEEN) | (float ? FLOAT_LOW : 0), true);
-  state.setInt32(StateOffset.arguments + 4, LENGTHS_HIGH | (float ? FLOAT_HIGH : 0), true);
-  return writes && pendingInterrupt(state) !== undefined ? QuickOutcome.stop : QuickOutcome.done;
 }
 
 /** Whether the operand is 0: then an instruction with an immediate does not write. */
