@@ -25,10 +25,14 @@ export class Stepper {
     this.#parts = parts;
   }
 
-  /** Runs `steps` instructions and gives the address that backward jumps and calls reached most often. */
+  /**
+   * Runs `steps` instructions and gives the address that backward jumps and calls reached most often. Where control comes out of the code before there has been
+   * any, as it does for system calls, that is where it began.
+   */
   trace(steps: number, end: number): number | undefined {
     const { state, interpreter, translator, addresses, hotspots, regions } = this.#parts;
     const seen = new Map<number, number>();
+    const begin = readPc(state);
     let best: number | undefined;
     let most = 0;
     for (let step = 0; step < steps && interpreter.counters.instructions < end; step++) {
@@ -38,7 +42,7 @@ export class Stepper {
       if (decoded === undefined) return best;
       addresses.note(from, decoded);
       // What traps or faults is not done yet, and comes out of the next run.
-      if (interpreter.run(1) !== ExitReason.budget) return best;
+      if (interpreter.run(1) !== ExitReason.budget) return best ?? begin;
       const to = readPc(state);
       addresses.stepped(from, to);
       if (to === from + decoded.length) continue;
