@@ -46,6 +46,7 @@ test('quick accesses to control registers do what the others do, or nothing', (c
     if (quick === QuickOutcome.declined) {
       seen.declined++;
       assert.deepEqual(state, before, what);
+      assert.ok(number !== SSTATUS || 'trap' in outcome, `${what}: every trap of a kernel writes it`);
       continue;
     }
     seen[quick === QuickOutcome.stop ? 'stopped' : 'done']++;
