@@ -52,6 +52,26 @@ test('Divisor latch: with LCR.7 set the first two registers are the divisor, and
   assert.equal(read(RBR), 0x78);
 });
 
+test('a guest that polls and finds nothing has asked, until it sends, receives or is reset', () => {
+  const { uart, read, write, type } = build();
+  assert.equal(uart.isAsked, false);
+  read(LSR);
+  assert.equal(uart.isAsked, true);
+  write(RBR, 0x3e);
+  assert.equal(uart.isAsked, false);
+  read(LSR);
+  type('x');
+  assert.equal(uart.isAsked, true);
+  read(LSR);
+  assert.equal(uart.isAsked, false);
+  assert.equal(uart.take(new Uint8Array(4)), 1);
+  assert.equal(uart.isAsked, false);
+  assert.equal(uart.take(new Uint8Array(4)), 0);
+  assert.equal(uart.isAsked, true);
+  uart.reset();
+  assert.equal(uart.isAsked, false);
+});
+
 test('Interrupt Enable Register: four bits are kept', () => {
   const { read, write } = build();
   write(IER, 0xff);

@@ -149,6 +149,7 @@ export class Uart16550 extends RegisterDevice<Uart16550> {
   #scratch = 0;
   /** The transmitter-empty interrupt has not been taken back since the transmitter last became empty. */
   #emptyPending = false;
+  #asked = false;
 
   constructor({ line = UNCONNECTED, output }: UartOptions) {
     super(Uart16550.block);
@@ -165,6 +166,11 @@ export class Uart16550 extends RegisterDevice<Uart16550> {
     return this.#queue.reduce((sum, { length }) => sum + length, this.#fifo.length) - this.#queueAt;
   }
 
+  /** Whether the guest has looked for input, and found none, since it last sent a byte. One that polls for it is likely to have nothing better to do. */
+  get isAsked(): boolean {
+    return this.#asked;
+  }
+
   /** Queues bytes for the guest; they are copied. */
   receive(bytes: Uint8Array): void {
     if (bytes.length === 0) return;
@@ -177,6 +183,7 @@ export class Uart16550 extends RegisterDevice<Uart16550> {
   take(into: Uint8Array): number {
     let count = 0;
     while (count < into.length && this.#fifo.length > 0) into[count++] = this.#receive();
+    this.#asked = count === 0;
     return count;
   }
 
@@ -192,6 +199,7 @@ export class Uart16550 extends RegisterDevice<Uart16550> {
     this.#overrun = false;
     this.#scratch = 0;
     this.#emptyPending = false;
+    this.#asked = false;
     this.#fill();
     this.#update();
   }
@@ -229,6 +237,7 @@ export class Uart16550 extends RegisterDevice<Uart16550> {
   }
 
   #transmit(byte: number): void {
+    this.#asked = false;
     if (!this.#looped()) this.#output(byte);
     else if (this.#fifo.length < this.#capacity()) this.#fifo.push(byte);
     else {
@@ -301,6 +310,7 @@ export class Uart16550 extends RegisterDevice<Uart16550> {
 
   #readLineStatus(): number {
     const status = this.#lineStatus();
+    this.#asked = (status & LineStatus.dataReady) === 0;
     if (this.#overrun) {
       this.#overrun = false;
       this.#update();

@@ -95,6 +95,8 @@ const SLICE = 100_000;
 const LONGEST_SLICE = 250_000;
 /** Milliseconds of host time after which the event loop turns. */
 const TURN = 10;
+/** The same while the guest polls for input: whoever sees a prompt answers, and waits for the echo. */
+const TURN_WHEN_ASKED = 1;
 const DEFAULT_MEMORY = 256 * 2 ** 20;
 /** Slices in a row in which nothing retired. */
 const STUCK = 3;
@@ -248,16 +250,16 @@ export class VirtMachine {
   async run(limits: RunLimits = {}): Promise<MachineOutcome> {
     const { maximumInstructions = Infinity, timeout = Infinity, stopped = () => false } = limits;
     const end = hostMilliseconds() + timeout * 1000;
-    let turn = hostMilliseconds() + TURN;
+    let turned = hostMilliseconds();
     for (let stuck = 0; ;) {
       if (this.#finish !== undefined) return outcomeOf(this.#finish);
       const before = this.instructions;
       if (before >= maximumInstructions) return { kind: 'limit', limit: 'instructions' };
-      if (hostMilliseconds() >= turn) {
+      if (hostMilliseconds() - turned >= (this.board.uart.isAsked ? TURN_WHEN_ASKED : TURN)) {
         await eventLoop();
         if (stopped()) return { kind: 'stopped' };
-        if (hostMilliseconds() >= end) return { kind: 'limit', limit: 'timeout' };
-        turn = hostMilliseconds() + TURN;
+        turned = hostMilliseconds();
+        if (turned >= end) return { kind: 'limit', limit: 'timeout' };
       }
       this.#clock.poll();
       const begin = this.#clock.now();
