@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { EarlyStage } from './early-stage.ts';
 
 test('the early function runs first, the main one for an entry and then for good', () => {
-  const stage = new EarlyStage(100, 500);
+  const stage = new EarlyStage({ glimpse: 100, end: 500 });
   const seen: boolean[] = [];
   for (let entry = 0; entry < 8; entry++) {
     seen.push(stage.isEarly);
@@ -14,7 +14,7 @@ test('the early function runs first, the main one for an entry and then for good
 });
 
 test('an entry in which nothing was interpreted is none', () => {
-  const stage = new EarlyStage(100, 500);
+  const stage = new EarlyStage({ glimpse: 100, end: 500 });
   stage.add(100);
   stage.add(0);
   assert.equal(stage.isEarly, false);

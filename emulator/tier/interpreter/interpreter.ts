@@ -150,7 +150,7 @@ export class Interpreter {
     this.#words = new Int32Array(buffer);
     this.#illegalInstruction = isa.illegalInstruction;
     this.#recordShift = made.layout.shift;
-    this.#stage = options.stage ?? firstStage();
+    this.#stage = options.stage ?? firstStage(translation !== undefined);
     this.#words[EARLY] = EarlyState.main;
     this.#chooseFunction();
     this.decodeExecuted = made.decodeExecuted;
