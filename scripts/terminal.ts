@@ -109,10 +109,11 @@ export class GatheredOutput {
   }
 
   add(bytes: Uint8Array): void {
-    for (const byte of bytes) {
+    // Most often one, from code that has only begun: no iterator.
+    for (let at = 0; at < bytes.length; at++) {
       if (this.#length === this.#buffer.length) this.flush();
       if (this.#length === 0) setImmediate(() => this.flush());
-      this.#buffer[this.#length++] = byte;
+      this.#buffer[this.#length++] = bytes[at]!;
     }
   }
 

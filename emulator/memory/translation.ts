@@ -2,6 +2,7 @@ import { CHECK, CheckLevel } from '../check/assert.ts';
 import { PAGE_SIZE, TLB_ENTRIES, TLB_ENTRY_SIZE, TlbEntry } from '../layout/memory-map.ts';
 import { NO_RAM, type Bus } from './bus.ts';
 import { CodePages } from './code-pages.ts';
+import { DevicePage } from './device-page.ts';
 import { ALL_SPACES } from './forget-code.ts';
 import { L1Tlb, TlbContext } from './l1-tlb.ts';
 import { L2_ABSENT, L2_REFUSED, missCode, type L2Probe, type MissCode } from './l2-probe.ts';
@@ -75,6 +76,7 @@ export class AddressTranslation {
   readonly #open: OpenRam;
   readonly #prefetch: boolean;
   readonly #published: PublishedRegime;
+  readonly #devicePage = new DevicePage();
   #dataContext: TlbContext = TlbContext.machine;
   #fetchContext: TlbContext = TlbContext.machine;
   // What the first level was filled under.
@@ -128,6 +130,7 @@ export class AddressTranslation {
       regime.asid !== this.#asid ||
       regime.makeExecutableReadable !== this.#executableReadable;
     if (newTables) {
+      this.#devicePage.forget();
       // Entries of the first level bear no ASID. The second level keeps what it has, unless formats or rights are others now.
       const otherSpace = regime.asid !== this.#asid && regime.levels === this.#levels;
       if (!otherSpace) this.l2.flushAll();
@@ -150,6 +153,7 @@ export class AddressTranslation {
   protectionChanged(): void {
     this.counters.flushes++;
     this.#open.forget();
+    this.#devicePage.forget();
     this.l1.flushAll();
     this.l2.flushAll();
   }
@@ -260,6 +264,12 @@ export class AddressTranslation {
 
   /** What `translate` gives when the first level does not know the page. */
   #resolve(low: number, high: number, access: Access, length: number, serve: L2Probe): number {
+    if (this.#devicePage.holds(this.#dataContext, low, high, access)) {
+      this.#slow.misses++;
+      this.whole = false;
+      this.deviceAddress = (high >>> 0) * 2 ** 32 + (low >>> 0);
+      return TRANSLATION_DEVICE;
+    }
     const served = serve(low, high, access | EVEN_CODE);
     if (served === L2_ABSENT || served === L2_REFUSED) return this.#resolveSlowly(low, high, access, length, served);
     this.whole = true;
@@ -378,6 +388,8 @@ export class AddressTranslation {
       return TRANSLATION_FAULT;
     }
     this.deviceAddress = gpa;
+    if (protection !== PMP_MIXED && (machine || this.regime.levels === 0))
+      this.#devicePage.note(context, low, high, protection);
     return TRANSLATION_DEVICE;
   }
 
