@@ -12,7 +12,15 @@ import { sourceIdentity } from '../../emulator/machine/engine-identity.ts';
 import { MACHINE_GUEST_FLAGS, RUNTIME_FLAGS } from '../../emulator/machine/runtime-flags.ts';
 import { elfPath, findGuest, guestArguments } from '../../suites/guests/guests.ts';
 import type { KeptModules } from '../../emulator/tier/interpreter/kept-modules.ts';
-import { bundleFolder, bundleInput, bundleSubject, fileState, runScript } from './bundle.ts';
+import {
+  bundleFolder,
+  bundleInput,
+  bundleSubject,
+  fileState,
+  MODULE_HEAD,
+  MODULE_TAIL,
+  runScript,
+} from './bundle.ts';
 import type { BundleInput, BundleManifest, BundlePart, BundleParts } from './bundle.ts';
 
 const ROOT = path.join(import.meta.dirname, '..', '..');
@@ -172,6 +180,7 @@ function bundleFrom(name: string, format: 'cjs' | 'esm') {
     logLevel: 'silent',
     // Not of names: errors go by their classes'.
     minifyWhitespace: true,
+    ...(format === 'cjs' ? { banner: { js: MODULE_HEAD }, footer: { js: MODULE_TAIL } } : {}),
     plugins: [...(format === 'cjs' ? [whenUsed, asTheyAre] : []), asInSources],
   });
 }

@@ -159,13 +159,17 @@ export function isFresh({ subject, inputs }: BundleManifest, root: string): bool
   return subject === bundleSubject(root) && inputs.every((input) => isAs(input.file, input));
 }
 
+/** What the bundled file begins and ends with. It is kept so: joined when it is run, V8 would copy all of it once more. */
+export const MODULE_HEAD = '(function (exports, require, module) {';
+export const MODULE_TAIL = '})';
+
 /** Evaluates the bundled file, which is ASCII. */
 export function runScript(
   source: Buffer,
   filename: string,
   cachedData?: Buffer,
 ): { readonly script: import('node:vm').Script; readonly bundle: BundledCommandLine } {
-  const script = new vm.Script(`(function (exports, require, module) {${source.toString('latin1')}\n})`, {
+  const script = new vm.Script(source.toString('latin1'), {
     filename,
     ...(cachedData === undefined ? {} : { cachedData }),
     // Commands other than `emulate` are imported from their sources.
