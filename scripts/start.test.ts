@@ -10,8 +10,12 @@ import { promisify } from 'node:util';
 import { riscv64 } from '../emulator/isa/riscv/index.ts';
 import type { Failure } from '../emulator/machine/background-compiler.ts';
 import { MACHINE_GUEST_FLAGS, MACHINE_RUNTIME_FLAGS, RUNTIME_FLAGS } from '../emulator/machine/runtime-flags.ts';
-import { generateInterpreter } from '../emulator/tier/interpreter/generate.ts';
-import { readManifest, readPart, readTables } from './bundle/bundle.ts';
+import { VirtMachine } from '../emulator/machine/riscv-virt/machine.ts';
+import { generateInterpreter, interpreterModule } from '../emulator/tier/interpreter/generate.ts';
+import { Dispatcher } from '../emulator/tier/region/dispatcher.ts';
+import { keptModules } from '../emulator/wasm/kept-modules.ts';
+import { GUEST } from '../emulator/layout/memory-map.ts';
+import { readManifest, readModules, readTables } from './bundle/bundle.ts';
 import type { BundleOrigin } from './bundle/bundle.ts';
 
 const START = path.join(import.meta.dirname, 'start.ts');
@@ -78,6 +82,20 @@ function checkTables(origin: BundleOrigin): void {
   assert.equal(templates.length, made.templates.numbers.length);
 }
 
+/** Modules in it are what this process generates for programs and machines. */
+function checkModules(origin: BundleOrigin): void {
+  const lookUp = readModules(origin);
+  interpreterModule(riscv64, { guestSize: 2 ** 30 });
+  const memory = new WebAssembly.Memory({ initial: GUEST / 65536 });
+  assert.ok(new Dispatcher(memory, 2, () => 0, 3, false).table.length > 0);
+  new VirtMachine({ memorySize: 2 ** 23, kernel: { origin: 'test', bytes: new Uint8Array(4) } }).close();
+  const { generated } = keptModules;
+  assert.deepEqual(new Set(Object.keys(origin.parts.moduleRanges)), new Set(generated.keys()));
+  assert.ok(generated.size >= 7);
+  for (const [key, bytes] of generated) assert.deepEqual(new Uint8Array(lookUp(key)!), bytes, key);
+  assert.equal(lookUp('another'), undefined);
+}
+
 test('programs run alike from sources, from a bundle just made, and from one that was there', async () => {
   const cache = path.join(scratch, 'alike');
   const expected = await sieve();
@@ -88,14 +106,10 @@ test('programs run alike from sources, from a bundle just made, and from one tha
   assert.equal(await sieve(cache), expected);
   assert.equal(fs.readFileSync(path.join(folder, 'manifest.json'), 'utf8'), made);
 
-  const { interpreters } = readManifest(folder)!.parts;
   assert.equal(isTakenUp(folder, 'code', []), true);
   assert.equal(isTakenUp(folder, 'machineCode', MACHINE_GUEST_FLAGS), true);
   assert.equal(isTakenUp(folder, 'code', MACHINE_GUEST_FLAGS), false);
-  const ofPrograms = Object.keys(interpreters).find((key) => key.startsWith(`riscv64 ${2 ** 30} `));
-  const { bytes } = generateInterpreter(riscv64, { guestSize: 2 ** 30 });
-  assert.deepEqual(new Uint8Array(readPart(folder, interpreters[ofPrograms!]!)!), bytes);
-
+  checkModules({ folder, parts: readManifest(folder)!.parts });
   checkTables({ folder, parts: readManifest(folder)!.parts });
   for (const translated of [false, true]) await checkThread({ folder, parts: readManifest(folder)!.parts }, translated);
 

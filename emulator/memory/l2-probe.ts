@@ -1,5 +1,6 @@
 import { GUEST, L2_TLB, L2_TLB_ENTRY_SIZE, L2TlbEntry, PAGE_SIZE, TlbControl } from '../layout/memory-map.ts';
 import type { FunctionBuilder } from '../wasm/function.ts';
+import { keptModule } from '../wasm/kept-modules.ts';
 import { ModuleBuilder } from '../wasm/module.ts';
 import { ValType } from '../wasm/type.ts';
 import { defineForget } from './forget-code.ts';
@@ -43,31 +44,24 @@ export interface MissCode {
   readonly forget: (low: number, high: number, asid: number) => number;
 }
 
-/** Modules by shape and policy: few are ever asked for, and each takes a while to compile. */
-const modules = new Map<string, WebAssembly.Module>();
-
 /**
  * Code for misses of the first level, in WebAssembly, over the second level that lies in `memory`. [measured: a hit takes the host 38 ns when JavaScript looks it up and
  * 19 ns so, generated code 56 ns and 13 ns; a walk of Sv39 took the host 121 ns and takes 28 ns]
  */
 export function missCode(memory: WebAssembly.Memory, options: L2TlbOptions): MissCode {
-  const key = `${options.sets} ${options.ways} ${options.policy}`;
-  let module = modules.get(key);
-  if (module === undefined) {
-    module = compile(options);
-    modules.set(key, module);
-  }
+  const { sets, ways, policy } = options;
+  const module = keptModule(`misses of ${sets} ${ways} ${policy}`, () => generate(options));
   return new WebAssembly.Instance(module, { env: { memory } }).exports as unknown as MissCode;
 }
 
-function compile(options: L2TlbOptions): WebAssembly.Module {
+function generate(options: L2TlbOptions): Uint8Array<ArrayBuffer> {
   const module = new ModuleBuilder();
   module.importMemory('env', 'memory', { initial: GUEST / 65536 });
   const probe = defineProbe(module, options);
   module.exportFunction('probe', probe);
   module.exportFunction('walk', defineWalk(module, options, probe.index));
   module.exportFunction('forget', defineForget(module, options));
-  return new WebAssembly.Module(module.encode());
+  return module.encode();
 }
 
 function defineProbe(module: ModuleBuilder, { sets, ways, policy }: L2TlbOptions): FunctionBuilder {

@@ -6,6 +6,7 @@ import { STATE } from '../layout/memory-map.ts';
 import { ALL_SPACES } from '../memory/forget-code.ts';
 import { StateOffset } from '../layout/state.ts';
 import type { FunctionBuilder, Label } from '../wasm/function.ts';
+import { keptModule } from '../wasm/kept-modules.ts';
 import { ModuleBuilder } from '../wasm/module.ts';
 import { ValType } from '../wasm/type.ts';
 import { Lowering } from './lower.ts';
@@ -19,8 +20,6 @@ const INDEX = 0;
 /** What a helper returns that has not trapped. */
 const DONE = 0;
 
-const compiled = new WeakMap<Isa, WebAssembly.Module>();
-
 /**
  * Helpers as generated code is to call them: what the ISA has forms for is done in WebAssembly, by one call from module to module, and what those decline or
  * have none for is left to `helper` (see RuntimeImports). `forget` does fences of an address that are plain (`AddressTranslation.forget`).
@@ -31,14 +30,13 @@ export function withForms(
   helper: (index: number) => number,
   forget: (low: number, high: number, asid: number) => number,
 ): (index: number) => number {
-  let module = compiled.get(isa);
-  if (module === undefined) compiled.set(isa, (module = compile(isa)));
+  const module = keptModule(`forms of ${isa.name}`, () => generate(isa));
   const unused = () => assert(false, 'forms of helpers have neither floating-point operations nor stores');
   const env = { memory, helper, forget, float: unused, codeWritten: unused };
   return new WebAssembly.Instance(module, { env }).exports['helper'] as (index: number) => number;
 }
 
-function compile(isa: Isa): WebAssembly.Module {
+function generate(isa: Isa): Uint8Array<ArrayBuffer> {
   const module = new ModuleBuilder({ check: CHECK >= CheckLevel.full });
   const runtime = new Runtime(module, isa, { guestSize: 0, translated: true });
   const forget = module.importFunction('env', 'forget', [i32, i32, i32], [i32]);
@@ -79,7 +77,7 @@ function compile(isa: Isa): WebAssembly.Module {
   fn.end(declined);
   fn.localGet(INDEX);
   fn.call(runtime.helper);
-  return new WebAssembly.Module(module.encode());
+  return module.encode();
 }
 
 function pushArgument(fn: FunctionBuilder, offset: number): void {

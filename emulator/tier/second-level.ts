@@ -4,6 +4,7 @@ import { L2_REFUSED, type L2Probe } from '../memory/l2-probe.ts';
 import { Access } from '../memory/regime.ts';
 import { pushAddress } from '../memory/tlb-code.ts';
 import type { FunctionBuilder, FunctionIndex } from '../wasm/function.ts';
+import { keptModule } from '../wasm/kept-modules.ts';
 import { ModuleBuilder } from '../wasm/module.ts';
 import { ValType } from '../wasm/type.ts';
 import { defineRegionAccess } from './region/shared-access.ts';
@@ -29,8 +30,6 @@ export interface TlbImports {
   readonly notePageCache: WebAssembly.ExportValue;
 }
 
-let compiled: WebAssembly.Module | undefined = undefined;
-
 /**
  * The same imports, with accesses in one page that the second level or a plain walk serves done in WebAssembly, so that they are but calls from one module to another.
  * All others are left to `slow`.
@@ -40,12 +39,12 @@ export function behindSecondLevel(
   probe: L2Probe,
   slow: Pick<TlbImports, 'tlbLoad' | 'tlbStore'>,
 ): TlbImports {
-  compiled ??= compile();
-  const { exports } = new WebAssembly.Instance(compiled, { env: { memory, probe, ...slow } });
+  const module = keptModule('second level', generate);
+  const { exports } = new WebAssembly.Instance(module, { env: { memory, probe, ...slow } });
   return exports as unknown as TlbImports;
 }
 
-function compile(): WebAssembly.Module {
+function generate(): Uint8Array<ArrayBuffer> {
   const module = new ModuleBuilder();
   module.importMemory('env', 'memory', { initial: GUEST / 65536 });
   const probe = module.importFunction('env', 'probe', [i32, i32, i32], [i32]);
@@ -56,7 +55,7 @@ function compile(): WebAssembly.Module {
   const load = defineAccess(module, 'load', probe, slow.load);
   const store = defineAccess(module, 'store', probe, slow.store);
   defineRegionAccess(module, { load: load.index, store: store.index });
-  return new WebAssembly.Module(module.encode());
+  return module.encode();
 }
 
 function defineAccess(

@@ -11,16 +11,9 @@ import { HostError } from '../../emulator/check/errors.ts';
 import { sourceIdentity } from '../../emulator/machine/engine-identity.ts';
 import { MACHINE_GUEST_FLAGS, RUNTIME_FLAGS } from '../../emulator/machine/runtime-flags.ts';
 import { elfPath, findGuest, guestArguments } from '../../suites/guests/guests.ts';
-import type { KeptModules } from '../../emulator/tier/interpreter/kept-modules.ts';
-import {
-  bundleFolder,
-  bundleInput,
-  bundleSubject,
-  fileState,
-  MODULE_HEAD,
-  MODULE_TAIL,
-  runScript,
-} from './bundle.ts';
+import type { KeptTables } from '../../emulator/tier/interpreter/kept-tables.ts';
+import type { KeptModules } from '../../emulator/wasm/kept-modules.ts';
+import { bundleFolder, bundleInput, bundleSubject, fileState, MODULE_HEAD, MODULE_TAIL, runScript } from './bundle.ts';
 import type { BundleInput, BundleManifest, BundlePart, BundleParts } from './bundle.ts';
 
 const ROOT = path.join(import.meta.dirname, '..', '..');
@@ -138,18 +131,17 @@ async function build(cache: string): Promise<void> {
   };
   const script = write('emulate.cjs', main.outputFiles[0]!.contents);
   const engine = sourceIdentity();
-  const { code, machineCode, keptModules } = await train(path.join(folder, script.file), engine);
+  const { code, machineCode, keptModules, keptTables } = await train(path.join(folder, script.file), engine);
   const parts: BundleParts = {
     engine,
     script,
     code: write('emulate.v8', code),
     ...(machineCode === undefined ? {} : { machineCode: write('machine.v8', machineCode) }),
     thread: write('thread.mjs', thread.outputFiles[0]!.contents),
-    interpreters: Object.fromEntries(
-      [...keptModules.generated].map(([key, bytes], index) => [key, write(`interpreter-${index}.wasm`, bytes)]),
-    ),
+    modules: write('modules', Buffer.concat([...keptModules.generated.values()])),
+    moduleRanges: rangesOf(keptModules.generated),
     tables: Object.fromEntries(
-      [...keptModules.tables].map(([isa, tables]) => {
+      [...keptTables.made].map(([isa, tables]) => {
         const { numbering, templates } = tables();
         const bytes = new Uint8Array(templates.buffer, templates.byteOffset, templates.byteLength);
         return [isa, { numbering, templates: write(`templates-${isa}`, bytes) }];
@@ -190,8 +182,9 @@ interface Training {
   readonly code: Buffer;
   /** The same under the flags that machines run with, where any are expected. */
   readonly machineCode: Buffer | undefined;
-  /** What interpreters begin with. */
   readonly keptModules: KeptModules;
+  /** What interpreters begin with. */
+  readonly keptTables: KeptTables;
 }
 
 /** Runs guests in the bundle at `file`, and has this thread translate them. */
@@ -209,10 +202,16 @@ async function train(file: string, engine: string): Promise<Training> {
   }
   v8.setFlagsFromString('--flush-bytecode');
   const code = script.createCachedData();
-  const { keptModules } = bundle;
-  if (FOR_PROGRAMS) return { code, machineCode: undefined, keptModules };
+  const { keptModules, keptTables } = bundle;
+  if (FOR_PROGRAMS) return { code, machineCode: undefined, keptModules, keptTables };
   for (const flag of MACHINE_GUEST_FLAGS) v8.setFlagsFromString(flag);
-  return { code, machineCode: script.createCachedData(), keptModules };
+  return { code, machineCode: script.createCachedData(), keptModules, keptTables };
+}
+
+/** Where each of them is when they lie one behind the other. */
+function rangesOf(modules: KeptModules['generated']): BundleParts['moduleRanges'] {
+  let end = 0;
+  return Object.fromEntries([...modules].map(([key, { length }]) => [key, [end, (end += length)]]));
 }
 
 function removeOld(folder: string): void {

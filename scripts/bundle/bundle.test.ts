@@ -19,7 +19,7 @@ function manifestOf(root: string, files: readonly string[]): BundleManifest {
   return {
     subject: bundleSubject(root),
     inputs,
-    parts: { engine: 'one', script: part, code: part, thread: part, interpreters: {}, tables: {} },
+    parts: { engine: 'one', script: part, code: part, thread: part, modules: part, moduleRanges: {}, tables: {} },
   };
 }
 

@@ -11,7 +11,8 @@ import type { CaseNumbering } from '../../emulator/tier/interpreter/case-table.t
 import type { knownSources } from '../../emulator/machine/engine-identity.ts';
 import type { guestFlags } from '../guest-flags.ts';
 import type { keptTranslations } from '../kept-translations.ts';
-import type { KeptModules, KeptTables } from '../../emulator/tier/interpreter/kept-modules.ts';
+import type { InterpreterTables, KeptTables } from '../../emulator/tier/interpreter/kept-tables.ts';
+import type { KeptModules } from '../../emulator/wasm/kept-modules.ts';
 
 // Not imported: the namespace of `node:fs` would have its streams loaded. [measured: 8 ms]
 const fs = process.getBuiltinModule('node:fs');
@@ -28,6 +29,7 @@ export interface BundledCommandLine {
   readonly knownSources: typeof knownSources;
   readonly keptTranslations: typeof keptTranslations;
   readonly keptModules: KeptModules;
+  readonly keptTables: KeptTables;
   readonly compilerThread: typeof compilerThread;
   /** What the compiling thread does. */
   readonly serve: typeof serve;
@@ -60,8 +62,10 @@ export interface BundleParts {
   readonly machineCode?: BundlePart;
   /** What the compiling thread begins with (thread.ts). */
   readonly thread: BundlePart;
-  /** Interpreters, by key. */
-  readonly interpreters: Readonly<Record<string, BundlePart>>;
+  /** Modules of WebAssembly one behind the other. */
+  readonly modules: BundlePart;
+  /** Where they are in it, by key: the first byte and the one after the last. */
+  readonly moduleRanges: Readonly<Record<string, readonly [begin: number, end: number]>>;
   /** By ISA. */
   readonly tables: Readonly<Record<string, { readonly numbering: CaseNumbering; readonly templates: BundlePart }>>;
 }
@@ -124,18 +128,26 @@ export function openBundle(origin: BundleOrigin, code = origin.parts.code): Bund
   const { bundle } = runScript(source, path.join(folder, parts.script.file), cachedData);
   bundle.guestFlags.wanted = true;
   bundle.knownSources.identity = parts.engine;
-  bundle.keptModules.lookUp = (key) => {
-    const part = parts.interpreters[key];
-    return part && readPart(folder, part);
-  };
-  bundle.keptModules.lookUpTables = (isa) => readTables(origin, isa);
+  bundle.keptModules.lookUp = readModules(origin);
+  bundle.keptTables.lookUp = (isa) => readTables(origin, isa);
   bundle.compilerThread.file = pathToFileURL(path.join(folder, parts.thread.file));
   bundle.compilerThread.origin = origin;
   return bundle;
 }
 
+/** Looks for a module by key; the file is read when the first is asked for. */
+export function readModules({ folder, parts }: BundleOrigin): KeptModules['lookUp'] {
+  let all: Uint8Array<ArrayBuffer> | undefined = undefined;
+  return (key) => {
+    const range = parts.moduleRanges[key];
+    if (range === undefined) return undefined;
+    all ??= readPart(folder, parts.modules);
+    return all?.subarray(...range);
+  };
+}
+
 /** What the interpreters of an ISA begin with. */
-export function readTables({ folder, parts }: BundleOrigin, isa: string): KeptTables | undefined {
+export function readTables({ folder, parts }: BundleOrigin, isa: string): InterpreterTables | undefined {
   const kept = parts.tables[isa];
   const bytes = kept && readPart(folder, kept.templates);
   if (bytes === undefined) return undefined;

@@ -7,7 +7,8 @@ export { serve } from '../../emulator/machine/compiler-service.ts';
 export { knownSources } from '../../emulator/machine/engine-identity.ts';
 export { guestFlags } from '../guest-flags.ts';
 export { keptTranslations } from '../kept-translations.ts';
-export { keptModules } from '../../emulator/tier/interpreter/kept-modules.ts';
+export { keptTables } from '../../emulator/tier/interpreter/kept-tables.ts';
+export { keptModules } from '../../emulator/wasm/kept-modules.ts';
 
 /** As cli.ts has it. */
 export function run(argv: readonly string[]): Promise<number> {

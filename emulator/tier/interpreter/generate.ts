@@ -3,6 +3,7 @@ import type { Op } from '../../ir/block.ts';
 import { rememberExecuted } from '../../isa/executed.ts';
 import type { Isa } from '../../isa/instruction.ts';
 import type { FunctionBuilder } from '../../wasm/function.ts';
+import { keptBytes } from '../../wasm/kept-modules.ts';
 import { ModuleBuilder } from '../../wasm/module.ts';
 import { ValType } from '../../wasm/type.ts';
 import { HOST_FUSES } from '../host-fuses.ts';
@@ -14,7 +15,7 @@ import { sequenceName, type Case } from './case.ts';
 import { CaseTable } from './case-table.ts';
 import { FunctionSite } from './case-site.ts';
 import { EarlyState, Frame } from './frame.ts';
-import { keptModules, type KeptTables } from './kept-modules.ts';
+import { type InterpreterTables, keptTables } from './kept-tables.ts';
 import { EARLY_EXIT, MainFunction } from './main-function.ts';
 import { MACHINE_SEQUENCES } from './machine-sequences.ts';
 import { COMMON_TWINS, MACHINE_TWINS, PROGRAM_SEQUENCES } from './sequences.ts';
@@ -71,16 +72,18 @@ export function interpreterModule(isa: Isa, options: RuntimeOptions): Interprete
  * first called, which a program does to a few dozen of the 489 of RISC-V: generating all took more than half of the time. Those that hardly
  * a program does without are there from the start: alone each would be a module, for a millisecond.
  *
- * `keptAs` is what the module is called where modules are kept between processes (kept-modules.ts); without it none is looked for.
+ * `keptAs` is what the module is called where modules are kept between processes (wasm/kept-modules.ts); without it none is looked for.
  */
 export function generateInterpreter(isa: Isa, options: RuntimeOptions, keptAs?: string): InterpreterModule {
   const { layout, table, encoder, templates, decodeExecuted } =
     keptAs === undefined ? makeTables(isa) : sharedTables(isa);
   assert(FIRST_CASE + table.count < ENTRY_BIT, 'the number of a case leaves the entry bit free');
-  const kept = keptAs === undefined || CHECK >= CheckLevel.full ? undefined : keptModules.lookUp(keptAs);
-  const bytes = kept ?? writeInterpreter(isa, options, layout, table);
-  if (kept === undefined) table.forget();
-  if (keptAs !== undefined && kept === undefined) keptModules.generated.set(keptAs, bytes);
+  const write = () => {
+    const written = writeInterpreter(isa, options, layout, table);
+    table.forget();
+    return written;
+  };
+  const bytes = keptAs === undefined ? write() : keptBytes(keptAs, write);
   const twins = new Map<Case, TwinModule>();
   const twin = (op: number): TwinModule => {
     const which = table.caseOf(op);
@@ -121,11 +124,11 @@ const tables = new WeakMap<Isa, Tables>();
 function sharedTables(isa: Isa): Tables {
   let shared = tables.get(isa);
   if (shared === undefined) {
-    const kept = CHECK >= CheckLevel.full ? undefined : keptModules.lookUpTables(isa.name);
+    const kept = CHECK >= CheckLevel.full ? undefined : keptTables.lookUp(isa.name);
     shared = makeTables(isa, kept);
     tables.set(isa, shared);
     const { table, templates } = shared;
-    keptModules.tables.set(isa.name, () => {
+    keptTables.made.set(isa.name, () => {
       templates.complete();
       return { numbering: table.numbering, templates: templates.numbers };
     });
@@ -133,7 +136,7 @@ function sharedTables(isa: Isa): Tables {
   return shared;
 }
 
-function makeTables(isa: Isa, kept?: KeptTables): Tables {
+function makeTables(isa: Isa, kept?: InterpreterTables): Tables {
   const sequences = new Set([...(MACHINE_SEQUENCES[isa.name] ?? []), ...(PROGRAM_SEQUENCES[isa.name] ?? [])]);
   const table = new CaseTable(isa, [...sequences], kept?.numbering);
   const layout = new PageLayout(isa);

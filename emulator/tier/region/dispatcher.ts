@@ -8,6 +8,7 @@ import {
   REGIONS_MAX,
   SPRINGBOARD,
 } from '../../layout/memory-map.ts';
+import { keptModule } from '../../wasm/kept-modules.ts';
 import { Frame } from '../interpreter/frame.ts';
 import { PAGE_END, RecordField } from '../interpreter/record.ts';
 import type { CodePage } from './code-page.ts';
@@ -21,8 +22,6 @@ const REGION = Frame.region / 4;
 const CHAINED = Frame.chained / 4;
 const MISSED = Frame.missed / 4;
 const INTERPRETED = Frame.interpreted / 4;
-
-const compiled: { flat?: WebAssembly.Module; translated?: WebAssembly.Module } = {};
 
 /** Not an index: begin with the interpreter. */
 export const NO_REGION = -1;
@@ -58,9 +57,8 @@ export class Dispatcher {
     translated: boolean,
   ) {
     this.#translated = translated;
-    const module = (compiled[translated ? 'translated' : 'flat'] ??= new WebAssembly.Module(
-      generateDispatcher(translated),
-    ));
+    const key = `dispatcher ${translated ? 'translated' : 'flat'}`;
+    const module = keptModule(key, () => generateDispatcher(translated));
     this.#shift = Math.log2(alignment);
     const shift = new WebAssembly.Global({ value: 'i32' }, this.#shift);
     // Guest address less this is what the springboard's record must be told.
