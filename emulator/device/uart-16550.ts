@@ -166,9 +166,14 @@ export class Uart16550 extends RegisterDevice<Uart16550> {
     return this.#queue.reduce((sum, { length }) => sum + length, this.#fifo.length) - this.#queueAt;
   }
 
-  /** Whether the guest has looked for input, and found none, since it last sent a byte. One that polls for it is likely to have nothing better to do. */
-  get isAsked(): boolean {
-    return this.#asked;
+  /**
+   * Whether the guest has looked for input and found none, since the last call and since it last sent a byte. One that polls for it is likely to have nothing
+   * better to do.
+   */
+  takeAsked(): boolean {
+    const asked = this.#asked;
+    this.#asked = false;
+    return asked;
   }
 
   /** Queues bytes for the guest; they are copied. */

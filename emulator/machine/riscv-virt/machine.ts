@@ -96,7 +96,9 @@ const LONGEST_SLICE = 250_000;
 /** Milliseconds of host time after which the event loop turns. */
 const TURN = 10;
 /** The same while the guest polls for input: whoever sees a prompt answers, and waits for the echo. */
-const TURN_WHEN_ASKED = 1;
+const TURN_WHEN_POLLED = 1;
+/** Milliseconds for which one look counts as polling: U-Boot looks every 10. */
+const POLLING = 25;
 const DEFAULT_MEMORY = 256 * 2 ** 20;
 /** Slices in a row in which nothing retired. */
 const STUCK = 3;
@@ -251,11 +253,14 @@ export class VirtMachine {
     const { maximumInstructions = Infinity, timeout = Infinity, stopped = () => false } = limits;
     const end = hostMilliseconds() + timeout * 1000;
     let turned = hostMilliseconds();
+    let polledUntil = 0;
     for (let stuck = 0; ;) {
       if (this.#finish !== undefined) return outcomeOf(this.#finish);
       const before = this.instructions;
       if (before >= maximumInstructions) return { kind: 'limit', limit: 'instructions' };
-      if (hostMilliseconds() - turned >= (this.board.uart.isAsked ? TURN_WHEN_ASKED : TURN)) {
+      const now = hostMilliseconds();
+      if (this.board.uart.takeAsked()) polledUntil = now + POLLING;
+      if (now - turned >= (now < polledUntil ? TURN_WHEN_POLLED : TURN)) {
         await eventLoop();
         if (stopped()) return { kind: 'stopped' };
         turned = hostMilliseconds();
