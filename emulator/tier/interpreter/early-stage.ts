@@ -10,8 +10,8 @@ interface Stage {
 
 const PROGRAM: Stage = { glimpse: 4_000_000, end: 20_000_000 };
 /**
- * Firmware and boot loader, 34 million instructions, are over before V8 compiles the main function, which takes the guest's thread 5 ms and another 50. [measured: U-Boot's prompt
- * takes 0.96 of the time with glimpses at 2 and 4 million, boots of Linux 0.97: emulator/docs/booting.md]
+ * Firmware and boot loader, 34 million instructions, are over before V8 compiles the main function, which takes the guest's thread 5 ms and another 50. [measured, against 2 and
+ * 40 million: U-Boot's prompt 0.955 of the time, boots of Linux 0.96 to 0.99 of the guest's thread: emulator/docs/booting.md]
  */
 const MACHINE: Stage = { glimpse: 36_000_000, end: 56_000_000 };
 
